@@ -1,0 +1,316 @@
+// Package consent is the law: given who asks, for what, for which data, and what is known of the client, it decides.
+//
+// Social care and health care are separate registers (703/2023 § 18), so each exchange needs a legal basis: use in
+// one's own register (§ 4.3), a joint service (§ 53.1), the client's specified permit (§ 53.2–3), a statutory right
+// (§ 53.5), or another row of the table of legal bases in consent/bases. The bases are Cedar policies with their
+// citations; bans are forbids. No basis, no data: whatever fails, errs or is missing is a denial.
+//
+// The package knows nothing of HTTP, FHIR resources or stores. Facts come in, a Decision goes out, and the same
+// inputs under the same policy Version always give the same Decision, so that a decision can be repeated.
+package consent
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Register is the filing system (rekisteri) that data belong to, or one of the three labels besides the registers.
+type Register string
+
+// The registers of 703/2023 § 18, and the labels of data that belong to neither.
+const (
+	Health    Register = "health"    // potilasrekisteri
+	Social    Register = "social"    // sosiaalihuollon asiakasrekisteri
+	Identity  Register = "identity"  // a Patient from population data: its existence says nothing of clientship
+	Directory Register = "directory" // organisations, professionals, services, definitions: nobody's care
+	Directive Register = "directive" // the client's permits, bans and consents
+)
+
+// Kind tells what sort of caller an Actor is.
+type Kind string
+
+// The kinds of actor.
+const (
+	System       Kind = "system"       // an API client without a user
+	Professional Kind = "professional" // a user at work
+	Client       Kind = "client"       // a client looking at their own data (703/2023 § 74)
+	Guardian     Kind = "guardian"     // somebody acting for a client (§ 50)
+	Auditor      Kind = "auditor"      // who supervises the controller's registers (§ 10; 906/2019 § 17)
+	Operator     Kind = "operator"     // upkeep of the gateway (decree 457/2024 § 22)
+)
+
+// Actor is who asks: the registered API client and the user it speaks for. Everything in it was established by
+// gateway/auth from the registration, never from the request's own word.
+type Actor struct {
+	Kind       Kind     `json:"kind"`
+	App        string   `json:"app"`                  // id of the API client, such as jukola-ehr
+	User       string   `json:"user,omitempty"`       // the API client's own id of the user, such as nurse
+	Name       string   `json:"name,omitempty"`       // display name of the user
+	Person     string   `json:"person,omitempty"`     // Practitioner/…, Patient/… or RelatedPerson/… of the user
+	Role       string   `json:"role,omitempty"`       // PractitionerRole/… of the user
+	Controller string   `json:"controller,omitempty"` // Organization/… that answers for the register
+	Register   Register `json:"register,omitempty"`   // the register the actor works in: health or social
+	Unit       string   `json:"unit,omitempty"`       // Organization/… the user works in
+	Units      []string `json:"units,omitempty"`      // Organization/… of every unit of the API client
+	Task       string   `json:"task,omitempty"`       // task of decree 457/2024 §§ 3 and 10, such as 3.1 or 10.1.1
+	Service    string   `json:"service,omitempty"`    // service of decree 457/2024 § 4, such as 4.1
+	Authority  bool     `json:"authority,omitempty"`  // a social authority (sosiaalihuollon viranomainen)
+	Clients    []string `json:"clients,omitempty"`    // Patient ids a Client or Guardian may see as their own
+}
+
+// Purpose is the purpose_of_use of a token, a code of terms.Purpose.
+type Purpose string
+
+// The purposes (contract: "Who a token speaks for").
+const (
+	Care           Purpose = "care"            // the user's ordinary work; the default
+	NeedAssessment Purpose = "need-assessment" // claims § 53.5 sentence 2 or § 55.2 sentence 2
+	Incapacity     Purpose = "incapacity"      // claims § 53.5 sentence 1, § 53.6, § 54.2, § 55.2 sentence 1
+	Emergency      Purpose = "emergency"       // claims § 54.2
+	StatutoryAct   Purpose = "statutory-act"   // an act of a human under another provision, such as § 56
+	Supervision    Purpose = "supervision"     // reading the ledger
+	OwnData        Purpose = "own-data"        // the client's or guardian's own view
+)
+
+// Assertion is what a human asserts beyond ordinary care: never inferred, recorded word for word.
+type Assertion struct {
+	Task    string            `json:"task,omitempty"`    // the statutory task, such as need-assessment under SHL 36
+	Service string            `json:"service,omitempty"` // the service in which it arises
+	Ground  string            `json:"ground,omitempty"`  // row of the table of legal bases claimed, such as ATL-53.5b
+	Facts   map[string]string `json:"facts,omitempty"`   // the facts the row asks for, such as assessor
+	Reason  string            `json:"reason,omitempty"`  // why, in the person's words
+	Confirm bool              `json:"confirm,omitempty"` // confirms the use of specially protected data (§ 26.2)
+}
+
+// Action is what the actor wants to do with the data of a class.
+type Action string
+
+// The actions a policy may speak of.
+const (
+	Read     Action = "read"     // see it: read, vread, history, search, include, operation
+	Record   Action = "record"   // write a new row into one's own register
+	Change   Action = "change"   // write a new version of a row, or delete it
+	Identify Action = "identify" // learn a client's Patient id from identity code and name (§ 8)
+	Invite   Action = "invite"   // send an invitation with no register data in it to a professional
+	Direct   Action = "direct"   // record the client's permit, ban or consent (§ 58)
+	Audit    Action = "audit"    // read the ledger
+	Notify   Action = "notify"   // push data to a receiver
+)
+
+// Class is what rows have in common that are always decided alike: a client's data with one label. A search decides
+// once per class, never per row. The zero Class is unlabelled and never leaves.
+type Class struct {
+	Type         string   `json:"type"`                   // FHIR resource type
+	Clients      []string `json:"clients,omitempty"`      // Patient ids it is about, sorted; each needs a permit decision
+	Controller   string   `json:"controller,omitempty"`   // Organization/…
+	Register     Register `json:"register"`               // the register it began in
+	Joint        bool     `json:"joint,omitempty"`        // a joint document: in both registers (§§ 46–47)
+	Process      string   `json:"process,omitempty"`      // CarePlan/… whose document it is
+	Invitation   string   `json:"invitation,omitempty"`   // Task/… if it is an invitation of the process
+	ServiceTask  string   `json:"serviceTask,omitempty"`  // palvelutehtävä
+	DataClass    string   `json:"dataClass,omitempty"`    // data class of permits and caps
+	Protection   string   `json:"protection,omitempty"`   // special protection (§ 26.2)
+	ServiceEvent string   `json:"serviceEvent,omitempty"` // Encounter/… it was recorded in (palvelutapahtuma)
+	Author       string   `json:"author,omitempty"`       // API client that wrote it
+	Unit         string   `json:"unit,omitempty"`         // Organization/… of the unit that wrote it
+}
+
+// Key is a text that is equal for equal classes only; stores intern classes by it.
+func (c Class) Key() string {
+	joint := ""
+	if c.Joint {
+		joint = "joint"
+	}
+	return strings.Join([]string{
+		c.Type, strings.Join(c.Clients, ","), c.Controller, string(c.Register), joint, c.Process, c.Invitation,
+		c.ServiceTask, c.DataClass, c.Protection, c.ServiceEvent, c.Author, c.Unit,
+	}, "|")
+}
+
+// In says whether the class belongs to register r: a joint document belongs to both registers.
+func (c Class) In(r Register) bool {
+	return c.Register == r || c.Joint && (r == Health || r == Social)
+}
+
+// Period is a time span; a zero bound is open. From is inside, To is outside.
+type Period struct {
+	From time.Time `json:"from,omitzero"`
+	To   time.Time `json:"to,omitzero"`
+}
+
+// Contains says whether t lies in p.
+func (p Period) Contains(t time.Time) bool {
+	return (p.From.IsZero() || !t.Before(p.From)) && (p.To.IsZero() || t.Before(p.To))
+}
+
+// Relation is the kind of a Relationship.
+type Relation string
+
+// The relations between actors and clients.
+const (
+	InCare      Relation = "care"        // a unit's EpisodeOfCare or Encounter
+	Registered  Relation = "registered"  // a Patient that an API client registered itself
+	Participant Relation = "participant" // an accepted invitation of the joint process
+	Invited     Relation = "invited"     // a requested invitation: opens that Task and the client's identity only
+)
+
+// Relationship is a verified link between actor and client (703/2023 §§ 9, 57), derived from a resource that a system
+// recorded of its own unit, or from an accepted invitation. Nothing an actor writes gives rights to another.
+type Relationship struct {
+	Kind       Relation `json:"kind"`
+	Evidence   string   `json:"evidence"`             // the resource it rests on, such as EpisodeOfCare/1
+	Controller string   `json:"controller,omitempty"` // of the unit
+	Register   Register `json:"register,omitempty"`   // the unit's register
+	App        string   `json:"app,omitempty"`        // API client that recorded it
+	Unit       string   `json:"unit,omitempty"`       // Organization/… (care, registered)
+	Person     string   `json:"person,omitempty"`     // Practitioner/… or PractitionerRole/… (participant, invited)
+	Process    string   `json:"process,omitempty"`    // CarePlan/… (participant, invited)
+	Service    string   `json:"service,omitempty"`    // HealthcareService/… accepted into
+	Location   string   `json:"location,omitempty"`   // Location/… where it is delivered
+	Basis      string   `json:"basis,omitempty"`      // row the invitation rested on (participant, invited)
+	Period     Period   `json:"period"`
+}
+
+// Will is the kind of a Directive (tahdonilmaisu).
+type Will string
+
+// The client's directives.
+const (
+	Permit Will = "permit" // luovutuslupa (§§ 53–55, 58)
+	Ban    Will = "ban"    // luovutuskielto (§ 59)
+	Assent Will = "assent" // suostumus under another Act, such as SHL 35.1
+)
+
+// Terms is one directive of a client, compiled from a Consent for deciding. Which fields count depends on Kind.
+type Terms struct {
+	Kind       Will   `json:"kind"`
+	Evidence   string `json:"evidence"`          // Consent/…
+	Version    int64  `json:"version"`           // of the Consent
+	Active     bool   `json:"active"`            // false once withdrawn; kept, so that an old decision can be repeated
+	Valid      Period `json:"valid"`             // when it is in force
+	RecordedBy string `json:"recordedBy"`        // Organization/… of the unit that recorded it
+	Statute    string `json:"statute,omitempty"` // assent: row of the table of legal bases, such as SHL-35.1
+	From       string `json:"from,omitempty"`    // permit: source register, health or social
+	To         string `json:"to,omitempty"`      // permit: receiving sector, health or social
+	// Permit: receivers. Empty is all public ones of the sector (decree 457/2024 § 25 choice a); otherwise
+	// Organization/… of the named ones.
+	Recipients   []string `json:"recipients,omitempty"`
+	DataClasses  []string `json:"dataClasses,omitempty"`  // permit: what of patient data; empty is all service events
+	ServiceTasks []string `json:"serviceTasks,omitempty"` // permit or ban: palvelutehtävät
+	Recorded     Period   `json:"recorded"`               // permit: range of recording dates chosen by the client
+	// Ban: the source data (§ 59). Controller with Register bans a controller's whole register;
+	// AllHealth bans all patient data.
+	AllHealth     bool     `json:"allHealth,omitempty"`
+	Controller    string   `json:"controller,omitempty"`
+	Register      Register `json:"register,omitempty"`
+	ServiceEvents []string `json:"serviceEvents,omitempty"` // Encounter/…
+	Documents     []string `json:"documents,omitempty"`     // Type/id
+}
+
+// Person is what deciding needs of the client's person.
+type Person struct {
+	Born        time.Time `json:"born,omitzero"`
+	Turvakielto bool      `json:"turvakielto,omitempty"` // non-disclosure for personal safety
+	// GuardianDenied: a minor capable of deciding denies giving patient data to the guardian (§ 51).
+	GuardianDenied bool `json:"guardianDenied,omitempty"`
+}
+
+// Facts is all that deciding needs to know of one client, at one Version. A change of a directive or a relationship
+// makes a new Version, so a decision that names the Version can be repeated and a stale one can be told.
+type Facts struct {
+	Client        string         `json:"client"`
+	Version       int64          `json:"version"` // 0: nothing is known of the client
+	Person        Person         `json:"person"`
+	Relationships []Relationship `json:"relationships,omitempty"`
+	Directives    []Terms        `json:"directives,omitempty"`
+}
+
+// Relate returns facts in which what rests on evidence is replaced by the relationships given (none: ended).
+// The receiver is not changed.
+func (f *Facts) Relate(evidence string, rels ...Relationship) *Facts {
+	next := *f
+	next.Relationships = slices.DeleteFunc(slices.Clone(f.Relationships), func(r Relationship) bool { return r.Evidence == evidence })
+	next.Relationships = append(next.Relationships, rels...)
+	return &next
+}
+
+// Direct returns facts in which the directive with the same evidence is replaced by t.
+// The receiver is not changed.
+func (f *Facts) Direct(t Terms) *Facts {
+	next := *f
+	next.Directives = slices.DeleteFunc(slices.Clone(f.Directives), func(d Terms) bool { return d.Evidence == t.Evidence })
+	next.Directives = append(next.Directives, t)
+	return &next
+}
+
+// Request is one question to the law.
+type Request struct {
+	Actor     Actor
+	Action    Action
+	Purpose   Purpose
+	Assertion Assertion
+	Time      time.Time
+	// Invitee, for Invite, is who is invited; the engine finds the row it rests on from the sectors, the controllers
+	// and the client's directives.
+	Invitee Invitee
+}
+
+// Invitee is who an invitation goes to, as the directory knows them.
+type Invitee struct {
+	Person     string // Practitioner/… or PractitionerRole/…
+	Controller string
+	Register   Register
+	Unit       string
+}
+
+// Outcome is the answer of the law. The zero Outcome denies.
+type Outcome uint8
+
+// The outcomes. NeedsHuman is answered to the asker exactly as Denied.
+const (
+	Denied Outcome = iota
+	NeedsHuman
+	Permitted
+)
+
+func (o Outcome) String() string {
+	switch o {
+	case Permitted:
+		return "permit"
+	case NeedsHuman:
+		return "needs-human"
+	default:
+		return "deny"
+	}
+}
+
+// Basis is a row of the table of legal bases that a decision rests on.
+type Basis struct {
+	ID       string `json:"id"`       // ATL-53.2
+	Citation string `json:"citation"` // 703/2023 § 53.2
+	TitleFi  string `json:"titleFi,omitempty"`
+	TitleEn  string `json:"titleEn,omitempty"`
+}
+
+// Decision is the answer to one Request for one Class.
+type Decision struct {
+	Outcome    Outcome
+	Bases      []Basis  // that permit it, in the order of the decision procedure; empty unless Permitted
+	Disclosure bool     // it crosses a register or a controller: a disclosure (luovutus), otherwise a use (käyttö)
+	Recorded   []Period // only rows recorded in one of these; empty is any
+	Exclude    []string // rows ("Type/id") that a ban of single documents leaves out
+	Redact     []string // members to leave out, such as address (turvakielto)
+	Directives []string // Consent versions that weighed, such as Consent/1/_history/2
+	Evidence   []string // relationships that weighed
+	Reason     string   // why, for the ledger only; never for the asker
+}
+
+// Decider decides. *Engine is the real one; the gateway depends on this much of it.
+type Decider interface {
+	// Decide answers for one class. facts holds the Facts of every client in class.Clients, in that order; a nil
+	// entry or a missing one is nothing known. A class of several clients is permitted only if it is for each.
+	Decide(req Request, class Class, facts []*Facts) Decision
+	// Version is the hash of the policies and switches in force, recorded with every decision.
+	Version() string
+}

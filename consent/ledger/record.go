@@ -1,0 +1,78 @@
+// Package ledger keeps the record of every exchange (luovutus- ja käyttöloki, 703/2023 § 10) in a form that an
+// auditor can prove: canonical bytes under a salted commitment, a gapless hash chain per writing node, an RFC 6962
+// Merkle tree over the commitments and signed checkpoints. It is pure: it owns no SQL and does no I/O; the store
+// implements Source.
+package ledger
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"sotesilta/consent"
+)
+
+// Record is one line of the ledger: who did what to whose data, on which basis, and what came of it.
+// A read by id makes one record, whether the row was found, hidden or absent; a search makes one for the query and
+// one per client whose data left; a write, push or operation makes one per client. What was withheld from a search
+// is never listed.
+type Record struct {
+	ID          string            `json:"id"`       // random; AuditEvent id. The first of an exchange is its X-Request-Id
+	Exchange    string            `json:"exchange"` // ID of the first record of the same exchange
+	Time        time.Time         `json:"time"`     // UTC, milliseconds
+	Interaction string            `json:"interaction"`
+	Outcome     string            `json:"outcome"` // permit, deny or needs-human
+	Success     bool              `json:"success"` // what was permitted was also done (found, written, sent)
+	Actor       consent.Actor     `json:"actor"`
+	Purpose     consent.Purpose   `json:"purpose"`
+	Assertion   consent.Assertion `json:"assertion,omitzero"`
+	TokenID     string            `json:"tokenId,omitempty"`    // jti of the access token
+	Client      string            `json:"client,omitempty"`     // Patient id; empty when the record concerns nobody known
+	Controller  string            `json:"controller,omitempty"` // whose data it is: Organization/…
+	Register    consent.Register  `json:"register,omitempty"`   // of which register; the first where there are several
+	Disclosure  bool              `json:"disclosure,omitempty"` // luovutus; otherwise käyttö
+	Recipient   string            `json:"recipient,omitempty"`  // of a push: API client id
+	Target      string            `json:"target,omitempty"`     // what was asked for: Type/id, Type, or Type/$operation
+	Query       string            `json:"query,omitempty"`      // the search as asked, without values of identity codes
+	Entities    []Entity          `json:"entities,omitempty"`   // what moved
+	Bases       []consent.Basis   `json:"bases,omitempty"`
+	Directives  []string          `json:"directives,omitempty"` // Consent versions that weighed
+	Evidence    []string          `json:"evidence,omitempty"`   // relationships that weighed
+	Facts       int64             `json:"facts,omitempty"`      // version of the client's facts
+	Policy      string            `json:"policy,omitempty"`     // hash of the policies in force
+	Classes     []consent.Class   `json:"classes,omitempty"`    // labels decided on, so that a decision can be repeated
+	Reason      string            `json:"reason,omitempty"`     // the true reason, for supervision only
+}
+
+// Entity is one thing that moved in an exchange.
+type Entity struct {
+	What string `json:"what"` // Type/id/_history/version
+	Role string `json:"role"` // match, include, created, updated, deleted, sent
+}
+
+// Entry is a Record as it lies in the ledger.
+type Entry struct {
+	Node       string    // id of the gateway node that wrote it
+	Count      int64     // the node's own count, 1, 2, … without gaps
+	Prev       [32]byte  // Chain of the node's entry before; zeros for the first
+	Salt       []byte    // 16 random bytes; nil once erased
+	Canonical  []byte    // Record.Canonical; nil once erased
+	Commitment [32]byte  // SHA-256(salt ‖ canonical)
+	Chain      [32]byte  // SHA-256(prev ‖ node ‖ 0x00 ‖ big-endian count ‖ commitment)
+	Seq        int64     // place in the tree, from 0; -1 while pending
+	Columns    []Column  // what the store keeps beside the bytes for finding entries, as stored
+	Committed  time.Time // when the store committed it
+}
+
+// Column is one value that the store keeps beside an entry for searching; Verify compares each with the record.
+type Column struct{ Name, Value string }
+
+// Source is what reading, proving and verifying need of a store.
+type Source interface {
+	// Entries gives the sequenced entries from place from on, in order.
+	Entries(ctx context.Context, from int64) iter.Seq2[Entry, error]
+	// Pending gives the entries not yet sequenced, by node and count.
+	Pending(ctx context.Context) iter.Seq2[Entry, error]
+	// Checkpoints gives every signed checkpoint in the order of its making.
+	Checkpoints(ctx context.Context) iter.Seq2[[]byte, error]
+}

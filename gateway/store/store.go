@@ -1,0 +1,219 @@
+// Package store is the contract of the gateway's store, kept by store/sqlite and store/postgres, which own all SQL.
+// One suite of tests (package storetest) proves the contract on each.
+//
+// A transaction is data, a Change, not a closure: the store may commit the changes of many requests, and the records
+// of many reads, in one durable write. Reads come from a Snapshot: the rows, the includes, the totals and the facts
+// of one answer are of one moment.
+//
+// Only gateway/exchange and main import this package (a test reads the imports): there is no second door.
+package store
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"sotesilta/consent"
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/search"
+)
+
+// What a store may answer beside its engine's own errors.
+var (
+	// ErrStale: an expectation does not hold any more; nothing was committed. Decide again on a new snapshot.
+	ErrStale = errors.New("store: stale")
+	// ErrUnrecorded: the change carries no record, or its record could not be made durable; nothing was committed.
+	ErrUnrecorded = errors.New("store: unrecorded")
+	// ErrUsed: a Once key was used before; nothing was committed.
+	ErrUsed = errors.New("store: used before")
+	// ErrNotFound: no such row, version or entry.
+	ErrNotFound = errors.New("store: not found")
+	// ErrTooCostly: the guard's reach holds more than MaxClasses classes.
+	ErrTooCostly = errors.New("store: too costly")
+	// ErrBusy: the write queue is full; nothing was committed.
+	ErrBusy = errors.New("store: busy")
+)
+
+// MaxClasses bounds the classes one search may have decided.
+const MaxClasses = 10000
+
+// Store keeps resources, their history and indexes, the facts of clients, events and the ledger.
+// It is safe for concurrent use.
+type Store interface {
+	// Snapshot opens a read of one moment. It must be closed, and should be within two seconds (law 4).
+	Snapshot(ctx context.Context) (Snapshot, error)
+	// Commit makes a change durable, whole or not at all; nil means durable.
+	// It answers ErrStale, ErrUsed, ErrUnrecorded or ErrBusy, or the engine's error.
+	// A Change of nothing but Once keys or a Position needs no record; every other needs at least one.
+	Commit(ctx context.Context, c Change) error
+	// Ledger reads the ledger for proving and verifying.
+	Ledger() ledger.Source
+	// Sequence gives pending entries their places in the tree, as holder of the one sequencer's lease.
+	// In one transaction it takes up to limit pending entries (each node's in the order of its counts), passes them
+	// with the size of the tree before them to seal, and stores the checkpoint that seal signs. It answers how many
+	// it placed: 0 when there are none (then a seal is not asked) or another holder's lease runs.
+	Sequence(ctx context.Context, holder string, limit int, seal Seal) (int, error)
+	// Ping says whether the store can serve now.
+	Ping(ctx context.Context) error
+	Close() error
+}
+
+// Seal makes the checkpoint of the tree after entries were appended at size. It may be asked again for the same
+// entries when the transaction failed, and reads earlier entries through src when it does not hold the tree's state.
+type Seal func(ctx context.Context, src ledger.Source, size int64, entries []ledger.Entry) (checkpoint []byte, err error)
+
+// Row is one version of a resource.
+type Row struct {
+	Type, ID string
+	Version  int64 // 1, 2, …
+	Class    consent.Class
+	Recorded time.Time // date of recording, which permits may be limited by
+	Updated  time.Time // UTC, milliseconds: meta.lastUpdated
+	Deleted  bool      // this version is a deletion; Body is nil
+	Method   string    // POST, PUT or DELETE, for history
+	Body     []byte    // compact JSON with id and meta set; kept as text, byte for byte
+	Index    search.Index
+}
+
+// Expect is what must still be so when a change commits, or it is stale. Exactly one of three forms.
+type Expect struct {
+	Type, ID string // a row ...
+	Client   string // ... or a client's facts ...
+	Key      string // ... or a key, such as the hash of a conditional create's condition
+	Version  int64  // the version there now; 0: none
+}
+
+// Once is a key that may be used a single time until it expires, such as a client assertion's jti.
+type Once struct {
+	Key   string
+	Until time.Time // when it may be forgotten
+}
+
+// Event tells those who listen that a row changed; written with the change, delivered after it.
+type Event struct {
+	Seq         int64 // given by the store, rising in commit order per store
+	Type, ID    string
+	Version     int64
+	Interaction string // create, update or delete
+	Time        time.Time
+	Record      string // id of the ledger record of the change
+}
+
+// Position is how far a consumer of events has come, moved in the transaction of the delivery's record.
+type Position struct {
+	Consumer string
+	Seq      int64
+}
+
+// Change is one transaction.
+type Change struct {
+	Expect   []Expect
+	Once     []Once
+	Put      []Row            // new versions; the row's Version is the one expected plus 1
+	Facts    []*consent.Facts // new facts; Version is the one expected plus 1. Appended, older versions stay
+	Keys     []string         // keys whose version goes up by one
+	Records  []ledger.Record
+	Events   []Event
+	Position *Position
+}
+
+// Guard is asked by a store before anything is matched, counted, limited, chained or included.
+type Guard interface {
+	// Reach bounds the classes that are looked at.
+	Reach() Reach
+	// Permit decides each class; facts holds those of every client of the classes that has any, by Patient id.
+	// The decisions come in the order of the classes.
+	Permit(ctx context.Context, classes []consent.Class, facts map[string]*consent.Facts) ([]consent.Decision, error)
+}
+
+// Reach names the clients whose classes a search may touch, as a union. Classes without clients (directory data,
+// definitions, data about nobody) are always within reach, and Permit decides them as well.
+type Reach struct {
+	All     bool     // every client: for upkeep within the gateway only
+	Units   []string // clients with a relationship, running or ended, of one of these units (Organization/…)
+	Persons []string // clients with a relationship of one of these persons (Practitioner/…, PractitionerRole/…)
+	Clients []string // these clients
+	Author  string   // classes written by this API client
+	// Only, when not nil, narrows all the above to these clients: the query binds them.
+	Only []string
+}
+
+// Grant is a class that Permit permitted, with what is left out of it.
+type Grant struct {
+	Class    consent.Class
+	Decision consent.Decision
+}
+
+// Found is a row in a Result with the decision it leaves on.
+type Found struct {
+	Row
+	Decision *consent.Decision // shared by rows of one class
+}
+
+// Result is one page.
+type Result struct {
+	Matches  []Found
+	Includes []Found
+	Total    int64  // of permitted matches; -1 unless asked for
+	Next     string // cursor of the next page; "" on the last. Stable under writes: it carries the last row's sort key
+}
+
+// Snapshot is a read of one moment. It is not safe for concurrent use.
+type Snapshot interface {
+	// Time is when the snapshot opened.
+	Time() time.Time
+	// Get is the current version of a row, deletions too; ErrNotFound.
+	Get(ctx context.Context, typ, id string) (Row, error)
+	// Version is one version of a row; ErrNotFound.
+	Version(ctx context.Context, typ, id string, version int64) (Row, error)
+	// History is the versions of a row below version before (0: from the newest), newest first, at most limit.
+	History(ctx context.Context, typ, id string, before int64, limit int) ([]Row, error)
+	// Process is the current rows whose class names the process (CarePlan/…), oldest first.
+	Process(ctx context.Context, process string) ([]Row, error)
+	// Facts is what is known of clients, by Patient id; clients nothing is known of are missing.
+	Facts(ctx context.Context, clients ...string) (map[string]*consent.Facts, error)
+	// FactsAt is the facts of a client at one version; ErrNotFound.
+	FactsAt(ctx context.Context, client string, version int64) (*consent.Facts, error)
+	// Key is the version of a key; 0 when it was never used.
+	Key(ctx context.Context, key string) (int64, error)
+	// Search finds rows. The guard is asked once, in this snapshot, and its permitted classes are joined into
+	// everything: matches, total, sort, chains, _has and includes. ErrTooCostly.
+	Search(ctx context.Context, q *search.Query, g Guard) (Result, error)
+	// Entry is a ledger entry by record id; ErrNotFound.
+	Entry(ctx context.Context, id string) (ledger.Entry, error)
+	// Entries finds ledger entries.
+	Entries(ctx context.Context, q EntryQuery) (EntryPage, error)
+	// Events gives events after seq, in order.
+	Events(ctx context.Context, after int64) iter.Seq2[Event, error]
+	// Position is how far a consumer has come; 0 at first.
+	Position(ctx context.Context, consumer string) (int64, error)
+	Close() error
+}
+
+// EntryQuery finds ledger entries whose content is not erased. Empty fields do not narrow.
+type EntryQuery struct {
+	Controllers []string // data of, or exchanged by actors of, one of these controllers
+	ID          []string
+	Exchange    string
+	Client      []string
+	App         []string
+	User        []string
+	Person      []string // Practitioner/… and the like
+	Outcome     []string // permit, deny, needs-human
+	Basis       []string // row ids
+	Interaction []string
+	Target      []string // Type/id
+	From, To    time.Time
+	Ascending   bool
+	After       string // cursor
+	Limit       int
+	Total       bool
+}
+
+// EntryPage is one page of ledger entries.
+type EntryPage struct {
+	Entries []ledger.Entry
+	Total   int64 // -1 unless asked for
+	Next    string
+}
