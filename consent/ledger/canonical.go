@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	strict "github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 )
 
@@ -50,21 +51,16 @@ func (r *Record) Canonical() []byte {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 }
 
-// ParseRecord reads what Canonical wrote, in any form that was ever written. Unknown members, another form and
-// anything after the record are errors: bytes that say more than the record shows are not a record.
+// ParseRecord reads what Canonical wrote, in any form that was ever written. Unknown or repeated members, another
+// form and anything after the record are errors: bytes that say more than the record shows are not a record.
 func ParseRecord(canonical []byte) (*Record, error) {
 	if len(canonical) > MaxRecord {
 		return nil, fmt.Errorf("ledger: a record of %d bytes is over the bound of %d", len(canonical), MaxRecord)
 	}
 	r := new(Record)
 	c := canonicalRecord{recordBody: (*recordBody)(r)}
-	dec := json.NewDecoder(bytes.NewReader(canonical))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&c); err != nil {
+	if err := strict.Unmarshal(canonical, &c, strict.RejectUnknownMembers(true)); err != nil {
 		return nil, fmt.Errorf("ledger: not a record: %w", err)
-	}
-	if dec.InputOffset() != int64(len(canonical)) {
-		return nil, errors.New("ledger: not a record: bytes after its end")
 	}
 	if c.V != Version {
 		return nil, fmt.Errorf("ledger: not a record: form %d is not known", c.V)

@@ -89,7 +89,7 @@ func TestParseRecordRefuses(t *testing.T) {
 		"another form":   strings.Replace(good, `"v":1`, `"v":2`, 1),
 		"unknown member": strings.Replace(good, `"v":1`, `"v":1,"hidden":true`, 1),
 		"second record":  good + good,
-		"trailing space": good + " ",
+		"repeated":       strings.Replace(good, `"client":"onni"`, `"client":"aino","client":"onni"`, 1),
 		"local time":     strings.Replace(good, `.000Z"`, `.000+02:00"`, 1),
 		"no time":        `{"v":1}`,
 		"cut":            good[:len(good)-1],

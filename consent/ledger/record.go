@@ -6,6 +6,7 @@ package ledger
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"time"
 
@@ -61,7 +62,9 @@ type Entry struct {
 	Chain      [32]byte  // SHA-256(prev ‖ node ‖ 0x00 ‖ big-endian count ‖ commitment)
 	Seq        int64     // place in the tree, from 0; -1 while pending
 	Columns    []Column  // what the store keeps beside the bytes for finding entries, as stored
-	Committed  time.Time // when the store committed it
+	// Committed is when the store committed it, or zero where the store does not keep it. It is known too late to
+	// be under the commitment, so Verify can only say that it is not far from the record's own time.
+	Committed time.Time
 }
 
 // Column is one value that the store keeps beside an entry for searching; Verify compares each with the record.
@@ -75,4 +78,69 @@ type Source interface {
 	Pending(ctx context.Context) iter.Seq2[Entry, error]
 	// Checkpoints gives every signed checkpoint in the order of its making.
 	Checkpoints(ctx context.Context) iter.Seq2[[]byte, error]
+}
+
+// Indexed is what a Source may offer beside, to spare walks over the whole ledger. A store should: starting the
+// sequencer, tiles and proofs read commitments only.
+type Indexed interface {
+	Source
+	// Commitments gives the commitments of the sequenced entries in [from, to), in order, fewer when there are fewer.
+	Commitments(ctx context.Context, from, to int64) iter.Seq2[[32]byte, error]
+	// Latest is the newest signed checkpoint; nil when there is none.
+	Latest(ctx context.Context) ([]byte, error)
+}
+
+// Latest is the newest signed checkpoint of a ledger; nil when there is none.
+func Latest(ctx context.Context, src Source) ([]byte, error) {
+	if indexed, ok := src.(Indexed); ok {
+		return indexed.Latest(ctx)
+	}
+	var latest []byte
+	for signed, err := range src.Checkpoints(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		latest = signed
+	}
+	return latest, nil
+}
+
+// commitments gives the commitments of the places [from, to), and an error when one of them is not there.
+func commitments(ctx context.Context, src Source, from, to int64) iter.Seq2[[32]byte, error] {
+	return func(yield func([32]byte, error) bool) {
+		next := from
+		if indexed, ok := src.(Indexed); ok {
+			for c, err := range indexed.Commitments(ctx, from, to) {
+				if err != nil || next >= to {
+					if err != nil {
+						yield([32]byte{}, err)
+					}
+					break
+				}
+				if !yield(c, nil) {
+					return
+				}
+				next++
+			}
+		} else if from < to {
+			for e, err := range src.Entries(ctx, from) {
+				if err == nil && e.Seq != next {
+					err = fmt.Errorf("ledger: place %d is missing: %d comes instead", next, e.Seq)
+				}
+				if err != nil {
+					yield([32]byte{}, err)
+					return
+				}
+				if !yield(e.Commitment, nil) {
+					return
+				}
+				if next++; next == to {
+					return
+				}
+			}
+		}
+		if next < to {
+			yield([32]byte{}, fmt.Errorf("ledger: place %d is missing: the ledger ends", next))
+		}
+	}
 }

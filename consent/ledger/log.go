@@ -1,0 +1,133 @@
+package ledger
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/transparency-dev/merkle/compact"
+	"github.com/transparency-dev/merkle/rfc6962"
+)
+
+// Log seals what the sequencer places: it holds the right edge of the tree and signs its checkpoints. It is safe
+// for concurrent use; any number of nodes may hold one over one store, since each catches up with what the others
+// placed.
+type Log struct {
+	key *Key
+
+	mu   sync.Mutex
+	edge *compact.Range // of entries read back as committed; nil until the first Seal
+}
+
+// NewLog is a log that signs with the key.
+func NewLog(key *Key) *Log { return &Log{key: key} }
+
+// Seal makes the checkpoint of the tree after entries were appended at size; it is a store.Seal. Entries just sealed
+// count only once they are read back at the next call, so a transaction that failed leaves nothing behind.
+//
+// It refuses to sign when the ledger is smaller than it was, and at its first call when the newest checkpoint is not
+// of the tree that the entries make or not signed by its key: signing on would hide what happened.
+func (l *Log) Seal(ctx context.Context, src Source, size int64, entries []Entry) ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.edge == nil {
+		edge, err := l.restore(ctx, src, size)
+		if err != nil {
+			return nil, err
+		}
+		l.edge = edge
+	}
+	if held := int64(l.edge.End()); held > size {
+		return nil, fmt.Errorf("ledger: not sealed: the ledger held %d entries and now holds %d", held, size)
+	}
+	next := copyRange(l.edge)
+	if err := extend(ctx, next, src, size); err != nil {
+		return nil, fmt.Errorf("ledger: not sealed: %w", err)
+	}
+	l.edge = copyRange(next)
+	for i := range entries {
+		if err := next.Append(leafHash(entries[i].Commitment), nil); err != nil {
+			return nil, fmt.Errorf("ledger: not sealed: %w", err)
+		}
+	}
+	root, err := rootHash(next)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: not sealed: %w", err)
+	}
+	return l.key.sign(int64(next.End()), root)
+}
+
+// restore builds the edge from the committed entries and compares it with the newest checkpoint.
+func (l *Log) restore(ctx context.Context, src Source, size int64) (*compact.Range, error) {
+	edge := ranges.NewEmptyRange(0)
+	if err := extend(ctx, edge, src, size); err != nil {
+		return nil, fmt.Errorf("ledger: not sealed: %w", err)
+	}
+	signed, err := Latest(ctx, src)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: not sealed: %w", err)
+	}
+	if signed == nil && size == 0 {
+		return edge, nil
+	}
+	if signed == nil {
+		return nil, errors.New("ledger: not sealed: entries have places but there is no checkpoint")
+	}
+	c, err := OpenCheckpoint(signed, l.key.Verifier())
+	if err != nil {
+		return nil, fmt.Errorf("ledger: not sealed: newest checkpoint: %w", err)
+	}
+	root, err := rootHash(edge)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: not sealed: %w", err)
+	}
+	if c.Size != size || c.Root != root {
+		return nil, fmt.Errorf("ledger: not sealed: the newest checkpoint is of %d entries that are not the %d of the ledger: verify it", c.Size, size)
+	}
+	return edge, nil
+}
+
+var ranges = &compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}
+
+// leafHash is the RFC 6962 hash of a leaf, whose data is an entry's commitment.
+func leafHash(commitment [32]byte) []byte {
+	var leaf [33]byte // RFC 6962 § 2.1: 0x00 ‖ data
+	copy(leaf[1:], commitment[:])
+	sum := sha256.Sum256(leaf[:])
+	return sum[:]
+}
+
+// extend appends the entries of src from the range's end up to size.
+func extend(ctx context.Context, r *compact.Range, src Source, size int64) error {
+	for c, err := range commitments(ctx, src, int64(r.End()), size) {
+		if err != nil {
+			return err
+		}
+		if err := r.Append(leafHash(c), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func copyRange(r *compact.Range) *compact.Range {
+	c, err := ranges.NewRange(r.Begin(), r.End(), slices.Clone(r.Hashes()))
+	if err != nil {
+		panic("ledger: a range that cannot be copied: " + err.Error()) // the hashes fit: they are the range's own
+	}
+	return c
+}
+
+func rootHash(r *compact.Range) ([32]byte, error) {
+	if r.End() == 0 {
+		return [32]byte(rfc6962.DefaultHasher.EmptyRoot()), nil
+	}
+	root, err := r.GetRootHash(nil)
+	if err != nil {
+		return [32]byte{}, err
+	}
+	return [32]byte(root), nil
+}
