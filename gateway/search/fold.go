@@ -1,0 +1,89 @@
+package search
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Fold is s without case, accents and surplus white space, as strings are compared unless the modifier is exact
+// (FHIR R4 § 3.1.1.4.8): compatibility decomposition (NFKD), combining marks dropped, lower case. Letters that
+// Unicode does not decompose but readers take for a plain letter (ø, ł, ß) become that letter. Fold(Fold(s)) is Fold(s).
+func Fold(s string) string {
+	if plain(s) {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	space := true // white space at the beginning is dropped
+	for _, r := range lowered(s) {
+		switch {
+		case r < utf8.RuneSelf && r != ' ' && r > 0x1f:
+		case unicode.IsSpace(r) || unicode.IsControl(r):
+			if !space {
+				b.WriteByte(' ')
+				space = true
+			}
+			continue
+		case unicode.Is(unicode.Mn, r):
+			continue
+		}
+		space = false
+		if to, ok := letters[r]; ok {
+			b.WriteString(to)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return strings.TrimSuffix(b.String(), " ")
+}
+
+// lowered is s decomposed and in lower case, until both hold: lowering may give a letter that decomposes further.
+func lowered(s string) string {
+	for range 4 {
+		next := norm.NFKD.String(strings.ToLower(norm.NFKD.String(s)))
+		if next == s {
+			break
+		}
+		s = next
+	}
+	return s
+}
+
+// letters are what NFKD leaves whole.
+var letters = map[rune]string{
+	'ø': "o", 'ł': "l", 'đ': "d", 'ð': "d", 'ħ': "h", 'ı': "i", 'ŧ': "t", 'ß': "ss", 'æ': "ae", 'œ': "oe", 'þ': "th",
+	'ŋ': "n", 'ς': "σ", '’': "'", '‘': "'", '–': "-", '‐': "-",
+}
+
+// plain says whether Fold would change nothing: lower-case ASCII with single spaces inside. Most values searched are.
+func plain(s string) bool {
+	space := true
+	for i := range len(s) {
+		c := s[i]
+		if c >= utf8.RuneSelf || c < ' ' || c == 0x7f || c >= 'A' && c <= 'Z' || c == ' ' && space {
+			return false
+		}
+		space = c == ' '
+	}
+	return !space || s == ""
+}
+
+// maxIndexed bounds a text in an Index, in bytes: a longer one is cut, so that it fits the index pages of any store.
+// It is above MaxValueLength, so a text that was cut is never equal to a value searched for; it is found by its
+// beginning.
+const maxIndexed = 600
+
+// cut is s within maxIndexed bytes, cut between characters.
+func cut(s string) string {
+	if len(s) <= maxIndexed {
+		return s
+	}
+	end := maxIndexed
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end]
+}

@@ -1,0 +1,155 @@
+package search
+
+//go:generate go run ./gen -out params.tsv
+
+import (
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"sotesilta/internal/fhir"
+)
+
+// definitionBase is where the URLs of the official search parameters begin.
+const definitionBase = "http://hl7.org/fhir/SearchParameter/"
+
+// Definition describes a parameter to people and to the CapabilityStatement (rest.resource.searchParam,
+// FHIR R4 § 5.1): what may be searched by, how, and where that is defined.
+type Definition struct {
+	Name          string
+	Type          string   // code of search-param-type: token, reference, date, string, uri, quantity or number
+	URL           string   // canonical URL of the official SearchParameter
+	Documentation string   // what the parameter means for this resource type
+	Targets       []string // of a reference: the resource types it may point to
+	Modifiers     []string // supported, without the colon; a reference also takes the name of a target type
+}
+
+// modifiers are the supported modifiers per type of parameter (FHIR R4 § 3.1.1.4.5).
+var modifiers = map[ParamType][]string{
+	Token:      {"missing", "not", "text"},
+	Reference:  {"missing", "identifier"},
+	Date:       {"missing"},
+	String:     {"missing", "exact", "contains"},
+	URI:        {"missing"},
+	Quantity:   {"missing"},
+	NumberType: {"missing"},
+}
+
+var typeNames = [...]string{
+	Token: "token", Reference: "reference", Date: "date", String: "string", URI: "uri", Quantity: "quantity",
+	NumberType: "number", Composite: "composite",
+}
+
+// String is the code of t in search-param-type.
+func (t ParamType) String() string {
+	if int(t) < len(typeNames) {
+		return typeNames[t]
+	}
+	return ""
+}
+
+// Params lists the parameters of a resource type, those of every resource included, sorted by name. It is empty for
+// an unknown type.
+//
+// Patient, Person and RelatedPerson have no parameters over address and telecom: these may be withheld from people
+// who see the rest (turvakielto, non-disclosure for personal safety), and a search would tell by guessing what is
+// never shown. Composite, phonetic and geographic parameters are not supported.
+func Params(typ string) []Definition {
+	t := tables()[typ]
+	if t == nil {
+		return nil
+	}
+	out := make([]Definition, len(t.entries))
+	for i, e := range t.entries {
+		out[i] = Definition{
+			Name: e.param.Name, Type: e.param.Type.String(), URL: definitionBase + e.definition,
+			Documentation: e.documentation, Targets: e.param.Targets, Modifiers: modifiers[e.param.Type],
+		}
+		if own(e.param.Name) {
+			out[i].Modifiers = nil
+		}
+	}
+	return out
+}
+
+// Lookup is the parameter of a resource type by name, or nil. Equal parameters are the same pointer.
+func Lookup(typ, name string) *Param {
+	t := tables()[typ]
+	if t == nil {
+		return nil
+	}
+	return t.byName[name]
+}
+
+// own says whether a parameter is a column of the store rather than a part of the Index.
+func own(name string) bool { return name == "_id" || name == "_lastUpdated" }
+
+// table is what is known of one resource type.
+type table struct {
+	byName  map[string]*Param
+	entries []entry
+	root    node
+	hand    []handLeaf
+}
+
+type entry struct {
+	param                     *Param
+	definition, documentation string
+	program                   []string
+}
+
+//go:embed params.tsv
+var paramsTSV string
+
+// tables are the tables of all resource types by name, made at the first use.
+var tables = sync.OnceValue(func() map[string]*table {
+	sections := readTable(paramsTSV)
+	common := sections["Resource"]
+	all := make(map[string]*table, len(fhir.Types()))
+	for _, typ := range fhir.Types() {
+		t := &table{byName: map[string]*Param{}}
+		t.entries = append(slices.Clip(slices.Clone(common)), sections[typ]...)
+		slices.SortFunc(t.entries, func(a, b entry) int { return strings.Compare(a.param.Name, b.param.Name) })
+		for _, e := range t.entries {
+			t.byName[e.param.Name] = e.param
+			t.compile(e)
+		}
+		all[typ] = t
+	}
+	return all
+})
+
+// readTable reads params.tsv. The table is generated and embedded, so a fault in it is a fault of the build: it panics.
+func readTable(text string) map[string][]entry {
+	everything := fhir.Types()
+	sections := map[string][]entry{}
+	section := ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		if line[0] == '=' {
+			section = line[1:]
+			continue
+		}
+		f := strings.Split(line, "\t")
+		if len(f) != 6 {
+			panic(fmt.Sprintf("search: params.tsv: %d fields in %q", len(f), line))
+		}
+		p := &Param{Name: f[0], Type: ParamType(slices.Index(typeNames[:], f[1]))}
+		switch f[3] {
+		case "":
+		case "*":
+			p.Targets = everything
+		default:
+			p.Targets = strings.Fields(f[3])
+		}
+		sections[section] = append(sections[section], entry{
+			param: p, definition: f[2], documentation: f[5], program: strings.Fields(f[4]),
+		})
+	}
+	return sections
+}
