@@ -51,3 +51,24 @@ func BenchmarkReferences(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkValidate(b *testing.B) {
+	v, err := Parse(carePlan(b), Limits{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if issues := Validate(v); len(issues) > 0 {
+		b.Fatal(issues)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		Validate(v)
+	}
+}
+
+func BenchmarkLoadTables(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		loadTables()
+	}
+}

@@ -175,7 +175,7 @@ func (r Ref) Set(reference string) { r.value.text = reference }
 func References(v *Value) iter.Seq[Ref] {
 	return func(yield func(Ref) bool) {
 		w := refWalk{yield: yield}
-		w.path.root = ResourceType(v)
+		w.path.root = printable(ResourceType(v))
 		w.visit(v, false)
 	}
 }
@@ -191,12 +191,13 @@ func (w *refWalk) visit(v *Value, contained bool) bool {
 	case Object:
 		for i := range v.members {
 			m := &v.members[i]
-			// In the official definitions no other element called reference is a string.
+			// Three uri elements are called reference too (of Expression, DetectedIssue and Immunization.education);
+			// a transaction rewrites those as well.
 			found := m.Name == "reference" && m.Value.Kind() == String
 			if !found && m.Value.Kind() < Array {
 				continue
 			}
-			w.path.push(m.Name)
+			w.path.pushMember(m.Name, v)
 			on := true
 			if found {
 				on = w.yield(Ref{Contained: contained, value: m.Value, path: &w.path})
@@ -230,13 +231,17 @@ type pathStack struct {
 type pathStep struct {
 	name  string
 	index int // -1: not in an array
+	// in is the object whose member the step is, where name is the member's: it is the element's where in is nil.
+	in *Value
 }
 
-func (p *pathStack) push(name string) {
+func (p *pathStack) push(name string) { p.pushMember(name, nil) }
+
+func (p *pathStack) pushMember(name string, in *Value) {
 	if p.steps == nil {
 		p.steps = p.room[:0]
 	}
-	p.steps = append(p.steps, pathStep{name, -1})
+	p.steps = append(p.steps, pathStep{name, -1, in})
 }
 
 func (p *pathStack) pop() { p.steps = p.steps[:len(p.steps)-1] }
@@ -247,14 +252,31 @@ func (p *pathStack) index(i int) {
 	}
 }
 
-// String is the place as a simple FHIRPath.
+// String is the place as a simple FHIRPath: the members of a choice are named by their element (value, not valueCode).
 func (p *pathStack) String() string {
 	b := append(make([]byte, 0, 64), p.root...)
+	var def *typeDef
 	for _, s := range p.steps {
+		name := s.name
+		if s.in != nil {
+			t := definitions()
+			if typ := ResourceType(s.in); typ != "" {
+				def = t.resource(typ)
+			}
+			if def != nil {
+				at := 0
+				if md := def.member(name, &at); md != nil {
+					name = def.elements[md.element].name
+					def = t.complex(md)
+				} else {
+					def = nil
+				}
+			}
+		}
 		if len(b) > 0 {
 			b = append(b, '.')
 		}
-		b = append(b, printable(s.name)...)
+		b = append(b, printable(name)...)
 		if s.index >= 0 {
 			b = append(b, '[')
 			b = strconv.AppendInt(b, int64(s.index), 10)

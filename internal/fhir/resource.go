@@ -133,3 +133,25 @@ func PatientReferences(v *Value) []string {
 	}
 	return ids
 }
+
+// Subjects are the ids of the Patients a resource is about: a Patient itself, and the relative references to Patients
+// at the elements that the official patient compartment names (subject, patient, beneficiary, individual, actor, …) or
+// the search parameter patient does (Task.for, Contract.subject); each id once. Types outside the compartment, Bundle
+// among them, have none. See PatientReferences for all Patients that a resource names.
+func Subjects(v *Value) []string {
+	typ := ResourceType(v)
+	var ids []string
+	if id := ID(v); typ == "Patient" && id != "" {
+		ids = append(ids, id)
+	}
+	for _, path := range definitions().patients[typ] {
+		v.walk(path, func(found *Value) bool {
+			r := ParseReference(found.Get("reference").Str())
+			if r.Local() && r.Type == "Patient" && !slices.Contains(ids, r.ID) {
+				ids = append(ids, r.ID)
+			}
+			return true
+		})
+	}
+	return ids
+}

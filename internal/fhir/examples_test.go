@@ -1,0 +1,94 @@
+package fhir
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// exampleDefects are the official examples that break their own definition, with the defect.
+var exampleDefects = map[string]string{
+	"DeviceMetric-example":        "parent refers to a DeviceDefinition",
+	"DeviceUseStatement-example":  "reasonReference refers to a Procedure",
+	"ImplementationGuide-fhir":    "no name, no status",
+	"ig-r4":                       "no name, no status",
+	"MedicationRequest-medrx0301": "dispenseRequest.performer refers to a Practitioner, not to an Organization",
+	"Observation-clinical-gender": "performer refers to an Encounter",
+	"Questionnaire-qs1":           "items without linkId",
+	"SearchParameter-questionnaireresponse-extensions-QuestionnaireResponse-item-subject": "an id of 65 characters",
+
+	"SearchParameter-codesystem-extensions-CodeSystem-author":    "no base",
+	"SearchParameter-codesystem-extensions-CodeSystem-effective": "no base",
+	"SearchParameter-codesystem-extensions-CodeSystem-end":       "no base",
+	"SearchParameter-codesystem-extensions-CodeSystem-keyword":   "no base",
+	"SearchParameter-codesystem-extensions-CodeSystem-workflow":  "no base",
+	"SearchParameter-valueset-extensions-ValueSet-author":        "no base",
+	"SearchParameter-valueset-extensions-ValueSet-effective":     "no base",
+	"SearchParameter-valueset-extensions-ValueSet-end":           "no base",
+	"SearchParameter-valueset-extensions-ValueSet-keyword":       "no base",
+	"SearchParameter-valueset-extensions-ValueSet-workflow":      "no base",
+}
+
+// examples calls f for every official example, or skips where the package hl7.fhir.r4.examples 4.0.1 is not there.
+func examples(t *testing.T, f func(name string, data []byte)) {
+	t.Helper()
+	folder := os.Getenv("FHIR_EXAMPLES")
+	if folder == "" {
+		folder = filepath.Join("..", "..", "tmp", "hl7.fhir.r4.examples", "package")
+	}
+	files, err := filepath.Glob(filepath.Join(folder, "*-*.json"))
+	require.NoError(t, err)
+	if len(files) == 0 {
+		t.Skipf("the npm package hl7.fhir.r4.examples 4.0.1 is not unpacked in %s (FHIR_EXAMPLES names another folder)", folder)
+	}
+	n := 0
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		n++
+		f(filepath.Base(file), data)
+	}
+	require.Equal(t, 5306, n, "the package has 5,306 resources")
+}
+
+// The definitions that are examples too are larger than anything at the door.
+var wide = Limits{Bytes: 64 << 20, Depth: 64, Values: 1 << 24}
+
+func TestOfficialExamplesKeepTheirContentAndAreValid(t *testing.T) {
+	examples(t, func(name string, data []byte) {
+		v, err := Parse(data, wide)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			return
+		}
+		if !reflect.DeepEqual(decode(t, data), decode(t, v.JSON())) {
+			t.Errorf("%s: what is written differs from what was read", name)
+		}
+		var found []string
+		for _, issue := range Validate(v) {
+			found = append(found, issue.Expression+": "+issue.Diagnostics)
+		}
+		defect := exampleDefects[strings.TrimSuffix(name, ".json")]
+		switch {
+		case len(found) > 0 && defect == "":
+			t.Errorf("%s: %s", name, strings.Join(found, "\n\t"))
+		case len(found) == 0 && defect != "":
+			t.Errorf("%s: no issue where its defect is %s", name, defect)
+		}
+	})
+}
+
+func decode(t *testing.T, data []byte) any {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var v any
+	require.NoError(t, d.Decode(&v))
+	return v
+}
