@@ -127,7 +127,7 @@ func Columns(r *Record) []Column {
 		out = append(out, Column{ColumnTarget, target})
 	}
 	for _, e := range r.Entities {
-		if target := unversioned(e.What); target != "" {
+		if target := unversioned(e.What); target != "" && e.Role != RoleErased {
 			out = append(out, Column{ColumnTarget, target})
 		}
 	}

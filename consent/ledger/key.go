@@ -117,6 +117,9 @@ func (k *Key) Verifier() string { return k.public }
 // Origin is the name of the ledger that the key signs for.
 func (k *Key) Origin() string { return k.signer.Name() }
 
+// Format prints the public half only, whatever the verb.
+func (k Key) Format(f fmt.State, _ rune) { fmt.Fprint(f, k.public) }
+
 // parseKey reads a note signer key, PRIVATE+KEY+origin+hash+base64(1 ‖ seed), and finds its public half.
 func parseKey(private string) (*Key, error) {
 	signer, err := note.NewSigner(private)

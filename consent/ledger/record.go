@@ -53,15 +53,15 @@ type Entity struct {
 
 // Entry is a Record as it lies in the ledger.
 type Entry struct {
-	Node       string    // id of the gateway node that wrote it
-	Count      int64     // the node's own count, 1, 2, … without gaps
-	Prev       [32]byte  // Chain of the node's entry before; zeros for the first
-	Salt       []byte    // 16 random bytes; nil once erased
-	Canonical  []byte    // Record.Canonical; nil once erased
-	Commitment [32]byte  // SHA-256(salt ‖ canonical)
-	Chain      [32]byte  // SHA-256(prev ‖ node ‖ 0x00 ‖ big-endian count ‖ commitment)
-	Seq        int64     // place in the tree, from 0; -1 while pending
-	Columns    []Column  // what the store keeps beside the bytes for finding entries, as stored
+	Node       string   // id of the gateway node that wrote it
+	Count      int64    // the node's own count, 1, 2, … without gaps
+	Prev       [32]byte // Chain of the node's entry before; zeros for the first
+	Salt       []byte   // 16 random bytes; nil once erased
+	Canonical  []byte   // Record.Canonical; nil once erased
+	Commitment [32]byte // SHA-256(salt ‖ canonical)
+	Chain      [32]byte // SHA-256(prev ‖ node ‖ 0x00 ‖ big-endian count ‖ commitment)
+	Seq        int64    // place in the tree, from 0; -1 while pending
+	Columns    []Column // what the store keeps beside the bytes for finding entries, as stored
 	// Committed is when the store committed it, or zero where the store does not keep it. It is known too late to
 	// be under the commitment, so Verify can only say that it is not far from the record's own time.
 	Committed time.Time
