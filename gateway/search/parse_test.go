@@ -1,0 +1,405 @@
+package search
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+var testOptions = Options{
+	Base: "http://localhost:8080/fhir", Iterate: true, Now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC),
+}
+
+func parse(t *testing.T, typ, query string) *Query {
+	t.Helper()
+	pairs, err := Pairs(query)
+	require.NoError(t, err)
+	q, err := Parse(typ, pairs, testOptions)
+	require.NoError(t, err, query)
+	return q
+}
+
+func day(s string) time.Time {
+	t, err := time.Parse(time.DateOnly, s)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+func TestValuesOfEachType(t *testing.T) {
+	one := func(v Value) []Value { return []Value{v} }
+	for _, c := range []struct {
+		typ, query, param, modifier string
+		want                        []Value
+	}{
+		{"CarePlan", "status=active,completed", "status", "", []Value{{Code: "active"}, {Code: "completed"}}},
+		{"Patient", "identifier=urn:oid:1.2|abc", "identifier", "", one(Value{System: "urn:oid:1.2", Code: "abc", SystemSet: true})},
+		{"Patient", "identifier=|abc", "identifier", "", one(Value{Code: "abc", SystemSet: true})},
+		{"Patient", "identifier=urn:oid:1.2|", "identifier", "", one(Value{System: "urn:oid:1.2", SystemSet: true})},
+		{"Patient", `identifier=a\,b\|c\\d\$`, "identifier", "", one(Value{Code: `a,b|c\d$`})},
+		{"Patient", "active:not=true", "active", "not", one(Value{Code: "true"})},
+		{"Patient", "active:missing=true", "active", "missing", one(Value{Missing: true})},
+		{"Observation", "code:text=S%C3%84TE", "code", "text", one(Value{Text: "sate"})},
+		{"CarePlan", "subject=Patient/aino", "subject", "", one(Value{RefType: "Patient", RefID: "aino"})},
+		{"CarePlan", "subject=aino", "subject", "", one(Value{RefID: "aino"})},
+		{"CarePlan", "patient=aino", "patient", "", one(Value{RefType: "Patient", RefID: "aino"})},
+		{"CarePlan", "subject:Patient=aino", "subject", "", one(Value{RefType: "Patient", RefID: "aino"})},
+		{"CarePlan", "subject=http://localhost:8080/fhir/Patient/aino", "subject", "", one(Value{RefType: "Patient", RefID: "aino"})},
+		{"CarePlan", "subject=http://elsewhere.example/fhir/Patient/aino", "subject", "", one(Value{URL: "http://elsewhere.example/fhir/Patient/aino"})},
+		{"CarePlan", "subject=urn:uuid:6ba7b810-9dad-11d1-80b4-00c04fd430c8", "subject", "", one(Value{URL: "urn:uuid:6ba7b810-9dad-11d1-80b4-00c04fd430c8"})},
+		{"CarePlan", "subject:identifier=s|1", "subject", "identifier", one(Value{System: "s", Code: "1", SystemSet: true})},
+		{"CarePlan", "instantiates-canonical=https://sotesilta.example/fhir/PlanDefinition/joint-client", "instantiates-canonical", "", one(Value{URL: "https://sotesilta.example/fhir/PlanDefinition/joint-client"})},
+		{"Patient", "birthdate=1990", "birthdate", "", one(Value{Prefix: "eq", From: day("1990-01-01"), To: day("1991-01-01")})},
+		{"Patient", "birthdate=ge1990-02", "birthdate", "", one(Value{Prefix: "ge", From: day("1990-02-01"), To: day("1990-03-01")})},
+		{"CarePlan", "_lastUpdated=gt2026-01-01T02:00:00+02:00", "_lastUpdated", "", one(Value{Prefix: "gt", From: day("2026-01-01"), To: day("2026-01-01").Add(time.Second)})},
+		{"CarePlan", "_lastUpdated=2026-01-01T00:00:00.1239Z", "_lastUpdated", "", one(Value{Prefix: "eq", From: day("2026-01-01").Add(123 * time.Millisecond), To: day("2026-01-01").Add(124 * time.Millisecond)})},
+		{"CarePlan", "date=ap2026-11-11T12:00:00Z", "date", "", one(Value{Prefix: "ap", From: day("2026-11-10").Add(12 * time.Hour), To: day("2026-11-12").Add(12*time.Hour + time.Second)})},
+		{"CarePlan", "_id=a,b", "_id", "", []Value{{Code: "a"}, {Code: "b"}}},
+		{"Patient", "family=H%C3%A4m%C3%A4l%C3%A4inen", "family", "", one(Value{Text: "hamalainen"})},
+		{"Patient", "family:exact=H%C3%A4m%C3%A4l%C3%A4inen", "family", "exact", one(Value{Text: "Hämäläinen"})},
+		{"Patient", "family:contains=ALA", "family", "contains", one(Value{Text: "ala"})},
+		{"PlanDefinition", "url=https://sotesilta.example/fhir/PlanDefinition/joint-client", "url", "", one(Value{Text: "https://sotesilta.example/fhir/PlanDefinition/joint-client"})},
+		{"CarePlan", "_profile=http://a.example/p", "_profile", "", one(Value{Text: "http://a.example/p"})},
+		{"CarePlan", "_security=http://a.example/s|health", "_security", "", one(Value{System: "http://a.example/s", Code: "health", SystemSet: true})},
+		{"RiskAssessment", "probability=100", "probability", "", one(Value{Prefix: "eq", Low: 99.5, High: 100.5})},
+		{"RiskAssessment", "probability=gt0.8", "probability", "", one(Value{Prefix: "gt", Low: 0.8, High: 0.8})},
+		{"Observation", "value-quantity=5.4|http://unitsofmeasure.org|mg", "value-quantity", "", one(Value{Prefix: "eq", Low: 5.4 - 0.05, High: 5.4 + 0.05, System: "http://unitsofmeasure.org", Code: "mg", SystemSet: true})},
+		{"Observation", "value-quantity=ap10||mg", "value-quantity", "", one(Value{Prefix: "ap", Low: 9, High: 11, Code: "mg"})},
+	} {
+		q := parse(t, c.typ, c.query)
+		require.Len(t, q.Where, 1, c.query)
+		got := q.Where[0]
+		if got.Param != Lookup(c.typ, c.param) || got.Modifier != c.modifier {
+			t.Errorf("%s: got parameter %v modifier %q", c.query, got.Param, got.Modifier)
+		}
+		if diff := cmp.Diff(c.want, got.Values, cmp.Comparer(near)); diff != "" {
+			t.Errorf("%s: %s", c.query, diff)
+		}
+	}
+}
+
+func near(a, b float64) bool { return a-b < 1e-9 && b-a < 1e-9 }
+
+func TestChainsLookIntoTheTypesThatKnowTheParameter(t *testing.T) {
+	q := parse(t, "CarePlan", "subject:Patient.family=V")
+	chain := q.Where[0].Chain
+	require.Equal(t, Lookup("CarePlan", "subject"), q.Where[0].Param)
+	require.Equal(t, []string{"Patient"}, chain.Types)
+	require.Equal(t, Clause{Param: Lookup("Patient", "family"), Values: []Value{{Text: "v"}}}, chain.Branches["Patient"])
+
+	q = parse(t, "CarePlan", "subject.identifier=1")
+	require.Equal(t, []string{"Group", "Patient"}, q.Where[0].Chain.Types)
+	q = parse(t, "CarePlan", "subject.birthdate=1990")
+	require.Equal(t, []string{"Patient"}, q.Where[0].Chain.Types, "a Group has no birth date")
+
+	q = parse(t, "Task", "based-on:CarePlan.care-team.participant:Practitioner.name=x")
+	deep := q.Where[0].Chain.Branches["CarePlan"].Chain.Branches["CareTeam"].Chain
+	require.Equal(t, []string{"Practitioner"}, deep.Types)
+	require.Equal(t, []string{"CarePlan", "CareTeam", "Practitioner", "Task"}, q.Types())
+}
+
+func TestHasLooksFromTheReferringSide(t *testing.T) {
+	q := parse(t, "Patient", "_has:Observation:patient:code=s|1")
+	require.Equal(t, &Has{
+		Type: "Observation", Param: Lookup("Observation", "patient"),
+		Where: Clause{Param: Lookup("Observation", "code"), Values: []Value{{System: "s", Code: "1", SystemSet: true}}},
+	}, q.Where[0].Has)
+	q = parse(t, "Patient", "_has:CarePlan:patient:_has:Task:based-on:status=ready")
+	inner := q.Where[0].Has.Where.Has
+	require.Equal(t, "Task", inner.Type)
+	require.Equal(t, []string{"CarePlan", "Patient", "Task"}, q.Types())
+	q = parse(t, "CarePlan", "subject:Patient._has:Observation:patient:status=final")
+	require.Equal(t, "Observation", q.Where[0].Chain.Branches["Patient"].Has.Type)
+}
+
+func TestResultParameters(t *testing.T) {
+	q := parse(t, "CarePlan", "_sort=-date,_id&_count=7&_total=accurate&_include=CarePlan:subject:Patient&_revinclude=Task:based-on")
+	require.Equal(t, []SortKey{{Lookup("CarePlan", "date"), "date", true}, {Lookup("CarePlan", "_id"), "_id", false}}, q.Sort)
+	require.Equal(t, 7, q.Count)
+	require.True(t, q.Total)
+	require.Equal(t, []Include{
+		{Type: "CarePlan", Param: Lookup("CarePlan", "subject"), Target: "Patient"},
+		{Type: "Task", Param: Lookup("Task", "based-on"), Reverse: true},
+	}, q.Includes)
+	require.Equal(t, []string{"CarePlan", "Patient", "Task"}, q.Types())
+
+	require.Equal(t, 50, parse(t, "CarePlan", "").Count)
+	require.Equal(t, 500, parse(t, "CarePlan", "_count=100000").Count)
+	for _, total := range []string{"_count=0", "_summary=count", "_count=3&_summary=count&_sort=date&_include=CarePlan:subject"} {
+		q = parse(t, "CarePlan", total)
+		require.Equal(t, &Query{Type: "CarePlan", Total: true, Summary: true, Raw: "_summary=count"}, q, total)
+	}
+	require.False(t, parse(t, "CarePlan", "_total=none").Total)
+	require.True(t, parse(t, "CarePlan", "_total=estimate").Total)
+	require.True(t, parse(t, "CarePlan", "_include:iterate=CareTeam:participant").Includes[0].Iterate)
+}
+
+// Each line: type, query, issue code, and words that the answer must have. The value is never among them.
+func TestRefusalsNameTheParameterAndNeverTheValue(t *testing.T) {
+	const v = "Zq9secret"
+	for _, c := range []struct{ typ, query, code, says string }{
+		{"CarePlan", "colour=" + v, "not-supported", "CarePlan has no search parameter called colour"},
+		{"CarePlan", "subject.colour=" + v, "not-supported", "subject.colour"},
+		{"CarePlan", "subject:Patient.colour=" + v, "not-supported", "Patient has no search parameter called colour"},
+		{"CarePlan", "_elements=" + v, "not-supported", "_elements"},
+		{"CarePlan", "_filter=" + v, "not-supported", "_filter"},
+		{"CarePlan", "_text=" + v, "not-supported", "_text"},
+		{"CarePlan", "activity-date:above=" + v, "not-supported", "activity-date:above"},
+		{"Observation", "code-value-concept=" + v, "not-supported", "code-value-concept"},
+		{"CarePlan", "status:exact=" + v, "not-supported", "status:exact"},
+		{"CarePlan", "_id:missing=true", "not-supported", "_id:missing"},
+		{"CarePlan", "subject:Device=" + v, "not-supported", "subject:Device"},
+		{"CarePlan", "status:=" + v, "not-supported", "status:"},
+		{"CarePlan", "date=" + v, "invalid", "date"},
+		{"CarePlan", "date=ge2026-13", "invalid", "date"},
+		{"CarePlan", "date=xx2026", "invalid", "date"},
+		{"CarePlan", "status=" + v + `\x`, "invalid", "status"},
+		{"CarePlan", "status=" + v + ",,b", "invalid", "status has an empty value"},
+		{"CarePlan", "status=", "invalid", "status has an empty value"},
+		{"CarePlan", "status=a|b|" + v, "invalid", "status"},
+		{"CarePlan", "status=|", "invalid", "status"},
+		{"CarePlan", "subject=Device/" + v, "invalid", "subject"},
+		{"CarePlan", "subject=Patient/" + v + "/_history/1", "invalid", "subject"},
+		{"CarePlan", "subject=Patient?" + v, "invalid", "subject"},
+		{"CarePlan", "subject:Patient=Group/" + v, "invalid", "subject:Patient"},
+		{"CarePlan", "_id=a/" + v, "invalid", "_id"},
+		{"CarePlan", "date:missing=" + v, "invalid", "date:missing"},
+		{"CarePlan", "date:missing=true,false", "invalid", "date:missing"},
+		{"CarePlan", "status=" + strings.Repeat(v, 60), "too-long", "status"},
+		{"CarePlan", "status=a%00" + v, "invalid", "status"},
+		{"CarePlan", "status=%ff" + v, "invalid", "status"},
+		{"RiskAssessment", "probability=" + v, "invalid", "probability"},
+		{"RiskAssessment", "probability=1|a|b", "invalid", "probability"},
+		{"Observation", "value-quantity=5|mg", "invalid", "value-quantity"},
+		{"CarePlan", "status.code=" + v, "invalid", "CarePlan.status is not a reference"},
+		{"CarePlan", "subject:Device.type=" + v, "invalid", "subject"},
+		{"Patient", "_has:Observation:code=" + v, "invalid", "_has:Observation:code"},
+		{"Patient", "_has:Observation:status:code=" + v, "invalid", "never points to Patient"},
+		{"Patient", "_has:Observation:encounter:code=" + v, "invalid", "never points to Patient"},
+		{"Patient", "_has:Observation:patient:colour=" + v, "not-supported", "colour"},
+		{"Patient", "_has:Nothing:patient:colour=" + v, "not-supported", "_has"},
+		{"Observation", "encounter.episode-of-care.patient.general-practitioner:Organization.name=" + v, "too-costly", "more than 3 references"},
+		{"Provenance", "target.identifier=" + v, "too-costly", "name one"},
+		{"CarePlan", "_count=-1", "invalid", "_count"},
+		{"CarePlan", "_count=" + v, "invalid", "_count"},
+		{"CarePlan", "_count=1&_count=2", "invalid", "_count may be given only once"},
+		{"CarePlan", "_summary=text", "not-supported", "_summary"},
+		{"CarePlan", "_summary=" + v, "invalid", "_summary"},
+		{"CarePlan", "_total=" + v, "invalid", "_total"},
+		{"CarePlan", "_sort=subject", "not-supported", "CarePlan cannot be sorted by subject"},
+		{"CarePlan", "_sort=date,-date", "invalid", "_sort names date twice"},
+		{"CarePlan", "_include=*", "not-supported", "_include"},
+		{"CarePlan", "_include=Task:owner", "invalid", "must begin with the type that is searched"},
+		{"CarePlan", "_include=CarePlan:status", "not-supported", "_include"},
+		{"CarePlan", "_include=CarePlan:subject:Device", "invalid", "_include"},
+		{"CarePlan", "_include:recurse=CarePlan:subject", "not-supported", "_include:recurse"},
+		{"CarePlan", "_revinclude=Task:owner", "invalid", "never points to CarePlan"},
+		{"CarePlan", "_include=CarePlan:subject" + strings.Repeat("&_include=CarePlan:care-team&_revinclude=Task:based-on&_include=CarePlan:subject:Patient&_include=CarePlan:encounter&_include=CarePlan:goal&_include=CarePlan:condition&_include=CarePlan:performer&_include=CarePlan:part-of&_include=CarePlan:replaces&_revinclude=Task:focus", 1), "too-costly", "at most 10"},
+		{"Patient", "_has:Observation=" + v, "invalid", "_has:Observation"},
+		{"Nothing", "a=" + v, "not-supported", "no such resource type"},
+		{"CarePlan", strings.Repeat("status=a&", MaxParameters+1), "too-costly", "parameters"},
+		{"CarePlan", "_id=" + strings.Repeat("a,", MaxValues) + "a", "too-costly", "values"},
+		{"CarePlan", "010190-999X=1", "not-supported", "a parameter"},
+	} {
+		pairs, err := Pairs(c.query)
+		require.NoError(t, err)
+		opt := testOptions
+		q, err := Parse(c.typ, pairs, opt)
+		var refusal *Error
+		if !errors.As(err, &refusal) {
+			t.Errorf("%s?%s: got %+v, %v; want a refusal", c.typ, c.query, q, err)
+			continue
+		}
+		issue := refusal.Issues[0]
+		if issue.Code != c.code || issue.Severity != "error" || !strings.Contains(issue.Diagnostics, c.says) {
+			t.Errorf("%s?%s: got %s %q, want %s with %q", c.typ, c.query, issue.Code, issue.Diagnostics, c.code, c.says)
+		}
+		if strings.Contains(err.Error(), v) || strings.Contains(err.Error(), "010190") {
+			t.Errorf("%s?%s: the value is repeated in %q", c.typ, c.query, err)
+		}
+	}
+}
+
+func TestEveryParameterAtFaultIsNamed(t *testing.T) {
+	_, err := Parse("CarePlan", []Pair{{"colour", "1"}, {"status", "active"}, {"date", "x"}}, testOptions)
+	var refusal *Error
+	require.ErrorAs(t, err, &refusal)
+	require.Len(t, refusal.Issues, 2)
+}
+
+func TestLenientLeavesOutUnknownParametersOnlyAndSaysSo(t *testing.T) {
+	opt := testOptions
+	opt.Lenient = true
+	q, err := Parse("CarePlan", []Pair{{"colour", "1"}, {"status", "active"}, {"subject.colour", "1"}}, opt)
+	require.NoError(t, err)
+	require.Equal(t, []string{"colour", "subject.colour"}, q.Ignored)
+	require.Len(t, q.Where, 1)
+	require.Equal(t, "status=active", q.Raw)
+	for _, pair := range []Pair{{"status:above", "a"}, {"date", "x"}, {"_summary", "text"}} {
+		_, err = Parse("CarePlan", []Pair{pair}, opt)
+		require.Error(t, err, "%v is never passed over", pair)
+	}
+}
+
+func TestIterateIsRefusedWhereTheStoreDoesNotFollowIt(t *testing.T) {
+	_, err := Parse("CarePlan", []Pair{{"_include:iterate", "CareTeam:participant"}}, Options{})
+	require.ErrorContains(t, err, "_include")
+}
+
+func TestIdentityCodesAreNeitherInRawNorLinked(t *testing.T) {
+	q := parse(t, "Patient", "identifier=urn:oid:1.2.246.21|131052-9994&active=true")
+	require.True(t, q.HasSecrets)
+	require.Equal(t, "identifier=***&active=true", q.Raw)
+	require.Equal(t, "131052-9994", q.Where[0].Values[0].Code)
+	require.False(t, parse(t, "Patient", "identifier=urn:oid:1.2|abc").HasSecrets)
+	q = parse(t, "CarePlan", "subject:Patient.identifier=131052-9994")
+	require.Equal(t, "subject:Patient.identifier=***", q.Raw)
+}
+
+func TestRawIsReadableAndEscaped(t *testing.T) {
+	q := parse(t, "CarePlan", "category=http://a.example/s%7Cx%26y,b&_count=5&date=ge2026-01-01T00:00:00%2B02:00&subject=Patient/a")
+	require.Equal(t, "category=http://a.example/s%7Cx%26y,b&date=ge2026-01-01T00:00:00%2B02:00&subject=Patient/a&_count=5", q.Raw)
+}
+
+func TestPairsKeepTheirOrder(t *testing.T) {
+	pairs, err := Pairs("b=1&a=%2B+x&&b=2&c")
+	require.NoError(t, err)
+	require.Equal(t, []Pair{{"b", "1"}, {"a", "+ x"}, {"b", "2"}, {"c", ""}}, pairs)
+	for _, bad := range []string{"a=%zz", "a=%2", strings.Repeat("a&", 1000), "a=" + strings.Repeat("x", MaxQueryLength)} {
+		_, err = Pairs(bad)
+		var refusal *Error
+		require.ErrorAs(t, err, &refusal)
+	}
+}
+
+func TestClientsAreBoundByPatientSubjectAndID(t *testing.T) {
+	for query, want := range map[string][]string{
+		"CarePlan?patient=aino":                                    {"aino"},
+		"CarePlan?patient=Patient/aino,onni,onni":                  {"aino", "onni"},
+		"CarePlan?subject=Patient/aino&status=active":              {"aino"},
+		"CarePlan?subject:Patient=aino":                            {"aino"},
+		"CarePlan?patient=aino,onni&subject=Patient/onni":          {"onni"},
+		"CarePlan?patient=aino&subject=Patient/onni":               {},
+		"Task?patient=aino":                                        {"aino"},
+		"EpisodeOfCare?patient=aino":                               {"aino"},
+		"Patient?_id=aino,onni":                                    {"aino", "onni"},
+		"CarePlan?patient=http://localhost:8080/fhir/Patient/aino": {"aino"},
+		// These could match data of anybody.
+		"CarePlan?subject=aino":                                    nil,
+		"CarePlan?subject=Patient/aino,Group/g":                    nil,
+		"CarePlan?subject=Patient/aino,http://x.example/Patient/1": nil,
+		"CarePlan?patient:missing=true":                            nil,
+		"CarePlan?patient:identifier=a":                            nil,
+		"CarePlan?subject:Patient._id=aino":                        nil,
+		"CarePlan?_id=aino":                                        nil,
+		"Patient?_has:CarePlan:patient:status=active":              nil,
+		"CarePlan?performer=Patient/aino":                          nil,
+	} {
+		typ, rest, _ := strings.Cut(query, "?")
+		got, bound := parse(t, typ, rest).Clients()
+		if bound != (want != nil) {
+			t.Errorf("%s: bound %v", query, bound)
+		}
+		require.Equal(t, want, got, query)
+	}
+	got, bound := parse(t, "CarePlan", "performer=Patient/aino").Clients("performer")
+	require.True(t, bound)
+	require.Equal(t, []string{"aino"}, got)
+}
+
+// anyQuery draws searches that Parse mostly understands.
+func anyQuery(t *rapid.T) (string, []Pair) {
+	typ := rapid.SampledFrom([]string{"CarePlan", "Patient", "Observation", "Task", "RiskAssessment", "PlanDefinition"}).Draw(t, "type")
+	var pairs []Pair
+	names := Params(typ)
+	for range rapid.IntRange(0, 5).Draw(t, "n") {
+		d := rapid.SampledFrom(names).Draw(t, "parameter")
+		name := d.Name
+		if m := rapid.SampledFrom(append([]string{"", ""}, d.Modifiers...)).Draw(t, "modifier"); m != "" {
+			name += ":" + m
+		}
+		value := rapid.OneOf(
+			rapid.SampledFrom([]string{"true", "2026-01", "ge2026-01-01T10:00:00+02:00", "5.40", "lt1e2", "a|b", `x\,y,z`, "Patient/a", "10||mg", "äÖ ß", "http://a.example/Patient/1"}),
+			rapid.StringN(1, 20, 60),
+		).Draw(t, "value")
+		pairs = append(pairs, Pair{name, value})
+	}
+	extra := []Pair{{"_count", "0"}, {"_count", "900"}, {"_total", "estimate"}, {"_sort", "-_lastUpdated"}, {"_summary", "count"}, {"_revinclude", "Provenance:target"}, {"subject:Patient.name", "x"}, {"_has:Task:focus:status", "ready"}}
+	for range rapid.IntRange(0, 2).Draw(t, "extras") {
+		pairs = append(pairs, rapid.SampledFrom(extra).Draw(t, "extra"))
+	}
+	return typ, pairs
+}
+
+func TestRawAsksForTheSame(t *testing.T) {
+	understood := 0
+	rapid.Check(t, func(t *rapid.T) {
+		typ, pairs := anyQuery(t)
+		q, err := Parse(typ, pairs, testOptions)
+		if err != nil || q.HasSecrets {
+			return
+		}
+		understood++
+		again, err := Pairs(q.Raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q2, err := Parse(typ, again, testOptions)
+		if err != nil {
+			t.Fatalf("%s: %v", q.Raw, err)
+		}
+		if diff := cmp.Diff(q, q2); diff != "" {
+			t.Fatalf("%s: %s", q.Raw, diff)
+		}
+	})
+	require.NotZero(t, understood)
+}
+
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{
+		"status=active&date=ge2026", "subject:Patient.name=a", "_has:Observation:patient:code=a|b", `x=\`, "_sort=-date&_count=0",
+		"identifier=131052-9994", "_include=CarePlan:subject", "subject._has:Task:focus:_id=1", "date=ap2026-01-01T00:00:00 02:00",
+	} {
+		f.Add("CarePlan", s)
+		f.Add("Patient", s)
+	}
+	f.Fuzz(func(t *testing.T, typ, raw string) {
+		pairs, err := Pairs(raw)
+		if err != nil {
+			return
+		}
+		q, err := Parse(typ, pairs, testOptions)
+		if err != nil {
+			if secret(err.Error()) {
+				t.Fatalf("an identity code in %q", err)
+			}
+			return
+		}
+		if secret(q.Raw) {
+			t.Fatalf("an identity code in Raw %q", q.Raw)
+		}
+		if q.Summary != (q.Count == 0) || q.Count > 500 || len(q.Includes) > MaxIncludes {
+			t.Fatalf("out of bounds: %+v", q)
+		}
+		if q.HasSecrets {
+			return
+		}
+		again, err := Pairs(q.Raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q2, err := Parse(typ, again, testOptions)
+		if err != nil {
+			t.Fatalf("%q: %v", q.Raw, err)
+		}
+		if diff := cmp.Diff(q, q2); diff != "" {
+			t.Fatalf("%q: %s", q.Raw, diff)
+		}
+	})
+}
