@@ -103,10 +103,10 @@ func (p *parser) start(data []byte, lim Limits) {
 	p.buf = *bytes.NewBuffer(data)
 	p.dec.Reset(&p.buf)
 	p.src, p.pos, p.lim, p.depth, p.count, p.root = string(data), 0, lim, 0, 0, ""
-	// A FHIR document has about one value in 24 bytes and two of three are members.
-	p.values.next = len(data)/24 + 8
-	p.members.next = len(data)/32 + 8
-	p.items.next = len(data)/160 + 4
+	// A compact FHIR document has about one value in 20 bytes, and three of four are members.
+	p.values.next = len(data)/20 + 8
+	p.members.next = len(data)/24 + 8
+	p.items.next = len(data)/100 + 4
 }
 
 // release lets go of the document, and of the parser's own memory too when a large document made it grow.
@@ -324,6 +324,9 @@ const maxSlab = 1024
 
 func (s *slab[T]) grow(n int) {
 	s.free = make([]T, max(n, min(s.next, maxSlab)))
+	if s.next <= maxSlab { // the first guess was nearly enough
+		s.next = s.next/4 + 8
+	}
 }
 
 func (s *slab[T]) one() *T {

@@ -64,7 +64,7 @@ func TestParseRefusesAndTellsWhere(t *testing.T) {
 }
 
 func TestParseErrorsNeverShowWhatStandsThere(t *testing.T) {
-	const code = "010190-999P"
+	const code = "010190-999W"
 	for _, doc := range []string{
 		`{"` + code + `":{"a":1,"a":2}}`,
 		`{"resourceType":"` + code + `","a":[1,}`,
