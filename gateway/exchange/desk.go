@@ -3,59 +3,155 @@ package exchange
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"time"
 
-	"sotesilta/gateway/search"
+	"sotesilta/consent"
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/store"
+	"sotesilta/internal/fhir"
 )
 
-// Desk is the door.
-type Desk struct{}
+// snapshotLife is how long after its opening a snapshot may still answer (law 4): an answer that took longer is
+// thrown away, because a change of mind may have been committed meanwhile.
+const snapshotLife = 2 * time.Second
 
-var errNotBuilt = errors.New("exchange: being built")
+// attempts is how often a change that went stale is decided anew before the caller is told of the conflict.
+const attempts = 8
 
-// Read answers the current version of a resource. Absent, Gone, Forbidden, Unrecorded.
-func (d *Desk) Read(ctx context.Context, c Caller, typ, id string) (*Resource, error) {
-	return nil, errNotBuilt
+// Config is what a Desk needs. All but Rules, Log and Now are required.
+type Config struct {
+	Store  store.Store
+	Law    consent.Decider
+	Person Person
+	Rules  Rules // nil: no process governs changes
+	// Bases are the FHIR base URLs of this gateway, without a trailing slash: references to them are references here.
+	Bases []string
+	// Sequencer says how far the ledger's tree lags behind; an error stops all exchanges (Unrecorded).
+	Sequencer func() error
+	Log       *slog.Logger
+	Now       func() time.Time
 }
 
-// VRead answers one version of a resource.
-func (d *Desk) VRead(ctx context.Context, c Caller, typ, id string, version int64) (*Resource, error) {
-	return nil, errNotBuilt
+// Desk is the door. It holds no state beside its configuration and is safe for concurrent use.
+type Desk struct {
+	store     store.Store
+	law       consent.Decider
+	person    Person
+	rules     Rules
+	bases     []string
+	sequencer func() error
+	log       *slog.Logger
+	now       func() time.Time
 }
 
-// History answers the versions of a resource that the caller may see, newest first, below version before (0: from
-// the newest), at most limit, and the before of the next page (0: no more).
-func (d *Desk) History(ctx context.Context, c Caller, typ, id string, before int64, limit int) ([]Resource, int64, error) {
-	return nil, 0, errNotBuilt
+// New makes a Desk.
+func New(cfg Config) (*Desk, error) {
+	if cfg.Store == nil || cfg.Law == nil || cfg.Person == nil {
+		return nil, errors.New("exchange: a desk needs a store, the law and the register of persons")
+	}
+	d := &Desk{
+		store: cfg.Store, law: cfg.Law, person: cfg.Person, rules: cfg.Rules, bases: cfg.Bases,
+		sequencer: cfg.Sequencer, log: cfg.Log, now: cfg.Now,
+	}
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
+	}
+	if d.now == nil {
+		d.now = time.Now
+	}
+	if d.sequencer == nil {
+		d.sequencer = func() error { return nil }
+	}
+	return d, nil
 }
 
-// Search answers one page.
-func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (*Page, error) {
-	return nil, errNotBuilt
+// Ready says whether exchanges can be recorded and served now.
+func (d *Desk) Ready(ctx context.Context) error {
+	if err := d.store.Ping(ctx); err != nil {
+		return err
+	}
+	return d.sequencer()
 }
 
-// Transact makes all the changes or none. An *Error names the Op that failed in Entry.
-func (d *Desk) Transact(ctx context.Context, c Caller, ops []Op) ([]Written, error) {
-	return nil, errNotBuilt
+// open opens a snapshot after checking that what it yields could be recorded.
+func (d *Desk) open(ctx context.Context) (store.Snapshot, error) {
+	if err := d.sequencer(); err != nil {
+		return nil, unrecorded(err)
+	}
+	snap, err := d.store.Snapshot(ctx)
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	return snap, nil
 }
 
-// Match finds a client in the population data by identity code and name (Patient/$match). Absent when there is no
-// certain match.
-func (d *Desk) Match(ctx context.Context, c Caller, id Identification) (*Resource, error) {
-	return nil, errNotBuilt
+// clock is the time of an exchange: UTC milliseconds, as records and meta.lastUpdated keep it.
+func (d *Desk) clock() time.Time { return d.now().UTC().Truncate(time.Millisecond) }
+
+// caller completes a Caller with a request id, which becomes the id of the first record.
+func complete(c Caller) Caller {
+	if c.RequestID == "" {
+		c.RequestID = ledger.NewID()
+	}
+	if c.Purpose == "" {
+		c.Purpose = consent.Care
+	}
+	return c
 }
 
-// Gather answers current resources for a push to the caller (consent.Notify), in the order of refs ("Type/id"), after
-// the push is recorded; a denied or absent one is nil. Called once per attempt: each decides again.
-func (d *Desk) Gather(ctx context.Context, c Caller, refs ...string) ([]*Resource, error) {
-	return nil, errNotBuilt
+// allowed refuses what the token's scopes do not allow. The refusal says nothing of any client.
+func allowed(c Caller, typ string, i Interaction) error {
+	if c.Allows != nil && c.Allows(typ, i) {
+		return nil
+	}
+	return Refuse(Forbidden, "forbidden", "",
+		"The access token's scopes do not allow "+string(i)+" on "+typ+". Ask the token endpoint for a wider scope.")
 }
 
-// Events gives a consumer the next events after its position, at most limit.
-func (d *Desk) Events(ctx context.Context, consumer string, limit int) ([]Event, error) {
-	return nil, errNotBuilt
+// commit makes the records of a read durable, and checks that its snapshot is still young enough to answer from.
+func (d *Desk) commit(ctx context.Context, opened time.Time, records ...ledger.Record) error {
+	if err := d.store.Commit(ctx, store.Change{Records: records}); err != nil {
+		return d.failed(err)
+	}
+	if d.now().Sub(opened) > snapshotLife {
+		return &Error{Kind: Busy, Entry: -1, Issues: []fhir.Issue{{
+			Severity: "error", Code: "timeout", Diagnostics: "The answer took too long to be released lawfully. Try again.",
+		}}}
+	}
+	return nil
 }
 
-// Advance moves a consumer's position to seq.
-func (d *Desk) Advance(ctx context.Context, consumer string, seq int64) error {
-	return errNotBuilt
+// failed turns an error of the store into a refusal.
+func (d *Desk) failed(err error) error {
+	var refusal *Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refusal):
+		return err
+	case errors.Is(err, store.ErrBusy):
+		return &Error{Kind: Busy, Entry: -1, Err: err, Issues: []fhir.Issue{{
+			Severity: "error", Code: "throttled", Diagnostics: "Too many exchanges wait to be recorded. Try again in a moment.",
+		}}}
+	case errors.Is(err, store.ErrTooCostly):
+		return Refuse(TooCostly, "too-costly", "",
+			"The search reaches too many clients to be decided on. Narrow it, for example to one patient.")
+	case errors.Is(err, store.ErrCursor):
+		return Refuse(Invalid, "invalid", "", "The page link is damaged or not ours. Start again from the first page.")
+	default:
+		return unrecorded(err)
+	}
+}
+
+// unrecorded is the refusal when the record, the decision or the store is missing: no data leaves (law 3).
+func unrecorded(err error) *Error {
+	return &Error{Kind: Unrecorded, Entry: -1, Err: err, Issues: []fhir.Issue{{
+		Severity: "error", Code: "exception", Diagnostics: "The exchange could not be recorded, so nothing was done. Try again later.",
+	}}}
+}
+
+// absent is the one answer to what does not exist and to what is denied.
+func absent(typ, id string) *Error {
+	return Refuse(Absent, "not-found", "", typ+"/"+id+" is not known.")
 }

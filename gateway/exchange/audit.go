@@ -1,0 +1,218 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"sotesilta/consent"
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/search"
+	"sotesilta/gateway/store"
+	"sotesilta/internal/terms"
+)
+
+// auditEvent is the type that is no row: its resources are views of ledger entries (design § 7).
+const auditEvent = "AuditEvent"
+
+// AuditParams are the search parameters that AuditEvents answer to: the columns of the ledger.
+var AuditParams = []string{"_id", "_lastUpdated", "date", "patient", "agent", "entity", "outcome", "policy", "subtype"}
+
+// auditClass is the label of ledger data for deciding who reads it.
+func auditClass(controller string) consent.Class {
+	return consent.Class{Type: auditEvent, Controller: controller, Register: consent.Directive}
+}
+
+// readAudit answers a ledger entry as AuditEvent to who supervises the controller (703/2023 § 10; 906/2019 § 17).
+// Reading the ledger is itself recorded.
+func (d *Desk) readAudit(ctx context.Context, c Caller, id string, i Interaction) (*Resource, error) {
+	snap, err := d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	opened := snap.Time()
+	rec := d.record(c, i, auditEvent+"/"+id)
+	decision := d.decide(c, consent.Audit, auditClass(c.Actor.Controller), nil, rec.Time)
+	rec = describe(rec, auditClass(c.Actor.Controller), nil, &decision)
+	if decision.Outcome != consent.Permitted {
+		return nil, firstError(d.commit(ctx, opened, deny(rec, &decision)), absent(auditEvent, id))
+	}
+	page, err := snap.Entries(ctx, store.EntryQuery{Controllers: []string{c.Actor.Controller}, ID: []string{id}, Limit: 1})
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	snap.Close()
+	if len(page.Entries) == 0 {
+		rec.Reason = "absent: there is no such record, or it is another controller's"
+		return nil, firstError(d.commit(ctx, opened, rec), absent(auditEvent, id))
+	}
+	event, err := viewed(page.Entries[0])
+	if err != nil {
+		return nil, err
+	}
+	rec.Success = true
+	rec.Entities = []ledger.Entity{{What: auditEvent + "/" + id, Role: "match"}}
+	if err := d.commit(ctx, opened, rec); err != nil {
+		return nil, err
+	}
+	return event, nil
+}
+
+// searchAudit answers ledger entries as AuditEvents.
+func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Page, error) {
+	entries, err := entryQuery(q)
+	if err != nil {
+		return nil, err
+	}
+	snap, err := d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	opened := snap.Time()
+	rec := d.record(c, Search, auditEvent)
+	rec.Query = q.Raw
+	decision := d.decide(c, consent.Audit, auditClass(c.Actor.Controller), nil, rec.Time)
+	rec = describe(rec, auditClass(c.Actor.Controller), nil, &decision)
+	page := &Page{Total: -1}
+	if q.Total || q.Summary {
+		page.Total = 0
+	}
+	if decision.Outcome != consent.Permitted {
+		return page, firstErrorOf(page, d.commit(ctx, opened, deny(rec, &decision)))
+	}
+	entries.Controllers = []string{c.Actor.Controller}
+	found, err := snap.Entries(ctx, entries)
+	if err != nil {
+		return nil, d.failed(err)
+	}
+	snap.Close()
+	page.Total, page.Next = found.Total, found.Next
+	for _, entry := range found.Entries {
+		event, err := viewed(entry)
+		if err != nil {
+			return nil, err
+		}
+		page.Matches = append(page.Matches, *event)
+		rec.Entities = append(rec.Entities, ledger.Entity{What: auditEvent + "/" + event.ID, Role: "match"})
+	}
+	rec.Success = true
+	return page, firstErrorOf(page, d.commit(ctx, opened, rec))
+}
+
+// viewed is an entry in the view of FHIR.
+func viewed(entry ledger.Entry) (*Resource, error) {
+	rec, err := ledger.ParseRecord(entry.Canonical)
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	return &Resource{
+		Type: auditEvent, ID: rec.ID, Version: 1, Updated: rec.Time, Method: "POST", Body: rec.AuditEvent(entry.Seq),
+	}, nil
+}
+
+// entryQuery turns a search for AuditEvents into a query of the ledger's columns.
+func entryQuery(q *search.Query) (store.EntryQuery, error) {
+	out := store.EntryQuery{Limit: q.Count, After: q.Cursor, Total: q.Total || q.Summary}
+	unsupported := func(what string) error {
+		return Refuse(Invalid, "not-supported", "", "AuditEvent does not support "+what+"; it supports "+strings.Join(AuditParams, ", ")+".")
+	}
+	if len(q.Includes) > 0 {
+		return out, unsupported("_include and _revinclude")
+	}
+	for _, key := range q.Sort {
+		if key.Name != "date" && key.Name != "_lastUpdated" {
+			return out, unsupported("_sort by " + key.Name)
+		}
+		out.Ascending = !key.Desc
+	}
+	for _, clause := range q.Where {
+		if clause.Param == nil || clause.Chain != nil || clause.Has != nil {
+			return out, unsupported("chaining")
+		}
+		if clause.Modifier != "" && !(clause.Param.Type == search.Reference && clause.Modifier != "missing" && clause.Modifier != "identifier") {
+			return out, unsupported("the modifier :" + clause.Modifier)
+		}
+		if err := entryClause(&out, clause, unsupported); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+func entryClause(out *store.EntryQuery, clause search.Clause, unsupported func(string) error) error {
+	if name := clause.Param.Name; name == "date" || name == "_lastUpdated" {
+		for _, value := range clause.Values {
+			if !dateBounds(out, value) {
+				return unsupported("the prefix " + value.Prefix + " on " + name)
+			}
+		}
+		return nil
+	}
+	for _, value := range clause.Values {
+		switch clause.Param.Name {
+		case "_id":
+			out.ID = append(out.ID, value.Code)
+		case "patient":
+			out.Client = append(out.Client, value.RefID)
+		case "agent":
+			if value.RefType == "" {
+				return unsupported("agent without a type")
+			}
+			out.Person = append(out.Person, value.RefType+"/"+value.RefID)
+		case "entity":
+			if value.RefType == "" {
+				return unsupported("entity without a type")
+			}
+			out.Target = append(out.Target, value.RefType+"/"+value.RefID)
+		case "outcome":
+			// The AuditEvent's own codes: 0 permitted; 4 denied or left to a human.
+			switch value.Code {
+			case "0":
+				out.Outcome = append(out.Outcome, "permit")
+			default:
+				out.Outcome = append(out.Outcome, "deny", "needs-human")
+			}
+		case "policy":
+			out.Basis = append(out.Basis, strings.TrimPrefix(value.Text, terms.LegalBasis+"#"))
+		case "subtype":
+			out.Interaction = append(out.Interaction, value.Code)
+		default:
+			return unsupported(clause.Param.Name)
+		}
+	}
+	return nil
+}
+
+// dateBounds narrows a query to a date value; it knows eq, ge, gt, le, lt and their kin by bounds.
+func dateBounds(out *store.EntryQuery, value search.Value) bool {
+	from, to := value.From, value.To
+	switch value.Prefix {
+	case "", "eq":
+	case "ge":
+		to = time.Time{}
+	case "gt", "sa":
+		from, to = value.To, time.Time{}
+	case "le":
+		from = time.Time{}
+	case "lt", "eb":
+		from, to = time.Time{}, value.From
+	default:
+		return false
+	}
+	if from.After(out.From) {
+		out.From = from
+	}
+	if !to.IsZero() && (out.To.IsZero() || to.Before(out.To)) {
+		out.To = to
+	}
+	return true
+}
+
+// IsRefusal says whether err is a refusal of this kind.
+func IsRefusal(err error, kind ErrorKind) bool {
+	var refusal *Error
+	return errors.As(err, &refusal) && refusal.Kind == kind
+}

@@ -1,0 +1,117 @@
+package exchange
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"sotesilta/consent"
+	"sotesilta/internal/fhir"
+	"sotesilta/internal/terms"
+)
+
+// label is the controller, register and clients of a new version (law 6): from the authenticated actor and the
+// content, never by the sender's word. A row that exists keeps the register it began in, its author and its unit.
+func (d *Desk) label(c Caller, typ, id string, doc *fhir.Value, before *Current) consent.Class {
+	class := consent.Class{
+		Type: typ, Controller: c.Actor.Controller, Register: c.Actor.Register, Author: c.Actor.App, Unit: c.Actor.Unit,
+	}
+	if before != nil {
+		class = before.Class
+	}
+	class.Clients = d.clientsOf(typ, id, doc)
+	tags := doc.Get("meta").Get("security")
+	class.ServiceTask = tag(tags, terms.ServiceTask, class.ServiceTask)
+	class.DataClass = tag(tags, terms.DataClass, class.DataClass)
+	class.Protection = tag(tags, terms.Protection, class.Protection)
+	class.ServiceEvent = d.serviceEvent(typ, id, doc)
+	if before != nil {
+		return class
+	}
+	switch {
+	case typ == "Consent":
+		class.Register = consent.Directive
+	case directoryTypes[typ] && len(class.Clients) == 0:
+		class.Register = consent.Directory
+	}
+	return class
+}
+
+// labels are the codings that show a class in meta.security (CodeSystem register).
+func labels(class consent.Class) []fhir.Coding {
+	if class.Joint {
+		return []fhir.Coding{{System: terms.Register, Code: string(consent.Health)}, {System: terms.Register, Code: string(consent.Social)}}
+	}
+	return []fhir.Coding{{System: terms.Register, Code: string(class.Register)}}
+}
+
+// clientsOf is the sorted Patient ids that a resource is about: every Patient it refers to here, by a relative
+// reference or by an absolute one to this gateway. A Patient is about itself.
+func (d *Desk) clientsOf(typ, id string, doc *fhir.Value) []string {
+	var clients []string
+	for ref := range fhir.References(doc) {
+		if to := ref.Parse(); to.Type == "Patient" && d.here(to) {
+			clients = append(clients, to.ID)
+		}
+	}
+	if typ == "Patient" {
+		clients = append(clients, id)
+	}
+	slices.Sort(clients)
+	return slices.Compact(clients)
+}
+
+// here says whether a reference points to a resource of this gateway.
+func (d *Desk) here(ref fhir.Reference) bool {
+	return ref.Local() || ref.Kind == fhir.AbsoluteReference && ref.ID != "" && slices.Contains(d.bases, strings.TrimSuffix(ref.URL, "/"))
+}
+
+// tag is the first code of a system in meta.security, or what the row had before.
+func tag(codings *fhir.Value, system, before string) string {
+	for _, coding := range codings.Items() {
+		if coding.Text("system") == system && coding.Text("code") != "" {
+			return coding.Text("code")
+		}
+	}
+	return before
+}
+
+// serviceEvent is the Encounter (palvelutapahtuma) that a resource was recorded in.
+func (d *Desk) serviceEvent(typ, id string, doc *fhir.Value) string {
+	if typ == "Encounter" {
+		return "Encounter/" + id
+	}
+	for _, path := range [][]string{{"encounter", "reference"}, {"context", "encounter", "reference"}} {
+		if ref := fhir.ParseReference(doc.Text(path...)); ref.Type == "Encounter" && d.here(ref) {
+			return "Encounter/" + ref.ID
+		}
+	}
+	return ""
+}
+
+// recordingDates are where a resource says when its content was recorded, which permits may be limited by (decree
+// 457/2024 § 25); the first that is there counts.
+var recordingDates = map[string][][]string{
+	"Observation":           {{"issued"}, {"effectiveDateTime"}, {"effectivePeriod", "start"}},
+	"Condition":             {{"recordedDate"}, {"onsetDateTime"}},
+	"Encounter":             {{"period", "start"}},
+	"QuestionnaireResponse": {{"authored"}},
+	"ServiceRequest":        {{"authoredOn"}},
+	"DocumentReference":     {{"date"}},
+	"CarePlan":              {{"created"}, {"period", "start"}},
+	"Task":                  {{"authoredOn"}},
+	"Appointment":           {{"created"}},
+	"EpisodeOfCare":         {{"period", "start"}},
+}
+
+// recordedAt is the recording date of a resource; when it says none, when the gateway first took it in.
+func recordedAt(typ string, doc *fhir.Value, otherwise time.Time) time.Time {
+	for _, path := range recordingDates[typ] {
+		if text := doc.Text(path...); text != "" {
+			if from, _, ok := fhir.ParseDate(text); ok {
+				return from.UTC()
+			}
+		}
+	}
+	return otherwise
+}

@@ -1,0 +1,100 @@
+package exchange
+
+import (
+	"context"
+
+	"sotesilta/consent"
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/search"
+	"sotesilta/internal/fhir"
+	"sotesilta/internal/terms"
+)
+
+// identifying are the members of a Patient that $match answers: what identifies the person (703/2023 § 8), nothing
+// that the asker would need a relationship for.
+var identifying = map[string]bool{
+	"resourceType": true, "id": true, "meta": true, "identifier": true, "name": true, "gender": true, "birthDate": true,
+}
+
+// Match finds a client in the population data by identity code and name (Patient/$match). Only a certain match is
+// answered: the code, the family name and a given name agree, and the birth date if one was given; otherwise Absent.
+// Nobody is linked by guess (law 10). The look-up is recorded either way.
+func (d *Desk) Match(ctx context.Context, c Caller, id Identification) (*Resource, error) {
+	c = complete(c)
+	if err := allowed(c, "Patient", Match); err != nil {
+		return nil, err
+	}
+	snap, err := d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	opened := snap.Time()
+	rec := d.record(c, Match, "Patient/$match")
+	unknown := Refuse(Absent, "not-found", "", "No certain match.")
+
+	found, err := snap.Search(ctx, &search.Query{
+		Type: "Patient", Count: 2,
+		Where: []search.Clause{{
+			Param:  search.Lookup("Patient", "identifier"),
+			Values: []search.Value{{System: terms.HETU, SystemSet: true, Code: id.IdentityCode}},
+		}},
+	}, everything{})
+	if err != nil {
+		return nil, d.failed(err)
+	}
+	snap.Close()
+	for _, match := range found.Matches {
+		if match.Class.Register != consent.Identity {
+			continue // what clients registered themselves identifies nobody
+		}
+		doc, err := fhir.Parse(match.Body, fhir.DefaultLimits)
+		if err != nil {
+			return nil, unrecorded(err)
+		}
+		if !certain(doc, id) {
+			continue
+		}
+		decision := d.decide(c, consent.Identify, match.Class, nil, rec.Time)
+		rec = describe(rec, match.Class, nil, &decision)
+		if decision.Outcome != consent.Permitted {
+			return nil, firstError(d.commit(ctx, opened, deny(rec, &decision)), unknown)
+		}
+		for _, member := range append([]fhir.Member(nil), doc.Members()...) {
+			if !identifying[member.Name] {
+				doc.Set(member.Name, nil)
+			}
+		}
+		rec.Success = true
+		rec.Entities = []ledger.Entity{{What: versioned(match.Row), Role: "match"}}
+		if err := d.commit(ctx, opened, rec); err != nil {
+			return nil, err
+		}
+		out, _ := released(match.Row, &consent.Decision{})
+		out.Body = doc.AppendJSON(nil)
+		return out, nil
+	}
+	rec.Reason = "no certain match"
+	return nil, firstError(d.commit(ctx, opened, rec), unknown)
+}
+
+// certain says whether a Patient agrees with all that was given.
+func certain(doc *fhir.Value, id Identification) bool {
+	if id.IdentityCode == "" || id.Family == "" || id.Given == "" {
+		return false
+	}
+	if id.BirthDate != "" && doc.Text("birthDate") != id.BirthDate {
+		return false
+	}
+	for _, name := range doc.Get("name").Items() {
+		if search.Fold(name.Text("family")) != search.Fold(id.Family) {
+			continue
+		}
+		for _, given := range name.All("given") {
+			if search.Fold(given.Str()) == search.Fold(id.Given) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,251 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"sotesilta/consent"
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/store"
+	"sotesilta/internal/fhir"
+)
+
+// Read answers the current version of a resource: Absent when there is none or it is denied, Gone when it was deleted
+// and the caller could have read it.
+func (d *Desk) Read(ctx context.Context, c Caller, typ, id string) (*Resource, error) {
+	return d.readOne(ctx, c, typ, id, Read, func(snap store.Snapshot) (store.Row, error) { return snap.Get(ctx, typ, id) })
+}
+
+// VRead answers one version of a resource; each version is decided by its own label.
+func (d *Desk) VRead(ctx context.Context, c Caller, typ, id string, version int64) (*Resource, error) {
+	return d.readOne(ctx, c, typ, id, VRead, func(snap store.Snapshot) (store.Row, error) { return snap.Version(ctx, typ, id, version) })
+}
+
+func (d *Desk) readOne(ctx context.Context, c Caller, typ, id string, i Interaction, get func(store.Snapshot) (store.Row, error)) (*Resource, error) {
+	c = complete(c)
+	if err := allowed(c, typ, i); err != nil {
+		return nil, err
+	}
+	if typ == auditEvent {
+		return d.readAudit(ctx, c, id, i)
+	}
+	snap, err := d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	opened := snap.Time()
+	rec := d.record(c, i, typ+"/"+id)
+
+	row, err := get(snap)
+	if errors.Is(err, store.ErrNotFound) {
+		if directoryTypes[typ] {
+			return nil, absent(typ, id)
+		}
+		rec.Outcome, rec.Reason = "deny", "absent: there is no such resource"
+		snap.Close()
+		return nil, firstError(d.commit(ctx, opened, rec), absent(typ, id))
+	}
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	facts, err := snap.Facts(ctx, row.Class.Clients...)
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	snap.Close()
+
+	decision := d.decide(c, consent.Read, row.Class, facts, rec.Time)
+	permitted := permits(&decision, row)
+	if !recorded(row.Class) {
+		switch {
+		case !permitted:
+			return nil, absent(typ, id)
+		case row.Deleted:
+			return nil, gone(row)
+		}
+		return released(row, &decision)
+	}
+	rec = describe(rec, row.Class, facts, &decision)
+	if !permitted {
+		rec = deny(rec, &decision)
+		return nil, firstError(d.commit(ctx, opened, rec), absent(typ, id))
+	}
+	rec.Success = !row.Deleted
+	rec.Entities = []ledger.Entity{{What: versioned(row), Role: "match"}}
+	out, releaseErr := released(row, &decision)
+	if err := d.commit(ctx, opened, rec); err != nil {
+		return nil, err
+	}
+	if row.Deleted {
+		return nil, gone(row)
+	}
+	return out, releaseErr
+}
+
+// History answers the versions of a resource that the caller may see, newest first, below version before (0: from
+// the newest), at most limit, and the before of the next page (0: no more). Each version is decided by its own label.
+func (d *Desk) History(ctx context.Context, c Caller, typ, id string, before int64, limit int) ([]Resource, int64, error) {
+	c = complete(c)
+	if err := allowed(c, typ, History); err != nil {
+		return nil, 0, err
+	}
+	if typ == auditEvent {
+		return nil, 0, absent(typ, id)
+	}
+	snap, err := d.open(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer snap.Close()
+	opened := snap.Time()
+	rec := d.record(c, History, typ+"/"+id)
+
+	var out []Resource
+	var next int64
+	var last *consent.Decision // the last denial, for the record
+	person := !directoryTypes[typ]
+	decided := map[string]*consent.Decision{}
+	for cursor := before; ; {
+		rows, err := snap.History(ctx, typ, id, cursor, limit+1)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, 0, unrecorded(err)
+		}
+		for _, row := range rows {
+			cursor = row.Version
+			person = person || recorded(row.Class)
+			key := row.Class.Key()
+			decision := decided[key]
+			if decision == nil {
+				facts, err := snap.Facts(ctx, row.Class.Clients...)
+				if err != nil {
+					return nil, 0, unrecorded(err)
+				}
+				made := d.decide(c, consent.Read, row.Class, facts, rec.Time)
+				decision = &made
+				decided[key] = decision
+				rec = describe(rec, row.Class, facts, decision)
+			}
+			if !permits(decision, row) {
+				last = decision
+				continue
+			}
+			if len(out) == limit {
+				next = out[limit-1].Version
+				break
+			}
+			resource, err := released(row, decision)
+			if err != nil {
+				return nil, 0, err
+			}
+			out = append(out, *resource)
+			rec.Entities = append(rec.Entities, ledger.Entity{What: versioned(row), Role: "match"})
+		}
+		if next != 0 || len(rows) <= limit {
+			break
+		}
+	}
+	snap.Close()
+	if len(out) == 0 {
+		if last != nil {
+			rec = deny(rec, last)
+		} else {
+			rec.Outcome, rec.Reason = "deny", "absent: there is no such resource"
+		}
+		if person {
+			if err := d.commit(ctx, opened, rec); err != nil {
+				return nil, 0, err
+			}
+		}
+		return nil, 0, absent(typ, id)
+	}
+	rec.Outcome, rec.Success = "permit", true
+	if person {
+		if err := d.commit(ctx, opened, rec); err != nil {
+			return nil, 0, err
+		}
+	}
+	return out, next, nil
+}
+
+// decide asks the law about one class. Clients that nothing is known of have no facts.
+func (d *Desk) decide(c Caller, action consent.Action, class consent.Class, facts map[string]*consent.Facts, at time.Time) consent.Decision {
+	known := make([]*consent.Facts, len(class.Clients))
+	for i, client := range class.Clients {
+		known[i] = facts[client]
+	}
+	return d.law.Decide(consent.Request{
+		Actor: c.Actor, Action: action, Purpose: c.Purpose, Assertion: c.Assertion, Time: at,
+	}, class, known)
+}
+
+// permits says whether a decision on a class lets this row of it leave.
+func permits(decision *consent.Decision, row store.Row) bool {
+	if decision.Outcome != consent.Permitted || row.Class.Register == "" {
+		return false
+	}
+	if slices.Contains(decision.Exclude, row.Type+"/"+row.ID) {
+		return false
+	}
+	if len(decision.Recorded) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(decision.Recorded, func(p consent.Period) bool { return p.Contains(row.Recorded) })
+}
+
+// released is a row as it may leave, without the members that the decision withholds.
+func released(row store.Row, decision *consent.Decision) (*Resource, error) {
+	out := &Resource{
+		Type: row.Type, ID: row.ID, Version: row.Version, Updated: row.Updated,
+		Deleted: row.Deleted, Method: row.Method, Body: row.Body,
+	}
+	if len(decision.Redact) == 0 || row.Deleted {
+		return out, nil
+	}
+	doc, err := fhir.Parse(row.Body, fhir.DefaultLimits)
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	for _, member := range decision.Redact {
+		withhold(doc, member)
+	}
+	out.Body = doc.AppendJSON(nil)
+	return out, nil
+}
+
+// withhold takes a member out of a resource: a member name such as address, or extension[url] for one extension.
+func withhold(doc *fhir.Value, member string) {
+	url, isExtension := extensionURL(member)
+	if !isExtension {
+		doc.Set(member, nil)
+		doc.Set("_"+member, nil)
+		return
+	}
+	var kept []*fhir.Value
+	for _, ext := range doc.Get("extension").Items() {
+		if ext.Text("url") != url {
+			kept = append(kept, ext)
+		}
+	}
+	if len(kept) == 0 {
+		doc.Set("extension", nil)
+		return
+	}
+	doc.Set("extension", fhir.NewArray(kept...))
+}
+
+func gone(row store.Row) *Error {
+	return Refuse(Gone, "deleted", "", row.Type+"/"+row.ID+" was deleted.")
+}
+
+// firstError is the first of errs that is not nil.
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/store"
+)
+
+// The sequencer's times: records get their place in the tree within a second, and exchanges stop when one has waited
+// for more than ten (design § 7).
+const (
+	sequenceEvery = 100 * time.Millisecond
+	checkLagEvery = time.Second
+	maxLag        = 10 * time.Second
+	sequenceBatch = 4096
+)
+
+// Sequencer gives the records of all nodes their places in the ledger's tree. Each node runs one; the store's lease
+// lets one of them work at a time.
+type Sequencer struct {
+	store    store.Store
+	seal     store.Seal
+	holder   string
+	log      *slog.Logger
+	observer func([]ledger.Entry)
+
+	mu  sync.Mutex
+	err error // why exchanges must stop; nil when all is well
+}
+
+// NewSequencer makes a sequencer. holder names the node for the lease; observer, when not nil, is shown the entries
+// this node sequenced, in their order, after the checkpoint over them is durable.
+func NewSequencer(s store.Store, seal store.Seal, holder string, log *slog.Logger, observer func([]ledger.Entry)) *Sequencer {
+	return &Sequencer{store: s, seal: seal, holder: holder, log: log, observer: observer}
+}
+
+// Err says whether the ledger lags too far behind to go on: a Config.Sequencer.
+func (s *Sequencer) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Run sequences until the context ends.
+func (s *Sequencer) Run(ctx context.Context) {
+	tick := time.NewTicker(sequenceEvery)
+	defer tick.Stop()
+	var checked time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for {
+			placed, err := s.Once(ctx)
+			if err != nil && ctx.Err() == nil {
+				s.log.Error("ledger: sequencing failed", "error", err)
+			}
+			if placed < sequenceBatch {
+				break
+			}
+		}
+		if time.Since(checked) >= checkLagEvery && ctx.Err() == nil {
+			checked = time.Now()
+			s.check(ctx)
+		}
+	}
+}
+
+// Once sequences one batch of pending records, and answers how many.
+func (s *Sequencer) Once(ctx context.Context) (int, error) {
+	var sealed []ledger.Entry
+	placed, err := s.store.Sequence(ctx, s.holder, sequenceBatch,
+		func(ctx context.Context, src ledger.Source, size int64, entries []ledger.Entry) ([]byte, error) {
+			sealed = entries
+			return s.seal(ctx, src, size, entries)
+		})
+	if err != nil {
+		return 0, err
+	}
+	if placed > 0 && s.observer != nil {
+		s.observer(sealed)
+	}
+	return placed, nil
+}
+
+// check measures how long the oldest record has waited for its place.
+func (s *Sequencer) check(ctx context.Context) {
+	var lag error
+	for entry, err := range s.store.Ledger().Pending(ctx) {
+		switch {
+		case err != nil && errors.Is(err, context.Canceled):
+			return
+		case err != nil:
+			lag = fmt.Errorf("ledger: pending records cannot be read: %w", err)
+		case time.Since(entry.Committed) > maxLag:
+			lag = fmt.Errorf("ledger: a record has waited %s for its place in the tree", time.Since(entry.Committed).Round(time.Second))
+		}
+		break
+	}
+	s.mu.Lock()
+	if (lag == nil) != (s.err == nil) {
+		s.log.Warn("ledger: lag", "stopped", lag != nil)
+	}
+	s.err = lag
+	s.mu.Unlock()
+}

@@ -1,0 +1,112 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"sotesilta/consent"
+	"sotesilta/gateway/search"
+	"sotesilta/gateway/store"
+	"sotesilta/internal/fhir"
+)
+
+// view shows Rules the rows of one snapshot.
+type view struct {
+	desk   *Desk
+	snap   store.Snapshot
+	caller Caller
+	at     time.Time
+}
+
+func (v *view) Get(ctx context.Context, typ, id string) (*Current, error) {
+	row, err := v.snap.Get(ctx, typ, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	return current(row)
+}
+
+func (v *view) Process(ctx context.Context, process string) ([]*Current, error) {
+	rows, err := v.snap.Process(ctx, process)
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	return currents(rows)
+}
+
+func (v *view) Facts(ctx context.Context, client string) (*consent.Facts, error) {
+	facts, err := v.snap.Facts(ctx, client)
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	if facts[client] == nil {
+		return &consent.Facts{Client: client}, nil
+	}
+	return facts[client], nil
+}
+
+func (v *view) Visible(ctx context.Context, row *Current) (bool, error) {
+	facts, err := v.snap.Facts(ctx, row.Class.Clients...)
+	if err != nil {
+		return false, unrecorded(err)
+	}
+	decision := v.desk.decide(v.caller, consent.Read, row.Class, facts, v.at)
+	return permits(&decision, store.Row{Type: row.Type, ID: row.ID, Class: row.Class, Recorded: recordedAt(row.Type, row.Doc, row.Updated)}), nil
+}
+
+// ownLimit bounds what View.Own lists.
+const ownLimit = 100
+
+func (v *view) Own(ctx context.Context, typ, client string) ([]*Current, error) {
+	param := search.Lookup(typ, "patient")
+	if param == nil {
+		param = search.Lookup(typ, "subject")
+	}
+	if param == nil {
+		return nil, nil
+	}
+	found, err := v.snap.Search(ctx, &search.Query{
+		Type: typ, Count: ownLimit,
+		Where: []search.Clause{{Param: param, Values: []search.Value{{RefType: "Patient", RefID: client}}}},
+	}, &guard{desk: v.desk, caller: v.caller, at: v.at, only: []string{client}})
+	if err != nil {
+		return nil, v.desk.failed(err)
+	}
+	rows := make([]store.Row, len(found.Matches))
+	for i := range found.Matches {
+		rows[i] = found.Matches[i].Row
+	}
+	return currents(rows)
+}
+
+func (v *view) Person(ref string) (consent.Actor, bool) { return v.desk.person(ref) }
+
+// current reads a row; a deletion is nil.
+func current(row store.Row) (*Current, error) {
+	if row.Deleted {
+		return nil, nil
+	}
+	doc, err := fhir.Parse(row.Body, fhir.DefaultLimits)
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	return &Current{Type: row.Type, ID: row.ID, Version: row.Version, Class: row.Class, Updated: row.Updated, Doc: doc}, nil
+}
+
+func currents(rows []store.Row) ([]*Current, error) {
+	out := make([]*Current, 0, len(rows))
+	for _, row := range rows {
+		c, err := current(row)
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}

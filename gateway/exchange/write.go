@@ -1,0 +1,754 @@
+package exchange
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sotesilta/consent"
+	"sotesilta/consent/directive"
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/search"
+	"sotesilta/gateway/store"
+	"sotesilta/internal/fhir"
+	"sotesilta/internal/terms"
+)
+
+// Transact makes all the changes or none, in the order given: resources, history, indexes, facts, records and events
+// are one transaction (law 9). An *Error names the Op that failed in Entry.
+//
+// A change that others overtook is decided anew on what they left, and refused with Conflict only when that happens
+// again and again.
+func (d *Desk) Transact(ctx context.Context, c Caller, ops []Op) ([]Written, error) {
+	c = complete(c)
+	for i, op := range ops {
+		if err := d.acceptable(c, op); err != nil {
+			return nil, entry(err, i)
+		}
+	}
+	for range attempts {
+		w := &writing{desk: d, caller: c, ops: ops, at: d.clock()}
+		written, err := w.run(ctx)
+		if !errors.Is(err, store.ErrStale) {
+			return written, err
+		}
+	}
+	return nil, Refuse(Conflict, "conflict", "", "Others keep changing the same resources. Read them again and retry.")
+}
+
+// acceptable checks what can be checked of an Op without looking at any row.
+func (d *Desk) acceptable(c Caller, op Op) error {
+	if err := allowed(c, op.Type, op.Interaction); err != nil {
+		return err
+	}
+	if op.Type == auditEvent {
+		return Refuse(NotAllowed, "not-supported", "", "AuditEvents are views of the ledger; nobody writes them.")
+	}
+	if op.Interaction == Delete {
+		return nil
+	}
+	if got := fhir.ResourceType(op.Doc); got != op.Type {
+		return Refuse(Invalid, "invalid", "resourceType", "The resource must be a "+op.Type+", as the address says.")
+	}
+	if issues := failing(fhir.Validate(op.Doc)); len(issues) > 0 {
+		return &Error{Kind: Invalid, Issues: issues, Entry: -1}
+	}
+	return nil
+}
+
+// failing are the issues that refuse a resource; warnings do not.
+func failing(issues []fhir.Issue) []fhir.Issue {
+	return slices.DeleteFunc(issues, func(i fhir.Issue) bool { return i.Severity == "warning" || i.Severity == "information" })
+}
+
+// writing is one attempt at a change.
+type writing struct {
+	desk   *Desk
+	caller Caller
+	ops    []Op
+	at     time.Time
+
+	snap    store.Snapshot
+	draft   *Draft
+	outcome []Written            // per op; of items, filled in at the end
+	items   []*Item              // per op; nil when the op changes nothing
+	before  map[string]store.Row // current rows by Type/id
+	facts   map[string]*consent.Facts
+	expect  []store.Expect
+	keys    []string
+	records []ledger.Record
+	basis   map[string]*ledger.Record // record per client, "" for none
+}
+
+func (w *writing) run(ctx context.Context) ([]Written, error) {
+	snap, err := w.desk.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	w.snap = snap
+	w.draft = &Draft{Caller: w.caller, Time: w.at}
+	w.before, w.facts = map[string]store.Row{}, map[string]*consent.Facts{}
+	w.outcome, w.items = make([]Written, len(w.ops)), make([]*Item, len(w.ops))
+	w.basis = map[string]*ledger.Record{}
+
+	for _, step := range []func(context.Context) error{w.target, w.subjects, w.directives, w.govern, w.decide} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return w.commit(ctx)
+}
+
+// target finds what each Op is about: existing rows, matches of conditions, new ids; and resolves urn:uuid references.
+func (w *writing) target(ctx context.Context) error {
+	urns := map[string]string{}
+	seen := map[string]bool{}
+	for i, op := range w.ops {
+		item := &Item{Type: op.Type, ID: op.ID}
+		if op.Doc != nil {
+			item.Doc = op.Doc.Clone() // the attempt may be repeated
+		}
+		var err error
+		switch op.Interaction {
+		case Create:
+			err = w.condition(ctx, i, item)
+		case Update:
+			err = w.existing(ctx, i, item, NotAllowed)
+		case Delete:
+			err = w.existing(ctx, i, item, 0)
+		default:
+			err = Refuse(Invalid, "not-supported", "", "A change is a create, an update or a delete.")
+		}
+		if err != nil {
+			return entry(err, i)
+		}
+		ref := op.Type + "/" + item.ID
+		if op.FullURL != "" {
+			if _, double := urns[op.FullURL]; double {
+				return entry(Refuse(Invalid, "invalid", "Bundle.entry.fullUrl", "Two entries have the same fullUrl."), i)
+			}
+			urns[op.FullURL] = ref
+		}
+		if w.outcome[i].Existing || w.outcome[i].Deleted {
+			continue
+		}
+		if seen[ref] {
+			return entry(Refuse(Invalid, "invalid", "", "Two entries change "+ref+"; a transaction may change a resource once."), i)
+		}
+		seen[ref] = true
+		w.items[i] = item
+		w.draft.Items = append(w.draft.Items, item)
+	}
+	for _, item := range w.draft.Items {
+		if item.Doc == nil {
+			continue
+		}
+		for ref := range fhir.References(item.Doc) {
+			if to, ok := urns[ref.Text()]; ok {
+				ref.Set(to)
+			}
+		}
+	}
+	for _, item := range w.draft.Items {
+		if item.Doc == nil {
+			item.Class = item.Before.Class
+			continue
+		}
+		item.Class = w.desk.label(w.caller, item.Type, item.ID, item.Doc, item.Before)
+		if item.Type == "Provenance" && item.Before == nil {
+			if err := w.provenance(ctx, item); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// condition gives a Create its new id, or finds the one visible match of its condition.
+func (w *writing) condition(ctx context.Context, i int, item *Item) error {
+	op := w.ops[i]
+	item.ID = uuid.NewString()
+	if op.IfNoneExist == nil {
+		return nil
+	}
+	key, err := conditionKey(op)
+	if err != nil {
+		return unrecorded(err)
+	}
+	version, err := w.snap.Key(ctx, key)
+	if err != nil {
+		return unrecorded(err)
+	}
+	g := &guard{desk: w.desk, caller: w.caller, at: w.at}
+	if only, bound := op.IfNoneExist.Clients(); bound {
+		g.only = only
+	}
+	query := *op.IfNoneExist
+	query.Count = 2
+	found, err := w.snap.Search(ctx, &query, g)
+	if err != nil {
+		return w.desk.failed(err)
+	}
+	switch len(found.Matches) {
+	case 0:
+		w.expect = append(w.expect, store.Expect{Key: key, Version: version})
+		w.keys = append(w.keys, key)
+		return nil
+	case 1:
+		match := found.Matches[0]
+		resource, err := released(match.Row, match.Decision)
+		if err != nil {
+			return err
+		}
+		item.ID = match.ID
+		w.outcome[i] = Written{Resource: *resource, Existing: true}
+		w.matched(match, g)
+		return nil
+	default:
+		return Refuse(Ambiguous, "multiple-matches", "", "The condition of the create matches several resources.")
+	}
+}
+
+// conditionKey is equal for creates under the same condition, so that only one of two at once succeeds.
+func conditionKey(op Op) (string, error) {
+	text, err := json.Marshal(op.IfNoneExist.Where)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(append([]byte("if-none-exist "+op.Type+" "), text...))
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// matched records the disclosure of a conditional create's match.
+func (w *writing) matched(match store.Found, g *guard) {
+	for _, client := range orNobody(match.Class.Clients) {
+		rec := w.recordOf(client)
+		*rec = describe(*rec, match.Class, g.facts, match.Decision)
+		rec.Entities = append(rec.Entities, ledger.Entity{What: versioned(match.Row), Role: "match"})
+	}
+}
+
+// existing finds the row of an Update or Delete. What is absent, deleted or not visible is refused alike with the
+// kind given; kind 0 answers a Delete that changes nothing. The attempt is recorded.
+func (w *writing) existing(ctx context.Context, i int, item *Item, kind ErrorKind) error {
+	op := w.ops[i]
+	rec := w.desk.record(w.caller, op.Interaction, item.Type+"/"+item.ID)
+	refuse := func() error {
+		if !directoryTypes[item.Type] || rec.Client != "" {
+			if err := w.desk.store.Commit(ctx, store.Change{Records: []ledger.Record{rec}}); err != nil {
+				return w.desk.failed(err)
+			}
+		}
+		if kind == 0 {
+			w.outcome[i] = Written{Resource: Resource{Type: item.Type, ID: item.ID, Deleted: true}}
+			// The record is written already; what follows of a transaction has its own.
+			w.caller.RequestID = follow(rec).ID
+			return nil
+		}
+		return Refuse(kind, "not-supported", "", item.Type+"/"+item.ID+
+			" cannot be updated: updates do not create resources here. Create it with POST "+item.Type+".")
+	}
+	row, err := w.snap.Get(ctx, item.Type, item.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		rec.Reason = "absent: there is no such resource"
+		return refuse()
+	}
+	if err != nil {
+		return unrecorded(err)
+	}
+	if err := w.know(ctx, row.Class.Clients); err != nil {
+		return err
+	}
+	decision := w.desk.decide(w.caller, consent.Read, row.Class, w.facts, w.at)
+	rec = describe(rec, row.Class, w.facts, &decision)
+	if row.Deleted {
+		rec.Outcome, rec.Reason, rec.Bases = "deny", "absent: it was deleted", nil
+		return refuse()
+	}
+	if !permits(&decision, row) {
+		rec = deny(rec, &decision)
+		return refuse()
+	}
+	if row.Class.Register == consent.Identity {
+		return Refuse(NotAllowed, "not-supported", "", "Patients of the population data are read-only.")
+	}
+	if op.IfMatch != 0 && op.IfMatch != row.Version {
+		return Refuse(Stale, "conflict", "", item.Type+"/"+item.ID+" is at version "+strconv.FormatInt(row.Version, 10)+
+			", not at the version that If-Match names. Read it again.")
+	}
+	before, err := current(row)
+	if err != nil {
+		return err
+	}
+	item.Before = before
+	w.before[item.Ref()] = row
+	return nil
+}
+
+// provenance labels a Provenance like what it is about: that of a directive is a directive (law 6).
+func (w *writing) provenance(ctx context.Context, item *Item) error {
+	for _, target := range item.Doc.All("target", "reference") {
+		ref := fhir.ParseReference(target.Str())
+		if !ref.Local() {
+			continue
+		}
+		about := w.draft.Find(ref.Type, ref.ID)
+		if about == nil {
+			row, err := w.snap.Get(ctx, ref.Type, ref.ID)
+			if errors.Is(err, store.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return unrecorded(err)
+			}
+			if row.Class.Author != w.caller.Actor.App {
+				continue // what others wrote gives no label
+			}
+			about = &Item{Class: row.Class}
+		}
+		item.Class.Clients = union(slices.Clone(about.Class.Clients), item.Class.Clients)
+		slices.Sort(item.Class.Clients)
+		if about.Class.Register == consent.Directive {
+			item.Class.Register = consent.Directive
+		}
+	}
+	return nil
+}
+
+// subjects checks that every client named is population identity, or a Patient the writer may see; an absent one and
+// an unseen one are refused alike.
+func (w *writing) subjects(ctx context.Context) error {
+	for _, item := range w.draft.Items {
+		if item.Doc == nil {
+			continue
+		}
+		if err := w.know(ctx, item.Class.Clients); err != nil {
+			return err
+		}
+		for _, client := range item.Class.Clients {
+			if item.Type == "Patient" && client == item.ID {
+				continue
+			}
+			known, err := w.subject(ctx, client)
+			if err != nil {
+				return err
+			}
+			if !known {
+				return w.refuse(item, Refuse(Unprocessable, "business-rule", item.Type,
+					"A Patient that this resource refers to is not known. Learn the client's id with POST Patient/$match."))
+			}
+		}
+	}
+	return nil
+}
+
+func (w *writing) subject(ctx context.Context, client string) (bool, error) {
+	if w.draft.Find("Patient", client) != nil {
+		return true, nil
+	}
+	row, err := w.snap.Get(ctx, "Patient", client)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, unrecorded(err)
+	}
+	if row.Deleted {
+		return false, nil
+	}
+	if row.Class.Register == consent.Identity {
+		return true, nil
+	}
+	if err := w.know(ctx, row.Class.Clients); err != nil {
+		return false, err
+	}
+	decision := w.desk.decide(w.caller, consent.Read, row.Class, w.facts, w.at)
+	return permits(&decision, row), nil
+}
+
+// directives checks that every Consent is readable as a directive and comes with its Provenance (contract: "A permit
+// or ban is written as a transaction of Consent and Provenance").
+func (w *writing) directives(context.Context) error {
+	for _, item := range w.draft.Items {
+		if item.Type != "Consent" || item.Doc == nil {
+			continue
+		}
+		if _, _, err := directive.Read(item.Doc, item.Class.Unit); err != nil {
+			return w.refuse(item, unreadable(err))
+		}
+		var provenance *fhir.Value
+		for _, other := range w.draft.Items {
+			if other.Type == "Provenance" && other.Doc != nil && refersTo(other.Doc, item.Ref()) {
+				provenance = other.Doc
+			}
+		}
+		if provenance == nil {
+			return w.refuse(item, Refuse(Unprocessable, "business-rule", "Consent",
+				"A Consent is written in a transaction with the Provenance that tells who gave it and who received it."))
+		}
+		if issues := failing(directive.CheckProvenance(item.Doc, provenance)); len(issues) > 0 {
+			return w.refuse(item, &Error{Kind: Unprocessable, Issues: issues})
+		}
+	}
+	return nil
+}
+
+// unreadable is the refusal of a Consent that is no directive.
+func unreadable(err error) *Error {
+	var issues *directive.Error
+	if errors.As(err, &issues) {
+		return &Error{Kind: Unprocessable, Issues: issues.Issues}
+	}
+	return Refuse(Unprocessable, "business-rule", "Consent", err.Error())
+}
+
+func refersTo(provenance *fhir.Value, ref string) bool {
+	for _, target := range provenance.All("target", "reference") {
+		if text, _, _ := strings.Cut(target.Str(), "/_history/"); text == ref {
+			return true
+		}
+	}
+	return false
+}
+
+// govern lets the process have its say.
+func (w *writing) govern(ctx context.Context) error {
+	if w.desk.rules == nil {
+		return nil
+	}
+	v := &view{desk: w.desk, snap: w.snap, caller: w.caller, at: w.at}
+	if err := w.desk.rules.Govern(ctx, v, w.draft); err != nil {
+		var refusal *Error
+		if errors.As(err, &refusal) {
+			return err
+		}
+		return unrecorded(err)
+	}
+	for _, item := range w.draft.Items {
+		if item.Before == nil {
+			continue
+		}
+		if _, known := w.before[item.Ref()]; known {
+			continue
+		}
+		row, err := w.snap.Get(ctx, item.Type, item.ID)
+		if err != nil {
+			return unrecorded(err)
+		}
+		w.before[item.Ref()] = row
+	}
+	return nil
+}
+
+// decide asks the law about every item the caller asked for, and about every invitation. What Rules added rests on
+// the decision of what was asked for.
+func (w *writing) decide(ctx context.Context) error {
+	for _, item := range w.draft.Items {
+		if err := w.know(ctx, item.Class.Clients); err != nil {
+			return err
+		}
+		if item.Before != nil {
+			if err := w.know(ctx, item.Before.Class.Clients); err != nil {
+				return err
+			}
+		}
+		if !item.Consequence {
+			if err := w.decideItem(ctx, item); err != nil {
+				return err
+			}
+		}
+		if item.Invitee != nil {
+			if err := w.decideInvitation(ctx, item); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *writing) decideItem(ctx context.Context, item *Item) error {
+	action := consent.Record
+	classes := []consent.Class{item.Class}
+	if item.Before != nil {
+		action = consent.Change
+		// A new label may not be a way around the old one, nor the old one around the new.
+		classes = []consent.Class{item.Before.Class, item.Class}
+	}
+	if item.Class.Register == consent.Directive {
+		action = consent.Direct
+	}
+	for _, class := range classes {
+		decision := w.desk.decide(w.caller, action, class, w.facts, w.at)
+		if decision.Outcome == consent.Permitted && class.Register != "" {
+			for _, client := range orNobody(class.Clients) {
+				rec := w.recordOf(client)
+				*rec = describe(*rec, class, w.facts, &decision)
+			}
+			continue
+		}
+		return w.denied(ctx, item, class, action, &decision)
+	}
+	return nil
+}
+
+// denied records the denial of a write and refuses it in words that would fit any client.
+func (w *writing) denied(ctx context.Context, item *Item, class consent.Class, action consent.Action, decision *consent.Decision) error {
+	interaction, target := Create, item.Type
+	if item.Before != nil {
+		interaction, target = Update, item.Ref()
+		if item.Doc == nil {
+			interaction = Delete
+		}
+	}
+	rec := deny(describe(w.desk.record(w.caller, interaction, target), class, w.facts, decision), decision)
+	if err := w.desk.store.Commit(ctx, store.Change{Records: []ledger.Record{rec}}); err != nil {
+		return w.desk.failed(err)
+	}
+	switch {
+	case action == consent.Change || item.Before != nil:
+		return w.refuse(item, Refuse(Forbidden, "forbidden", "", item.Ref()+" is not this caller's to change."))
+	case action == consent.Direct:
+		return w.refuse(item, Refuse(Unprocessable, "business-rule", "Consent",
+			"A directive is recorded by a unit that has a relationship with the client, or by the client."))
+	default:
+		return w.refuse(item, Refuse(Forbidden, "forbidden", "", "This caller's task does not cover recording a "+item.Type+"."))
+	}
+}
+
+// decideInvitation finds the basis of an invitation; the relationships it makes rest on it.
+func (w *writing) decideInvitation(ctx context.Context, item *Item) error {
+	class := item.Class
+	decision := w.desk.law.Decide(consent.Request{
+		Actor: w.caller.Actor, Action: consent.Invite, Purpose: w.caller.Purpose, Assertion: w.caller.Assertion,
+		Time: w.at, Invitee: *item.Invitee,
+	}, class, w.known(class))
+	if decision.Outcome != consent.Permitted {
+		rec := deny(describe(w.desk.record(w.caller, Create, item.Type), class, w.facts, &decision), &decision)
+		rec.Recipient = item.Invitee.Person
+		if err := w.desk.store.Commit(ctx, store.Change{Records: []ledger.Record{rec}}); err != nil {
+			return w.desk.failed(err)
+		}
+		return w.refuse(item, Refuse(Unprocessable, "business-rule", "Task.owner",
+			"The invitation has no legal basis: record the client's consent to the contact, or a permit, first."))
+	}
+	for _, client := range orNobody(class.Clients) {
+		rec := w.recordOf(client)
+		*rec = describe(*rec, class, w.facts, &decision)
+		rec.Recipient = item.Invitee.Person
+		for i := range item.Relationships[client] {
+			item.Relationships[client][i].Basis = decision.Bases[0].ID
+		}
+	}
+	return nil
+}
+
+// commit makes rows, facts, records and events one change.
+func (w *writing) commit(ctx context.Context) ([]Written, error) {
+	change := store.Change{Expect: w.expect, Keys: w.keys}
+	facts := map[string]*consent.Facts{}
+	for client, known := range w.facts {
+		facts[client] = known
+	}
+	changedFacts := map[string]bool{}
+	resources := map[*Item]Resource{}
+	for _, item := range w.draft.Items {
+		row, err := w.row(item)
+		if err != nil {
+			return nil, w.refuse(item, err)
+		}
+		change.Put = append(change.Put, row)
+		change.Expect = append(change.Expect, store.Expect{Type: item.Type, ID: item.ID, Version: row.Version - 1})
+		resources[item] = Resource{
+			Type: row.Type, ID: row.ID, Version: row.Version, Updated: row.Updated, Deleted: row.Deleted,
+			Method: row.Method, Body: row.Body,
+		}
+		derived, err := derive(w.caller, item, row.Version, facts)
+		if err != nil {
+			return nil, w.refuse(item, unreadable(err))
+		}
+		for client, next := range derived {
+			facts[client], changedFacts[client] = next, true
+		}
+		w.entity(item, row)
+	}
+	// Every client whose facts the decisions rest on must still have them (law 4).
+	for client, known := range w.facts {
+		var version int64
+		if known != nil {
+			version = known.Version
+		}
+		change.Expect = append(change.Expect, store.Expect{Client: client, Version: version})
+		if changedFacts[client] {
+			next := *facts[client]
+			next.Version = version + 1
+			change.Facts = append(change.Facts, &next)
+		}
+	}
+	change.Records = w.finished()
+	if len(change.Records) == 0 {
+		// Every Op was a Delete of what is not there; each is recorded already.
+		return w.outcome, nil
+	}
+	for _, row := range change.Put {
+		interaction := Update
+		switch {
+		case row.Deleted:
+			interaction = Delete
+		case row.Version == 1:
+			interaction = Create
+		}
+		change.Events = append(change.Events, store.Event{
+			Type: row.Type, ID: row.ID, Version: row.Version, Interaction: string(interaction), Time: w.at,
+			Record: change.Records[0].ID,
+		})
+	}
+	w.snap.Close()
+	if err := w.desk.store.Commit(ctx, change); err != nil {
+		if errors.Is(err, store.ErrStale) {
+			return nil, err
+		}
+		return nil, w.desk.failed(err)
+	}
+	for i, item := range w.items {
+		if item != nil {
+			w.outcome[i] = Written{Resource: resources[item], Created: item.Before == nil}
+		}
+	}
+	return w.outcome, nil
+}
+
+// row is the new version of an item as it will be kept.
+func (w *writing) row(item *Item) (store.Row, error) {
+	row := store.Row{Type: item.Type, ID: item.ID, Version: 1, Class: item.Class, Updated: w.at, Method: "POST"}
+	otherwise := w.at
+	if before, ok := w.before[item.Ref()]; ok {
+		row.Version, row.Method, otherwise = before.Version+1, "PUT", before.Recorded
+	}
+	if item.Doc == nil {
+		row.Deleted, row.Method, row.Recorded = true, "DELETE", otherwise
+		return row, nil
+	}
+	if item.Consequence {
+		if issues := failing(fhir.Validate(item.Doc)); len(issues) > 0 {
+			return row, &Error{Kind: Unrecorded, Entry: -1, Issues: issues, Err: errors.New("exchange: the process made an invalid " + item.Type)}
+		}
+	}
+	fhir.SetMeta(item.Doc, fhir.Meta{
+		ID: item.ID, VersionID: strconv.FormatInt(row.Version, 10), LastUpdated: w.at,
+		Systems: []string{terms.Register}, Security: labels(item.Class),
+	})
+	row.Recorded = recordedAt(item.Type, item.Doc, otherwise)
+	row.Body = item.Doc.AppendJSON(nil)
+	row.Index = search.Extract(item.Doc)
+	return row, nil
+}
+
+// entity adds what was written to the records of its clients.
+func (w *writing) entity(item *Item, row store.Row) {
+	role := "updated"
+	switch {
+	case row.Deleted:
+		role = "deleted"
+	case item.Before == nil:
+		role = "created"
+	}
+	for _, client := range orNobody(item.Class.Clients) {
+		rec := w.recordOf(client)
+		rec.Entities = append(rec.Entities, ledger.Entity{What: versioned(row), Role: role})
+	}
+}
+
+// recordOf is the record of a client in this exchange.
+func (w *writing) recordOf(client string) *ledger.Record {
+	if rec := w.basis[client]; rec != nil {
+		return rec
+	}
+	interaction, target := w.ops[0].Interaction, w.ops[0].Type
+	if len(w.ops) > 1 {
+		interaction, target = "transaction", ""
+	} else if w.items[0] != nil {
+		target = w.items[0].Ref()
+	}
+	rec := w.desk.record(w.caller, interaction, target)
+	if len(w.basis) > 0 {
+		rec.ID = ledger.NewID()
+	}
+	rec.Client = client
+	rec.Time = w.at
+	if known := w.facts[client]; known != nil {
+		rec.Facts = known.Version
+	}
+	w.basis[client] = &rec
+	w.records = append(w.records, ledger.Record{ID: rec.ID, Client: client})
+	return &rec
+}
+
+// finished are the records of the change, the first one under the request's id.
+func (w *writing) finished() []ledger.Record {
+	out := make([]ledger.Record, 0, len(w.records))
+	for _, placeholder := range w.records {
+		rec := *w.basis[placeholder.Client]
+		rec.Outcome, rec.Success = "permit", true
+		out = append(out, rec)
+	}
+	return out
+}
+
+// know loads the facts of clients into the attempt.
+func (w *writing) know(ctx context.Context, clients []string) error {
+	var missing []string
+	for _, client := range clients {
+		if _, known := w.facts[client]; !known {
+			missing = append(missing, client)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	facts, err := w.snap.Facts(ctx, missing...)
+	if err != nil {
+		return unrecorded(err)
+	}
+	for _, client := range missing {
+		w.facts[client] = facts[client]
+	}
+	return nil
+}
+
+func (w *writing) known(class consent.Class) []*consent.Facts {
+	out := make([]*consent.Facts, len(class.Clients))
+	for i, client := range class.Clients {
+		out[i] = w.facts[client]
+	}
+	return out
+}
+
+// refuse names the Op that an item came from.
+func (w *writing) refuse(item *Item, err error) error {
+	for i, mine := range w.items {
+		if mine == item {
+			return entry(err, i)
+		}
+	}
+	return err
+}
+
+// entry names the Op in a refusal.
+func entry(err error, i int) error {
+	var refusal *Error
+	if errors.As(err, &refusal) {
+		named := *refusal
+		named.Entry = i
+		return &named
+	}
+	return err
+}
