@@ -1,0 +1,361 @@
+package consent
+
+import (
+	"embed"
+	"fmt"
+	"strings"
+	"time"
+)
+
+//go:embed bases/*.cedar bases/*.cedarschema bases/*.yaml
+var lawFiles embed.FS
+
+// Config is what the law leaves to the controller: the answers to open questions, and the county's own lists.
+type Config struct {
+	// Switches answers open questions by name, such as O11: "on". Questions not named keep the safe default of
+	// bases/switches.yaml; a name or value that is not there is refused.
+	Switches map[string]string
+	// JointServices is the county's signed list of joint services (703/2023 § 53.1). Empty: there is none.
+	JointServices []JointService
+	// Public names the public controllers (counties, Helsinki, HUS), Organization/…: a permit that names no recipient
+	// covers the public ones of the sector (457/2024 § 25). The controllers of joint services are always public.
+	Public []string
+}
+
+// JointService is one service on the signed list: social and health care delivered together at a place.
+type JointService struct {
+	Service    string `json:"service"`    // HealthcareService/…
+	Location   string `json:"location"`   // Location/…
+	Controller string `json:"controller"` // Organization/… of the county that signed
+}
+
+// Engine decides by the Cedar policies of consent/bases. It holds no state of requests and is safe for concurrent use.
+type Engine struct {
+	law      law
+	switches map[string]string
+	codes    codes
+	joint    map[place]string // signed place → controller
+	public   map[string]bool
+	version  string
+	records  records
+}
+
+// place is a joint service at its location.
+type place struct{ service, location string }
+
+// New loads and checks the legal bases and answers an Engine. It fails, naming file and line, on a policy that the
+// schema does not allow, an annotation that is missing or unknown, and on a Config that names what is not there.
+func New(cfg Config) (*Engine, error) {
+	files, err := readFiles(lawFiles, "bases")
+	if err != nil {
+		return nil, err
+	}
+	return newEngine(files, cfg)
+}
+
+func newEngine(files map[string][]byte, cfg Config) (*Engine, error) {
+	e := &Engine{joint: map[place]string{}, public: map[string]bool{}}
+	var err error
+	if e.switches, err = readSwitches(files, cfg.Switches); err != nil {
+		return nil, err
+	}
+	if e.codes, err = readCodes(files, e.switches); err != nil {
+		return nil, err
+	}
+	if e.law, err = readLaw(files, e.switches); err != nil {
+		return nil, err
+	}
+	for i, s := range cfg.JointServices {
+		if !strings.HasPrefix(s.Service, "HealthcareService/") || !strings.HasPrefix(s.Location, "Location/") ||
+			!strings.HasPrefix(s.Controller, "Organization/") {
+			return nil, fmt.Errorf("consent: joint service %d needs HealthcareService/…, Location/… and Organization/…", i)
+		}
+		e.joint[place{s.Service, s.Location}] = s.Controller
+		e.public[s.Controller] = true
+	}
+	for _, p := range cfg.Public {
+		if !strings.HasPrefix(p, "Organization/") {
+			return nil, fmt.Errorf("consent: public controller %q is not Organization/…", p)
+		}
+		e.public[p] = true
+	}
+	e.version = version(files, e.switches, e.joint, e.public)
+	return e, nil
+}
+
+// Version is the SHA-256 (hexadecimal) of the policy files, the schema, the switches and the county's lists.
+func (e *Engine) Version() string { return e.version }
+
+// Decide answers for one class: see Decider.
+func (e *Engine) Decide(req Request, class Class, facts []*Facts) Decision {
+	if why := refused(&req, &class); why != "" {
+		return Decision{Disclosure: discloses(&req, &class), Reason: why}
+	}
+	if len(class.Clients) == 0 {
+		return e.decideFor(&req, &class, "", nil)
+	}
+	var whole Decision
+	for i, client := range class.Clients {
+		var known *Facts
+		if i < len(facts) && facts[i] != nil && facts[i].Client == client {
+			known = facts[i]
+		}
+		one := e.decideFor(&req, &class, client, known)
+		if i == 0 {
+			whole = one
+			continue
+		}
+		whole = both(whole, one)
+	}
+	return whole
+}
+
+// refused says what makes a request undecidable: a missing fact is never taken as fulfilled.
+func refused(req *Request, class *Class) string {
+	switch {
+	case class.Register == "":
+		return "the data carry no register: unlabelled data never leave"
+	case class.Type == "":
+		return "the data carry no type: unlabelled data never leave"
+	case req.Time.IsZero():
+		return "the request carries no time"
+	case req.Actor.App == "":
+		return "the caller is not a registered API client (703/2023 § 8.1)"
+	}
+	return ""
+}
+
+// discloses says whether the exchange crosses a register or a controller (703/2023 § 3(10)); the client's own view, the
+// auditor's and what is not register data are no disclosures.
+func discloses(req *Request, class *Class) bool {
+	switch req.Actor.Kind {
+	case Client, Guardian, Auditor, Operator:
+		return false
+	}
+	if req.Action == Invite {
+		return req.Invitee.Controller != req.Actor.Controller || req.Invitee.Register != req.Actor.Register
+	}
+	if class.Register != Health && class.Register != Social {
+		return false
+	}
+	return class.Controller != req.Actor.Controller || !class.In(req.Actor.Register)
+}
+
+// decideFor decides for one client of the class; client is "" for data about nobody.
+func (e *Engine) decideFor(req *Request, class *Class, client string, facts *Facts) Decision {
+	var w weighing
+	e.weigh(&w, req, class, client, facts)
+	slice := e.law.slice(req.Actor.Kind, req.Action, req.Purpose)
+	env := e.environment(&w, req, class)
+
+	out := Decision{Disclosure: discloses(req, class)}
+	permits, errs := slice.permits.satisfied(env, req.Time)
+	if errs != "" {
+		out.Reason = "policy error: " + errs
+		return out
+	}
+	if len(permits) == 0 {
+		w.gather(&out, permits, false)
+		out.Reason = e.unmet(slice, env, &w, req)
+		return out
+	}
+	forbids, errs := slice.forbids.satisfied(env, req.Time)
+	if errs != "" {
+		out.Reason = "policy error: " + errs
+		return out
+	}
+	verdict := e.judge(&w, permits, forbids)
+	out.Outcome = verdict.outcome
+	w.gather(&out, verdict.weighed, verdict.bans)
+	if out.Outcome != Permitted {
+		out.Reason = e.stopped(permits, forbids, &w, req, out.Outcome)
+		return out
+	}
+	out.Bases = verdict.bases
+	out.Reason = permits[0].permitted
+	if len(out.Bases) > 0 {
+		if row := e.law.row(out.Bases[0].ID); row != nil {
+			out.Reason = row.permitted
+		}
+	}
+	if verdict.ranges {
+		out.Recorded = union(w.recorded)
+	}
+	if verdict.exclude {
+		out.Exclude = w.exclude()
+	}
+	if e.redacts(&w, req, class) {
+		out.Redact = e.codes.redact
+	}
+	if class.Register == Identity && w.has(guest) && out.Bases[0].ID != "ATL-4.3-H" && out.Bases[0].ID != "ATL-4.3-S" {
+		out.Disclosure = true
+	}
+	return out
+}
+
+// verdict is what permits and limits give together.
+type verdict struct {
+	outcome Outcome
+	bases   []Basis   // in the order of the decision procedure
+	weighed []*policy // permits whose directives weighed
+	ranges  bool      // only rows recorded in the permits' ranges
+	exclude bool      // banned documents are left out
+	bans    bool      // bans weighed
+}
+
+// judge lets each satisfied row meet the limits that apply to it: a row stands only if no limit stops it. Any row that
+// stands permits; failing that, a row that only a human may decide makes the answer needs-human.
+func (e *Engine) judge(w *weighing, permits, forbids []*policy) verdict {
+	var v verdict
+	ranged, unranged, excluding, free := false, false, false, false
+	for _, row := range permits {
+		outcome := row.outcome
+		for _, limit := range forbids {
+			if limit.ban {
+				switch row.bans {
+				case banPasses, banDocuments:
+					continue
+				case banHuman:
+					outcome = min(outcome, NeedsHuman)
+				default:
+					outcome = Denied
+				}
+				v.bans = true
+				continue
+			}
+			outcome = min(outcome, limit.outcome)
+		}
+		v.outcome = max(v.outcome, outcome)
+		if outcome == Permitted {
+			basis := row.basis
+			if row.ofRelationship {
+				basis = w.invitation
+			}
+			if !containsBasis(v.bases, basis.ID) {
+				v.bases = append(v.bases, basis)
+			}
+			v.weighed = append(v.weighed, row)
+			if row.fromPermit && len(w.recorded) > 0 {
+				ranged = true
+			} else {
+				unranged = true
+			}
+			if row.bans == banPasses {
+				free = true
+			} else {
+				excluding = true
+			}
+		}
+	}
+	if v.outcome != Permitted {
+		v.weighed = permits
+	}
+	v.ranges = ranged && !unranged
+	v.exclude = excluding && !free
+	v.bans = v.bans || v.exclude
+	return v
+}
+
+func containsBasis(bases []Basis, id string) bool {
+	for _, b := range bases {
+		if b.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// both joins the decisions for two clients of one class: it stands only if both do, and no wider than either.
+func both(a, b Decision) Decision {
+	out := Decision{
+		Outcome: min(a.Outcome, b.Outcome), Disclosure: a.Disclosure || b.Disclosure,
+		Directives: append(a.Directives[:len(a.Directives):len(a.Directives)], b.Directives...),
+		Evidence:   append(a.Evidence[:len(a.Evidence):len(a.Evidence)], b.Evidence...),
+	}
+	switch {
+	case a.Outcome < Permitted:
+		out.Reason = a.Reason
+		if b.Outcome < a.Outcome {
+			out.Reason = b.Reason
+		}
+		return out
+	case b.Outcome < Permitted:
+		out.Reason = b.Reason
+		return out
+	}
+	out.Bases = a.Bases[:len(a.Bases):len(a.Bases)]
+	for _, basis := range b.Bases {
+		if !containsBasis(out.Bases, basis.ID) {
+			out.Bases = append(out.Bases, basis)
+		}
+	}
+	out.Reason = a.Reason
+	out.Exclude = merge(a.Exclude, b.Exclude)
+	out.Redact = merge(a.Redact, b.Redact)
+	switch {
+	case len(a.Recorded) == 0:
+		out.Recorded = b.Recorded
+	case len(b.Recorded) == 0:
+		out.Recorded = a.Recorded
+	default:
+		if out.Recorded = intersect(a.Recorded, b.Recorded); len(out.Recorded) == 0 {
+			return Decision{
+				Disclosure: out.Disclosure, Directives: out.Directives, Evidence: out.Evidence,
+				Reason: "the recording ranges of the clients' permits have no day in common",
+			}
+		}
+	}
+	return out
+}
+
+func merge(a, b []string) []string {
+	out := a[:len(a):len(a)]
+next:
+	for _, s := range b {
+		for _, t := range out {
+			if s == t {
+				continue next
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// Basis finds a row of the table of legal bases by id; false when no file of consent/bases speaks of it.
+func (e *Engine) Basis(id string) (Basis, bool) {
+	if row := e.law.row(id); row != nil {
+		return row.basis, true
+	}
+	for _, none := range e.law.none {
+		if none.ID == id {
+			return none.Basis, true
+		}
+	}
+	return Basis{}, false
+}
+
+// Row is a row of the table of legal bases as the policies have it, for people and for CodeSystem legal-basis.
+type Row struct {
+	Basis
+	From, To    time.Time // in force: from inside, to outside; zero is open
+	Limit       bool      // it forbids: a ban, a cap, a protection
+	GivesNone   bool      // it gives no right of its own
+	Reason      string    // GivesNone: why
+	Instead     []string  // GivesNone: rows that do
+	Obligations []string  // confirm, inform
+	File        string    // where it is written, such as permits.cedar
+	Line        int
+}
+
+// Rows lists every row once, in the order of the files.
+func (e *Engine) Rows() []Row { return e.law.rows }
+
+// Switches answers the open questions as this engine takes them, by name.
+func (e *Engine) Switches() map[string]string {
+	out := make(map[string]string, len(e.switches))
+	for name, value := range e.switches {
+		out[name] = value
+	}
+	return out
+}

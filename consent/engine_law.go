@@ -1,0 +1,538 @@
+package consent
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+	_ "time/tzdata" // laws come into force at midnight in Finland, also where the machine knows no time zones
+
+	"github.com/cedar-policy/cedar-go"
+	"github.com/cedar-policy/cedar-go/types"
+	"github.com/cedar-policy/cedar-go/x/exp/ast"
+	"github.com/cedar-policy/cedar-go/x/exp/schema"
+	"github.com/cedar-policy/cedar-go/x/exp/schema/validate"
+	"go.yaml.in/yaml/v3"
+)
+
+// reading is raised when the engine's own computing of circumstances changes what a policy means: the Go code that
+// turns facts into circumstances is part of the law as applied, and so of Version.
+const reading = "sotesilta-law-1"
+
+// fileOrder is the order of the decision procedure: own register, joint documents and service, permits, statutory
+// rights, then the rest. Bases of a decision come in this order, and within a file in the order of its policies.
+var fileOrder = []string{
+	"own-register.cedar", "joint.cedar", "permits.cedar", "statutory.cedar", "invitations.cedar", "persons.cedar", "limits.cedar",
+}
+
+// finnish is the clock by which laws come into force and people come of age.
+var finnish = func() *time.Location {
+	loc, err := time.LoadLocation("Europe/Helsinki")
+	if err != nil {
+		panic("consent: " + err.Error()) // the zone is compiled in
+	}
+	return loc
+}()
+
+// law is the policies of consent/bases, checked and compiled.
+type law struct {
+	slices map[sliceKey]*slice
+	byID   map[string]*policy
+	rows   []Row
+	none   []noneRow
+}
+
+// sliceKey is what is known before any facts are: most policies fall away by it.
+type sliceKey struct {
+	kind    Kind
+	action  Action
+	purpose Purpose
+}
+
+// slice is the policies that can still apply.
+type slice struct{ permits, forbids policies }
+
+func (l *law) slice(kind Kind, action Action, purpose Purpose) *slice {
+	if s := l.slices[sliceKey{kind, action, purpose}]; s != nil {
+		return s
+	}
+	return &noLaw
+}
+
+var noLaw slice
+
+func (l *law) row(id string) *policy { return l.byID[id] }
+
+// banMode is what a ban does to a permit row.
+type banMode uint8
+
+const (
+	banStops     banMode = iota // an applicable ban stops it: the default, also without annotation
+	banPasses                   // bans do not touch it: use of one's own register, one's own data
+	banDocuments                // only bans of single documents: the other sector's copy of a joint document
+	banHuman                    // an open question: a human decides
+)
+
+// policy is one Cedar policy with what its annotations say.
+type policy struct {
+	id             cedar.PolicyID // unique: row id, file, line
+	basis          Basis
+	cedar          *cedar.Policy
+	from, to       time.Time
+	bans           banMode
+	ban            bool    // it is the ban itself
+	outcome        Outcome // permits: Permitted or NeedsHuman; forbids: Denied or NeedsHuman
+	ofRelationship bool    // the basis is the row that the invitation rested on
+	fromPermit     bool    // it asks for a permit of the client
+	clauses        []clause
+	permitted      string // reason of a permit
+}
+
+// clause is one when or unless of a policy, compiled alone, so that a denial can say which failed.
+type clause struct {
+	test  *cedar.Policy // permits where the clause holds
+	about string        // attribute that tells people what is missing; "" when none does
+	text  string        // as written
+}
+
+func (p *policy) inForce(t time.Time) bool {
+	return !t.Before(p.from) && (p.to.IsZero() || t.Before(p.to))
+}
+
+type policies []*policy
+
+// satisfied evaluates the policies in force at t; any error is reported, because Cedar skips a policy that errs and a
+// limit must not be skipped.
+func (ps policies) satisfied(env environment, t time.Time) ([]*policy, string) {
+	if len(ps) == 0 {
+		return nil, ""
+	}
+	var out []*policy
+	run := run{policies: ps, at: t}
+	_, diag := cedar.Authorize(&run, &env, env.request)
+	if len(diag.Errors) > 0 {
+		first := diag.Errors[0]
+		return nil, fmt.Sprintf("%s:%d: %s", first.Position.Filename, first.Position.Line, first.Message)
+	}
+	// Cedar names either the forbids or the permits that held; the lists here hold one effect each.
+	if len(diag.Reasons) > 0 {
+		out = make([]*policy, 0, len(diag.Reasons))
+	}
+	i := 0
+	for _, reason := range diag.Reasons {
+		for ps[i].id != reason.PolicyID {
+			i++
+		}
+		out = append(out, ps[i])
+	}
+	return out, ""
+}
+
+// run iterates over the policies in force at a time.
+type run struct {
+	policies policies
+	at       time.Time
+}
+
+func (r *run) All() iter.Seq2[cedar.PolicyID, *cedar.Policy] {
+	return func(yield func(cedar.PolicyID, *cedar.Policy) bool) {
+		for _, p := range r.policies {
+			if p.inForce(r.at) && !yield(p.id, p.cedar) {
+				return
+			}
+		}
+	}
+}
+
+// readFiles reads the files of a folder, by name.
+func readFiles(from fs.FS, folder string) (map[string][]byte, error) {
+	entries, err := fs.ReadDir(from, folder)
+	if err != nil {
+		return nil, fmt.Errorf("consent: %w", err)
+	}
+	files := map[string][]byte{}
+	for _, entry := range entries {
+		if entry.IsDir() {
+			continue
+		}
+		data, err := fs.ReadFile(from, path.Join(folder, entry.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("consent: %w", err)
+		}
+		files[entry.Name()] = data
+	}
+	return files, nil
+}
+
+// version is the hash of everything that decisions depend on beside their inputs.
+func version(files map[string][]byte, switches map[string]string, joint map[place]string, public map[string]bool) string {
+	h := sha256.New()
+	put := func(parts ...string) {
+		for _, part := range parts {
+			fmt.Fprintf(h, "%d:%s,", len(part), part)
+		}
+		fmt.Fprint(h, "\n")
+	}
+	put(reading)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		put("file", name, string(files[name]))
+	}
+	for _, name := range slices.Sorted(maps.Keys(switches)) {
+		put("switch", name, switches[name])
+	}
+	places := slices.SortedFunc(maps.Keys(joint), func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.service, b.service), cmp.Compare(a.location, b.location))
+	})
+	for _, at := range places {
+		put("joint", at.service, at.location, joint[at])
+	}
+	for _, controller := range slices.Sorted(maps.Keys(public)) {
+		put("public", controller)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// readLaw parses, checks and compiles the policies.
+func readLaw(files map[string][]byte, switches map[string]string) (law, error) {
+	l := law{slices: map[sliceKey]*slice{}, byID: map[string]*policy{}}
+	validator, err := readSchema(files)
+	if err != nil {
+		return l, err
+	}
+	var all []*policy
+	for _, name := range policyFiles(files) {
+		list, err := cedar.NewPolicyListFromBytes("consent/bases/"+name, files[name])
+		if err != nil {
+			return l, fmt.Errorf("consent/bases/%s: %w", name, err)
+		}
+		for _, parsed := range list {
+			p, err := compile(parsed, validator, switches)
+			if err != nil {
+				return l, fmt.Errorf("%s:%d: %w", parsed.Position().Filename, parsed.Position().Line, err)
+			}
+			if same := l.byID[p.basis.ID]; same == nil {
+				l.byID[p.basis.ID] = p
+				l.rows = append(l.rows, p.row())
+			} else if same.basis != p.basis || same.cedar.Effect() != parsed.Effect() {
+				return l, fmt.Errorf("%s:%d: row %s is written with another citation, title or effect before",
+					parsed.Position().Filename, parsed.Position().Line, p.basis.ID)
+			}
+			all = append(all, p)
+		}
+	}
+	if err := l.slice0(all); err != nil {
+		return l, err
+	}
+	l.none, err = readNone(files, l.byID)
+	for _, none := range l.none {
+		l.rows = append(l.rows, Row{Basis: none.Basis, GivesNone: true, Reason: none.Reason, Instead: none.Instead, File: "none.yaml"})
+	}
+	return l, err
+}
+
+// policyFiles are the policy files in the order of the decision procedure; files not named in it come last.
+func policyFiles(files map[string][]byte) []string {
+	var names []string
+	for name := range files {
+		if strings.HasSuffix(name, ".cedar") {
+			names = append(names, name)
+		}
+	}
+	place := func(name string) int {
+		if i := slices.Index(fileOrder, name); i >= 0 {
+			return i
+		}
+		return len(fileOrder)
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a, b)) })
+	return names
+}
+
+func readSchema(files map[string][]byte) (*validate.Validator, error) {
+	const name = "sotesilta.cedarschema"
+	if files[name] == nil {
+		return nil, fmt.Errorf("consent/bases/%s: there is no schema", name)
+	}
+	var s schema.Schema
+	s.SetFilename("consent/bases/" + name)
+	if err := s.UnmarshalCedar(files[name]); err != nil {
+		return nil, fmt.Errorf("schema: %w", err)
+	}
+	resolved, err := s.Resolve()
+	if err != nil {
+		return nil, fmt.Errorf("consent/bases/%s: %w", name, err)
+	}
+	return validate.New(resolved, validate.WithStrict()), nil
+}
+
+// Annotations that a policy may carry, and those it must.
+var (
+	mustAnnotate = []types.Ident{"id", "citation", "title_fi", "title_en", "from"}
+	mayAnnotate  = []types.Ident{"to", "ban", "outcome", "limit", "basis", "obligations"}
+)
+
+// compile checks one policy and its annotations.
+func compile(parsed *cedar.Policy, validator *validate.Validator, switches map[string]string) (*policy, error) {
+	notes := parsed.Annotations()
+	for _, name := range mustAnnotate {
+		if notes[name] == "" {
+			return nil, fmt.Errorf("annotation @%s is missing", name)
+		}
+	}
+	for name := range notes {
+		if !slices.Contains(mustAnnotate, name) && !slices.Contains(mayAnnotate, name) {
+			return nil, fmt.Errorf("annotation @%s is not known", name)
+		}
+	}
+	node := (*ast.Policy)(parsed.AST())
+	if err := validator.Policy(string(notes["id"]), node); err != nil {
+		return nil, errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	if encoded, err := parsed.MarshalJSON(); err != nil || bytes.Contains(encoded, []byte(`{"has":`)) {
+		return nil, errors.New("`has` is not used: every attribute is always there")
+	}
+	p := &policy{
+		basis: Basis{
+			ID: string(notes["id"]), Citation: string(notes["citation"]),
+			TitleFi: string(notes["title_fi"]), TitleEn: string(notes["title_en"]),
+		},
+		cedar:          parsed,
+		ban:            notes["limit"] == "ban",
+		ofRelationship: notes["basis"] == "relationship",
+	}
+	p.id = cedar.PolicyID(fmt.Sprintf("%s %s:%d", p.basis.ID, path.Base(parsed.Position().Filename), parsed.Position().Line))
+	p.permitted = "permitted on " + p.basis.ID + " (" + p.basis.Citation + ")"
+	var err error
+	if p.from, err = finnishDay(notes["from"]); err != nil {
+		return nil, fmt.Errorf("@from: %w", err)
+	}
+	if notes["to"] != "" {
+		if p.to, err = finnishDay(notes["to"]); err != nil {
+			return nil, fmt.Errorf("@to: %w", err)
+		}
+		if !p.from.Before(p.to) {
+			return nil, errors.New("@to is not after @from")
+		}
+	}
+	permit := parsed.Effect() == cedar.Permit
+	if p.outcome, err = outcomeOf(permit, notes["outcome"]); err != nil {
+		return nil, err
+	}
+	if p.bans, err = banModeOf(permit, notes["ban"], switches); err != nil {
+		return nil, err
+	}
+	for _, o := range strings.Fields(string(notes["obligations"])) {
+		if o != "confirm" && o != "inform" {
+			return nil, fmt.Errorf("@obligations: %q is not known", o)
+		}
+	}
+	if notes["limit"] != "" && (permit || !p.ban) || notes["basis"] != "" && (!permit || !p.ofRelationship) {
+		return nil, errors.New(`@limit("ban") belongs to a forbid and @basis("relationship") to a permit`)
+	}
+	for i, condition := range node.Conditions {
+		c, err := compileClause(node, condition)
+		if err != nil {
+			return nil, fmt.Errorf("clause %d: %w", i+1, err)
+		}
+		p.fromPermit = p.fromPermit || c.about == "permits"
+		p.clauses = append(p.clauses, c)
+	}
+	return p, nil
+}
+
+func outcomeOf(permit bool, note types.String) (Outcome, error) {
+	switch {
+	case note == "needs-human":
+		return NeedsHuman, nil
+	case note != "":
+		return Denied, fmt.Errorf("@outcome: %q is not known; the only one is needs-human", note)
+	case permit:
+		return Permitted, nil
+	}
+	return Denied, nil
+}
+
+func banModeOf(permit bool, note types.String, switches map[string]string) (banMode, error) {
+	if !permit && note != "" {
+		return banStops, errors.New("@ban belongs to a permit")
+	}
+	name, isSwitch := strings.CutPrefix(string(note), "switch:")
+	switch {
+	case note == "" || note == "yes":
+		return banStops, nil
+	case note == "no":
+		return banPasses, nil
+	case note == "documents":
+		return banDocuments, nil
+	case isSwitch:
+		modes := map[string]banMode{"needs-human": banHuman, "stops": banStops, "passes": banPasses}
+		mode, ok := modes[switches[name]]
+		if !ok {
+			return banStops, fmt.Errorf("@ban: switch %s does not answer what a ban does", name)
+		}
+		return mode, nil
+	}
+	return banStops, fmt.Errorf("@ban: %q is not known; use yes, no, documents or switch:O1", note)
+}
+
+// finnishDay is the first moment of a day in Finland.
+func finnishDay(day types.String) (time.Time, error) {
+	t, err := time.ParseInLocation(time.DateOnly, string(day), finnish)
+	if err != nil {
+		return t, fmt.Errorf("%q is not a date such as 2024-01-01", day)
+	}
+	return t, nil
+}
+
+// compileClause makes a policy of one condition alone, with the scope of the whole.
+func compileClause(whole *ast.Policy, condition ast.ConditionType) (clause, error) {
+	alone := ast.Permit()
+	alone.Principal, alone.Action, alone.Resource = whole.Principal, whole.Action, whole.Resource
+	alone.Conditions = []ast.ConditionType{condition}
+	c := clause{test: cedar.NewPolicyFromAST(publicAST(alone))}
+	encoded, err := c.test.MarshalJSON()
+	if err != nil {
+		return c, err
+	}
+	for _, about := range telling {
+		if bytes.Contains(encoded, []byte(`"attr":"`+about+`"`)) {
+			c.about = about
+			break
+		}
+	}
+	text := string(c.test.MarshalCedar())
+	if i := strings.Index(text, "when"); i >= 0 {
+		text = text[i:]
+	} else if i := strings.Index(text, "unless"); i >= 0 {
+		text = text[i:]
+	}
+	c.text = strings.TrimSuffix(strings.Join(strings.Fields(text), " "), ";")
+	return c, nil
+}
+
+// slice0 sorts the policies into slices: for each kind of actor, action and purpose, a policy stays unless its scope or
+// a clause is false on these alone. A clause that needs more errs on the bare circumstances, and its policy stays.
+func (l *law) slice0(all []*policy) error {
+	kinds := []Kind{System, Professional, Client, Guardian, Auditor, Operator}
+	actions := []Action{Read, Record, Change, Identify, Invite, Direct, Audit, Notify}
+	purposes := []Purpose{Care, NeedAssessment, Incapacity, Emergency, StatutoryAct, Supervision, OwnData}
+	for _, kind := range kinds {
+		for _, action := range actions {
+			for _, purpose := range purposes {
+				bare := environment{request: cedar.Request{
+					Principal: principalUID(kind), Action: actionUID(action), Resource: dataUID,
+					Context: cedar.NewRecord(cedar.RecordMap{"purpose": cedar.String(purpose)}),
+				}}
+				var s slice
+				for _, p := range all {
+					if !p.possible(bare) {
+						continue
+					}
+					if p.cedar.Effect() == cedar.Permit {
+						s.permits = append(s.permits, p)
+					} else {
+						s.forbids = append(s.forbids, p)
+					}
+				}
+				if len(s.permits) > 0 { // without a permit there is nothing to limit
+					l.slices[sliceKey{kind, action, purpose}] = &s
+				}
+			}
+		}
+	}
+	if len(l.slices) == 0 {
+		return errors.New("consent/bases: no policy permits anything")
+	}
+	return nil
+}
+
+// possible says whether p may still hold, knowing no more than bare.
+func (p *policy) possible(bare environment) bool {
+	for i := range p.clauses {
+		decision, diag := cedar.Authorize(single{p.clauses[i].test}, &bare, bare.request)
+		if decision == cedar.Deny && len(diag.Errors) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// single is a policy set of one.
+type single struct{ policy *cedar.Policy }
+
+func (s single) All() iter.Seq2[cedar.PolicyID, *cedar.Policy] {
+	return func(yield func(cedar.PolicyID, *cedar.Policy) bool) { yield("clause", s.policy) }
+}
+
+func (p *policy) row() Row {
+	at := p.cedar.Position()
+	return Row{
+		Basis: p.basis, From: p.from, To: p.to, Limit: p.cedar.Effect() == cedar.Forbid,
+		Obligations: strings.Fields(string(p.cedar.Annotations()["obligations"])), File: path.Base(at.Filename), Line: at.Line,
+	}
+}
+
+// noneRow is a row that gives no right of its own.
+type noneRow struct {
+	Basis   `yaml:"-"`
+	Reason  string
+	Instead []string
+}
+
+// readNone reads none.yaml: rows that people take for a right and that give none.
+func readNone(files map[string][]byte, byID map[string]*policy) ([]noneRow, error) {
+	const name = "none.yaml"
+	var written []struct {
+		ID       string   `yaml:"id"`
+		Citation string   `yaml:"citation"`
+		TitleFi  string   `yaml:"title_fi"`
+		TitleEn  string   `yaml:"title_en"`
+		Reason   string   `yaml:"reason"`
+		Instead  []string `yaml:"instead"`
+	}
+	if err := strictYAML(files, name, &written); err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	var out []noneRow
+	for _, w := range written {
+		switch {
+		case w.ID == "" || w.Citation == "" || w.TitleFi == "" || w.TitleEn == "" || w.Reason == "" || len(w.Instead) == 0:
+			return nil, fmt.Errorf("consent/bases/%s: row %q lacks id, citation, titles, reason or instead", name, w.ID)
+		case byID[w.ID] != nil:
+			return nil, fmt.Errorf("consent/bases/%s: row %s is also a policy", name, w.ID)
+		case seen[w.ID]:
+			return nil, fmt.Errorf("consent/bases/%s: row %s is there twice", name, w.ID)
+		}
+		for _, other := range w.Instead {
+			if p := byID[other]; p == nil || p.cedar.Effect() != cedar.Permit {
+				return nil, fmt.Errorf("consent/bases/%s: row %s: instead: %s is no policy that permits", name, w.ID, other)
+			}
+		}
+		seen[w.ID] = true
+		out = append(out, noneRow{Basis{w.ID, w.Citation, w.TitleFi, w.TitleEn}, w.Reason, w.Instead})
+	}
+	return out, nil
+}
+
+// strictYAML reads a YAML file of consent/bases; unknown keys are errors.
+func strictYAML(files map[string][]byte, name string, into any) error {
+	if files[name] == nil {
+		return fmt.Errorf("consent/bases/%s: there is no such file", name)
+	}
+	d := yaml.NewDecoder(bytes.NewReader(files[name]))
+	d.KnownFields(true)
+	if err := d.Decode(into); err != nil {
+		return fmt.Errorf("consent/bases/%s: %w", name, err)
+	}
+	return nil
+}

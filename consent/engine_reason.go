@@ -1,0 +1,130 @@
+package consent
+
+import (
+	"strings"
+
+	"github.com/cedar-policy/cedar-go"
+)
+
+// unmet says, for the ledger, on what each row that speaks of the case failed. A row whose first clause (the case) does
+// not fit is not named; when none fits, that is said.
+func (e *Engine) unmet(s *slice, env environment, w *weighing, req *Request) string {
+	if len(s.permits) == 0 {
+		return "no row speaks of " + string(req.Action) + " by " + string(req.Actor.Kind) + " for the purpose " + string(req.Purpose)
+	}
+	var b strings.Builder
+	for _, p := range s.permits {
+		if !p.inForce(req.Time) {
+			continue
+		}
+		for i := range p.clauses {
+			decision, _ := cedar.Authorize(single{p.clauses[i].test}, &env, env.request)
+			if decision == cedar.Allow {
+				continue
+			}
+			if i > 0 {
+				if b.Len() > 0 {
+					b.WriteString("; ")
+				}
+				b.WriteString(p.basis.ID)
+				b.WriteString(": ")
+				e.tell(&b, &p.clauses[i], w, req)
+			}
+			break
+		}
+	}
+	if b.Len() == 0 {
+		return "no row speaks of this case: " + string(w.class.Register) + " data of " + nonempty(w.class.Controller, "no controller") +
+			" to " + nonempty(string(req.Actor.Register), string(req.Actor.Kind)) + " of " + nonempty(req.Actor.Controller, "no controller")
+	}
+	return b.String()
+}
+
+// tell says what a clause that failed was about.
+func (e *Engine) tell(b *strings.Builder, c *clause, w *weighing, req *Request) {
+	switch c.about {
+	case "related":
+		b.WriteString("no relationship of ")
+		b.WriteString(nonempty(req.Actor.Unit, req.Actor.App))
+	case "participant":
+		b.WriteString("no care by ")
+		b.WriteString(nonempty(req.Actor.Unit, req.Actor.App))
+		b.WriteString(" and no part in ")
+		b.WriteString(nonempty(w.class.Process, "a process"))
+	case "permits":
+		switch {
+		case w.unfit > 0:
+			b.WriteString("permit ")
+			b.WriteString(directiveVersion(&w.facts.Directives[w.unfit-1]))
+			b.WriteString(" does not cover these data or this recipient")
+		case w.gone > 0:
+			b.WriteString("permit ")
+			b.WriteString(directiveVersion(&w.facts.Directives[w.gone-1]))
+			b.WriteString(" is not in force")
+		default:
+			b.WriteString("no permit")
+		}
+	case "assents":
+		b.WriteString("no consent of the client in force")
+	case "localPermits":
+		b.WriteString("permits kept locally do not count (O11)")
+	case "jointService":
+		b.WriteString("no part in a joint service on the signed list")
+	case "task":
+		b.WriteString("task ")
+		b.WriteString(nonempty(req.Actor.Task, "missing"))
+	case "ground":
+		b.WriteString("neither the ground nor a statutory task is asserted")
+	case "authority":
+		b.WriteString("not a social authority")
+	default:
+		b.WriteString("not ")
+		b.WriteString(c.text)
+	}
+}
+
+// stopped says, for the ledger, what stopped the rows that would have permitted.
+func (e *Engine) stopped(permits, forbids []*policy, w *weighing, req *Request, outcome Outcome) string {
+	var b strings.Builder
+	b.WriteString(permits[0].basis.ID)
+	for _, p := range permits[1:] {
+		if !strings.Contains(b.String(), p.basis.ID) {
+			b.WriteString(", ")
+			b.WriteString(p.basis.ID)
+		}
+	}
+	if len(forbids) == 0 {
+		b.WriteString(": a human decides")
+		return b.String()
+	}
+	b.WriteString(" stopped by ")
+	for i, f := range forbids {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(f.basis.ID)
+		switch {
+		case f.ban && w.banning > 0:
+			b.WriteString(" (ban ")
+			b.WriteString(directiveVersion(&w.facts.Directives[w.banning-1]))
+			b.WriteString(")")
+		case f.basis.ID == "ATL-26.2":
+			b.WriteString(" (not confirmed)")
+		case strings.HasPrefix(f.basis.ID, "STM457"):
+			b.WriteString(" (task ")
+			b.WriteString(nonempty(req.Actor.Task, "missing"))
+			b.WriteString(")")
+		}
+	}
+	if outcome == NeedsHuman {
+		b.WriteString(": a human decides")
+	}
+	return b.String()
+}
+
+func nonempty(s, otherwise string) string {
+	if s != "" {
+		return s
+	}
+	return otherwise
+}

@@ -1,0 +1,368 @@
+package consent
+
+import (
+	"slices"
+	"strconv"
+	"time"
+)
+
+// flags are the circumstances that are either so or not; their names in the policies are in engine_cedar.go.
+type flags uint32
+
+const (
+	ownRegister flags = 1 << iota
+	ownCopy
+	sameController
+	authored
+	ownUnit
+	recordedHere
+	clientless
+	mine
+	related
+	inCare
+	participant
+	invited
+	guest
+	jointService
+	banned
+	localPermits
+	minor
+	guardianDenied
+	taskStated
+	confirmed
+	sameService
+	inviteeSameController
+	inviteePublic
+)
+
+// rowSet is a set of rows that permits and assents speak of.
+type rowSet uint8
+
+// directedRows are the rows of rowSet, by bit.
+var directedRows = [...]string{"ATL-53.2", "ATL-53.3", "ATL-54.1", "ATL-55.1", "SHL-35.1", "SHL-40.1", "ATL-54.5"}
+
+func (s rowSet) has(row string) bool {
+	i := slices.Index(directedRows[:], row)
+	return i >= 0 && s&(1<<i) != 0
+}
+
+// directions are the rows of permits, by the register the data come from and the sector they go to.
+var directions = map[[2]Register]rowSet{
+	{Health, Social}: 1 << 0, {Social, Health}: 1 << 1, {Health, Health}: 1 << 2, {Social, Social}: 1 << 3,
+}
+
+// weighing is what the facts of one client come to for one request and class.
+type weighing struct {
+	flags      flags
+	permits    rowSet // rows with a permit that covers the class and the recipient
+	assents    rowSet
+	recorded   []Period // of those permits
+	facts      *Facts
+	req        *Request
+	class      *Class
+	engine     *Engine
+	invitation Basis // row that the person's invitation rested on
+	banning    int   // index of the first ban that names the class, + 1
+	unfit      int   // index of the first directive in force that speaks of the direction but does not cover, + 1
+	gone       int   // index of the first directive of the direction that is not in force, + 1
+}
+
+func (w *weighing) has(f flags) bool { return w.flags&f != 0 }
+
+func (w *weighing) set(f flags, is bool) {
+	if is {
+		w.flags |= f
+	}
+}
+
+// weigh computes the circumstances. A nil facts, or facts at version 0, is nothing known: no relationship, no directive,
+// and of the person the most careful reading.
+func (e *Engine) weigh(w *weighing, req *Request, class *Class, client string, facts *Facts) {
+	w.req, w.class, w.engine = req, class, e
+	a := &req.Actor
+	same := class.Controller != "" && class.Controller == a.Controller
+	working := a.Register == Health || a.Register == Social
+	w.set(sameController, same)
+	w.set(ownRegister, same && working && class.Register == a.Register)
+	w.set(ownCopy, same && working && class.Joint && class.In(a.Register))
+	w.set(authored, class.Author != "" && class.Author == a.App)
+	w.set(ownUnit, class.Unit != "" && class.Unit == a.Unit)
+	w.set(recordedHere, class.Unit != "" && (class.Unit == a.Unit || slices.Contains(a.Units, class.Unit)))
+	w.set(clientless, client == "")
+	w.set(mine, len(class.Clients) == 1 && slices.Contains(a.Clients, class.Clients[0]))
+	w.set(localPermits, e.switches["O11"] == "on")
+	w.set(taskStated, req.Assertion.Task != "")
+	w.set(confirmed, req.Assertion.Confirm)
+	if class.Protection != "" {
+		w.set(sameService, e.codes.sameService(class.Protection, a.Service))
+	}
+	if req.Action == Invite {
+		w.set(inviteeSameController, req.Invitee.Controller != "" && req.Invitee.Controller == a.Controller)
+		w.set(inviteePublic, e.public[req.Invitee.Controller])
+	}
+	if client == "" {
+		// Data about nobody has no relationship to show: it stays with the API client that wrote it.
+		w.set(related, w.has(authored) && w.has(ownRegister))
+		w.set(guardianDenied, true)
+		return
+	}
+	if facts == nil {
+		w.set(guardianDenied, true)
+		return
+	}
+	w.facts = facts
+	w.set(minor, underage(facts.Person.Born, req.Time))
+	w.set(guardianDenied, facts.Person.GuardianDenied || facts.Person.Born.IsZero())
+	for i := range facts.Relationships {
+		w.set(e.relation(w, &facts.Relationships[i]), true)
+	}
+	for i := range facts.Directives {
+		e.directive(w, i, &facts.Directives[i])
+	}
+}
+
+// underage says whether somebody born on a day is under 18 at t; who has no known day of birth is not known to be.
+func underage(born, t time.Time) bool {
+	if born.IsZero() {
+		return false
+	}
+	y, m, d := born.Date()
+	return t.In(finnish).Before(time.Date(y+18, m, d, 0, 0, 0, 0, finnish))
+}
+
+// relation is what one relationship gives the actor; 0 when it is another's or does not run.
+func (e *Engine) relation(w *weighing, r *Relationship) flags {
+	a := &w.req.Actor
+	if !r.Period.Contains(w.req.Time) {
+		return 0
+	}
+	switch r.Kind {
+	case InCare, Registered:
+		if r.Controller != a.Controller || r.Register != a.Register || r.Controller == "" {
+			return 0
+		}
+		ofUnit := r.Unit != "" && (r.Unit == a.Unit || a.Kind == System && slices.Contains(a.Units, r.Unit))
+		ofApp := r.Kind == Registered && r.Unit == "" && r.App != "" && r.App == a.App
+		switch {
+		case !ofUnit && !ofApp:
+			return 0
+		case r.Kind == InCare:
+			return related | inCare
+		}
+		return related
+	case Participant, Invited:
+		if a.Kind != Professional || r.Person == "" || r.Person != a.Person && r.Person != a.Role {
+			return 0
+		}
+		if r.Controller != "" && r.Controller != a.Controller || r.Register != "" && r.Register != a.Register {
+			return 0
+		}
+		var gives flags
+		if basis := e.law.row(r.Basis); basis != nil && basis.outcome == Permitted {
+			if r.Kind == Invited {
+				gives |= guest
+			}
+			if w.class.Invitation != "" && w.class.Invitation == r.Evidence {
+				gives |= invited
+			}
+			if gives != 0 && w.invitation.ID == "" {
+				w.invitation = basis.basis
+			}
+		}
+		if r.Kind == Invited {
+			return gives
+		}
+		gives |= related
+		if w.class.Process != "" && w.class.Process == r.Process {
+			gives |= participant
+		}
+		signed, listed := e.joint[place{r.Service, r.Location}]
+		if listed && signed == w.class.Controller && signed == a.Controller {
+			gives |= jointService
+		}
+		return gives
+	}
+	return 0
+}
+
+// directive weighs one directive: what it permits, assents to or bans at the time of the request.
+func (e *Engine) directive(w *weighing, i int, t *Terms) {
+	inForce := t.Active && t.Valid.Contains(w.req.Time)
+	switch t.Kind {
+	case Permit:
+		from, to := w.class.Register, w.req.Actor.Register
+		if w.req.Action == Invite {
+			from, to = w.req.Actor.Register, w.req.Invitee.Register
+		}
+		if t.From != string(from) || t.To != string(to) {
+			return
+		}
+		switch {
+		case !inForce:
+			note(&w.gone, i)
+		case !e.covers(w, t, from, to):
+			note(&w.unfit, i)
+		default:
+			w.permits |= directions[[2]Register{from, to}]
+			w.recorded = append(w.recorded, t.Recorded)
+		}
+	case Assent:
+		if !inForce {
+			return
+		}
+		if j := slices.Index(directedRows[:], t.Statute); j >= 4 {
+			w.assents |= 1 << j
+		}
+	case Ban:
+		if inForce && bans(t, w.class) {
+			w.flags |= banned
+			note(&w.banning, i)
+		}
+	default:
+		// A directive of an unknown kind may be a ban that this version cannot read: nothing passes it.
+		if inForce {
+			w.flags |= banned
+			note(&w.banning, i)
+		}
+	}
+}
+
+func note(place *int, i int) {
+	if *place == 0 {
+		*place = i + 1
+	}
+}
+
+// covers says whether a permit of the right direction covers the recipient and the data (457/2024 § 25).
+func (e *Engine) covers(w *weighing, t *Terms, from, to Register) bool {
+	controller, unit := w.req.Actor.Controller, w.req.Actor.Unit
+	if w.req.Action == Invite {
+		controller, unit = w.req.Invitee.Controller, w.req.Invitee.Unit
+	}
+	crossing := from != to
+	switch {
+	case controller == "":
+		return false
+	case len(t.Recipients) > 0:
+		if !slices.Contains(t.Recipients, controller) && (unit == "" || !slices.Contains(t.Recipients, unit)) {
+			return false
+		}
+	case crossing && !e.public[controller]:
+		return false
+	}
+	if w.req.Action == Invite {
+		return true // an invitation carries nothing from a register
+	}
+	switch {
+	case from == Health:
+		if crossing || len(t.DataClasses) > 0 {
+			return e.codes.permitCovers(t.DataClasses, w.class)
+		}
+		return true
+	case crossing || len(t.ServiceTasks) > 0:
+		// The client names the service tasks; a permit that names none, and data that carry none, are not covered.
+		return w.class.ServiceTask != "" && slices.Contains(t.ServiceTasks, w.class.ServiceTask)
+	}
+	return true
+}
+
+// bans says whether a ban names the data of a class as a whole (703/2023 § 59). Its targets are alternatives: each one
+// that fits bans. Social data that carry no service task may belong to a banned one, and are taken to.
+func bans(t *Terms, class *Class) bool {
+	switch {
+	case t.AllHealth && class.In(Health):
+		return true
+	case t.Controller != "" && t.Controller == class.Controller && (t.Register == "" || class.In(t.Register)):
+		return true
+	case len(t.ServiceTasks) > 0 && class.In(Social) && (class.ServiceTask == "" || slices.Contains(t.ServiceTasks, class.ServiceTask)):
+		return true
+	case class.ServiceEvent != "" && slices.Contains(t.ServiceEvents, class.ServiceEvent):
+		return true
+	}
+	return false
+}
+
+// exclude lists the rows that bans of single documents leave out of the class.
+func (w *weighing) exclude() []string {
+	if w.facts == nil {
+		return nil
+	}
+	var out []string
+	for i := range w.facts.Directives {
+		t := &w.facts.Directives[i]
+		if t.Kind != Ban || !t.Active || !t.Valid.Contains(w.req.Time) {
+			continue
+		}
+		out = merge(out, t.Documents)
+		out = merge(out, t.ServiceEvents)
+	}
+	return out
+}
+
+// gather names in the decision what weighed: the actor's relationships, the permits and consents of the rows, and bans.
+func (w *weighing) gather(out *Decision, rows []*policy, withBans bool) {
+	if w.facts == nil {
+		return
+	}
+	for i := range w.facts.Relationships {
+		r := &w.facts.Relationships[i]
+		if w.engine.relation(w, r) != 0 && !slices.Contains(out.Evidence, r.Evidence) {
+			out.Evidence = append(out.Evidence, r.Evidence)
+		}
+	}
+	var wanted rowSet
+	for _, row := range rows {
+		if i := slices.Index(directedRows[:], row.basis.ID); i >= 0 {
+			wanted |= 1 << i
+		}
+	}
+	for i := range w.facts.Directives {
+		t := &w.facts.Directives[i]
+		if !t.Active || !t.Valid.Contains(w.req.Time) {
+			continue
+		}
+		var weighs bool
+		switch t.Kind {
+		case Permit:
+			from, to := w.class.Register, w.req.Actor.Register
+			if w.req.Action == Invite {
+				from, to = w.req.Actor.Register, w.req.Invitee.Register
+			}
+			weighs = t.From == string(from) && t.To == string(to) &&
+				wanted&directions[[2]Register{from, to}] != 0 && w.engine.covers(w, t, from, to)
+		case Assent:
+			weighs = wanted.has(t.Statute)
+		default:
+			weighs = withBans && (t.Kind != Ban || bans(t, w.class) || len(t.Documents) > 0)
+		}
+		if weighs {
+			out.Directives = append(out.Directives, directiveVersion(t))
+		}
+	}
+}
+
+// directiveVersion is Consent/1/_history/2.
+func directiveVersion(t *Terms) string {
+	return t.Evidence + "/_history/" + strconv.FormatInt(t.Version, 10)
+}
+
+// redacts says whether non-disclosure for personal safety (turvakielto) leaves the client's whereabouts out. Only a unit
+// of a public controller that has the client in care sees them, and the client; never in invitations, messages or
+// notifications. Of whom nothing is known, the whereabouts stay.
+func (e *Engine) redacts(w *weighing, req *Request, class *Class) bool {
+	if class.Type != "Patient" {
+		return false
+	}
+	if w.facts != nil && w.facts.Version > 0 && !w.facts.Person.Turvakielto {
+		return false
+	}
+	switch req.Actor.Kind {
+	case Client:
+		return false
+	case Professional:
+		return !w.has(inCare) || !e.public[req.Actor.Controller]
+	case System:
+		return req.Action != Read || !w.has(authored)
+	}
+	return true
+}
