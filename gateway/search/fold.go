@@ -76,8 +76,11 @@ func plain(s string) bool {
 // beginning.
 const maxIndexed = 600
 
-// cut is s within maxIndexed bytes, cut between characters.
+// cut is s within maxIndexed bytes, cut between characters, and without NUL, which PostgreSQL has no place for.
 func cut(s string) string {
+	if strings.IndexByte(s, 0) >= 0 {
+		s = strings.ReplaceAll(s, "\x00", "")
+	}
 	if len(s) <= maxIndexed {
 		return s
 	}
