@@ -9,7 +9,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/golang-jwt/jwt/v5"
 )
 
 // maxJWS bounds a JWT, assertion or access token, before anything of it is read.
@@ -103,4 +102,21 @@ func dateOf(t time.Time) numericDate {
 }
 
 // audience is the aud claim: a text, or an array of them (RFC 7519 § 4.1.3).
-type audience = jwt.ClaimStrings
+type audience []string
+
+// UnmarshalJSON reads either form.
+func (a *audience) UnmarshalJSON(data []byte) error {
+	if jsontext.Value(data).Kind() == '[' {
+		return json.Unmarshal(data, (*[]string)(a))
+	}
+	*a = audience{""}
+	return json.Unmarshal(data, &(*a)[0])
+}
+
+// MarshalJSON writes a single one as a text, as SMART shows it.
+func (a audience) MarshalJSON() ([]byte, error) {
+	if len(a) == 1 {
+		return json.Marshal(a[0])
+	}
+	return json.Marshal([]string(a))
+}

@@ -98,8 +98,13 @@ func (s scopes) and(t scopes) scopes {
 		}
 	}
 	for typ, r := range out {
-		if typ != "*" && r&^out["*"] == 0 {
+		if typ == "*" {
+			continue
+		}
+		if r &^= out["*"]; r == 0 {
 			delete(out, typ)
+		} else {
+			out[typ] = r
 		}
 	}
 	return out

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"maps"
@@ -8,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"context"
 
 	"github.com/go-json-experiment/json"
 
@@ -157,10 +156,10 @@ func (st *state) caller(claims accessClaims) (exchange.Caller, error) {
 	}, nil
 }
 
-// Unrestricted is a caller of the gateway itself for a registered client and user, as the wires without tokens need:
-// MLLP and hooks speak as the client they are configured for. It has the client's scopes.
-func (s *Server) Unrestricted(clientID, userID string) (exchange.Caller, bool) {
-	st := s.state.Load()
+// Caller is a registered client, or its user, as caller on a wire without tokens: MLLP and hooks speak as the client
+// they are configured for. It has the client's scopes and the default purpose; false when there is no such actor.
+func (v *Verifier) Caller(clientID, userID string) (exchange.Caller, bool) {
+	st := v.state.Load()
 	client, ok := st.registry.Client(clientID)
 	if !ok {
 		return exchange.Caller{}, false
