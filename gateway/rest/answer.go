@@ -1,0 +1,94 @@
+package rest
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"sotesilta/gateway/exchange"
+)
+
+// answer is what came of an interaction, before it is written to a connection or into the entry of a Bundle.
+type answer struct {
+	status   int
+	resource *exchange.Resource // its body, ETag and Last-Modified
+	body     []byte             // instead of a resource: an outcome, a Bundle…
+	location string             // Type/id/_history/version of what was created
+	written  bool               // by a create or update: Prefer return decides what is sent back
+}
+
+// write sends an answer. The body of HEAD is left out, its headers are those of GET (RFC 9110 § 9.3.2).
+func (v *visit) write(a answer) {
+	h := v.out.Header()
+	body := a.body
+	if a.resource != nil {
+		body = a.resource.Body
+		if a.resource.Version > 0 {
+			h["Etag"] = []string{etag(a.resource.Version)}
+			h["Last-Modified"] = []string{httpDate(a.resource.Updated)}
+		}
+	}
+	if a.location != "" {
+		h["Location"] = []string{v.server.Base + "/" + a.location}
+	}
+	if a.written {
+		switch v.wants.returns {
+		case returnMinimal:
+			body = nil
+		case returnOutcome:
+			body = wentWell(a)
+		}
+	}
+	if body == nil {
+		if a.status != http.StatusNoContent {
+			h["Content-Length"] = []string{"0"}
+		}
+		v.out.WriteHeader(a.status)
+		return
+	}
+	if v.wants.pretty {
+		var indented bytes.Buffer
+		if json.Indent(&indented, body, "", "  ") == nil {
+			body = indented.Bytes()
+		}
+	}
+	h["Content-Type"] = contentTypes[v.wants.mediaType]
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	v.out.WriteHeader(a.status)
+	if v.r.Method != http.MethodHead {
+		_, _ = v.out.Write(body) // the connection's failure is the caller's
+	}
+}
+
+var contentTypes = map[string][]string{
+	"":        {fhirJSON + "; charset=utf-8"},
+	fhirJSON:  {fhirJSON + "; charset=utf-8"},
+	plainJSON: {plainJSON + "; charset=utf-8"},
+}
+
+// wentWell is the outcome of a write for Prefer: return=OperationOutcome.
+func wentWell(a answer) []byte {
+	is := issue("informational", "", http.StatusText(a.status))
+	is[0].Severity = "information"
+	return appendOutcome(nil, is...)
+}
+
+// etag is the weak ETag of a version (FHIR R4 § 3.1.0.1.3).
+func etag(version int64) string { return `W/"` + strconv.FormatInt(version, 10) + `"` }
+
+func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
+
+// versioned is where a version of a resource lies, relative to the base.
+func versioned(r *exchange.Resource) string {
+	return r.Type + "/" + r.ID + "/_history/" + strconv.FormatInt(r.Version, 10)
+}
+
+// size is a number of bytes for people.
+func size(bytes int) string {
+	if bytes >= 1<<20 && bytes%(1<<20) == 0 {
+		return strconv.Itoa(bytes>>20) + " MB"
+	}
+	return strconv.Itoa(bytes) + " bytes"
+}

@@ -1,0 +1,54 @@
+package rest
+
+import (
+	"errors"
+
+	"sotesilta/gateway/exchange"
+	"sotesilta/internal/fhir"
+)
+
+// batch carries out each entry for itself (FHIR R4 § 3.1.0.11.1): one that fails is answered with its own status and
+// outcome, just as if it had been sent alone, and the others go on.
+func (v *visit) batch(items []*fhir.Value) (answer, error) {
+	entries := make([]entry, len(items))
+	answers := make([]answer, len(items))
+	for i, item := range items {
+		var err error
+		if entries[i], err = v.entry(item); err != nil {
+			answers[i] = v.refusedAnswer(err, &entries[i])
+		}
+	}
+	for _, i := range processingOrder(entries) {
+		if answers[i].status != 0 {
+			continue
+		}
+		a, err := v.perform(entries[i])
+		if err != nil {
+			a = v.refusedAnswer(err, &entries[i])
+		}
+		answers[i] = a
+	}
+	return v.responses("batch-response", entries, answers), nil
+}
+
+// perform carries out one entry of a batch.
+func (v *visit) perform(e entry) (answer, error) {
+	switch {
+	case !e.writes():
+		return v.get(e)
+	case e.op.Interaction == exchange.Delete:
+		return v.delete(e.op)
+	default:
+		return v.change(e.op)
+	}
+}
+
+// refusedAnswer is a refusal as the answer to one entry.
+func (v *visit) refusedAnswer(err error, e *entry) answer {
+	r := refused(err)
+	var desk *exchange.Error
+	if r.status >= 500 && r.cause != nil && !errors.As(err, &desk) {
+		v.server.Log.ErrorContext(v.ctx, "failed", "request", v.id, "interaction", string(e.op.Interaction), "cause", r.cause.Error())
+	}
+	return answer{status: r.status, body: appendOutcome(nil, r.issues...)}
+}

@@ -1,0 +1,119 @@
+package rest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"sotesilta/internal/fhir"
+)
+
+// maxForm bounds the body of POST _search in bytes: its parameters come back, sealed, in the links of the answer.
+const maxForm = 16 << 10
+
+// document reads the body as one FHIR resource of at most limit bytes. It refuses other media types (415), what is too
+// long (413, unread), what is not strict JSON, and what is no resource (400).
+func (v *visit) document(limit int) (*fhir.Value, error) {
+	if err := v.mediaType(fhirJSON, plainJSON, "text/json"); err != nil {
+		return nil, err
+	}
+	data, err := v.read(limit)
+	if err != nil {
+		return nil, err
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, refuse(http.StatusBadRequest, "required", "", "The body is empty; a resource is needed.")
+	}
+	doc, err := fhir.Parse(data, fhir.Limits{Bytes: limit, Values: fhir.DefaultLimits.Values})
+	if err != nil {
+		return nil, err
+	}
+	if err := isResource(doc, ""); err != nil {
+		return nil, err
+	}
+	return doc, nil
+}
+
+// isResource refuses what names no resource type of R4; place is where it stands, "" for the body itself.
+func isResource(doc *fhir.Value, place string) error {
+	if doc.Kind() != fhir.Object {
+		return refuse(http.StatusBadRequest, "structure", place, "A resource is a JSON object.")
+	}
+	if typ := fhir.ResourceType(doc); !fhir.IsResource(typ) {
+		return refuse(http.StatusBadRequest, "structure", strings.TrimPrefix(place+".resourceType", "."),
+			"resourceType is missing or is not a resource type of FHIR R4.")
+	}
+	return nil
+}
+
+// form reads the body of POST _search: form parameters.
+func (v *visit) form() (params, error) {
+	if v.r.ContentLength == 0 && v.r.Header.Get("Content-Type") == "" {
+		return nil, nil
+	}
+	if err := v.mediaType(formBody); err != nil {
+		return nil, err
+	}
+	data, err := v.read(maxForm)
+	if err != nil {
+		return nil, err
+	}
+	return readParams(string(data))
+}
+
+// mediaType refuses a body that is none of allowed, not in UTF-8, encoded, or of another version of FHIR.
+func (v *visit) mediaType(allowed ...string) error {
+	header := v.r.Header.Get("Content-Type")
+	ok := false
+	for _, want := range allowed {
+		ok = ok || header == want
+	}
+	if !ok {
+		mediaType, params, err := mime.ParseMediaType(header)
+		charset := params["charset"]
+		if err == nil && isR4(params["fhirversion"]) && (charset == "" || strings.EqualFold(charset, "utf-8")) {
+			for _, want := range allowed {
+				ok = ok || mediaType == want
+			}
+		}
+	}
+	if encoding := v.r.Header.Get("Content-Encoding"); !ok || encoding != "" && encoding != "identity" {
+		v.unread = true
+		return refuse(http.StatusUnsupportedMediaType, "not-supported", "",
+			"The body must be "+allowed[0]+" in UTF-8, not compressed; Content-Type must say so.")
+	}
+	return nil
+}
+
+// read reads the body, at most limit bytes.
+func (v *visit) read(limit int) ([]byte, error) {
+	if v.r.Body == nil {
+		return nil, nil
+	}
+	if v.r.ContentLength > int64(limit) {
+		return nil, tooLong(limit)
+	}
+	var buf bytes.Buffer
+	if v.r.ContentLength > 0 {
+		buf.Grow(int(v.r.ContentLength) + bytes.MinRead)
+	}
+	n, err := buf.ReadFrom(io.LimitReader(v.r.Body, int64(limit)+1))
+	switch {
+	case err != nil && v.ctx.Err() != nil:
+		return nil, v.ctx.Err()
+	case err != nil:
+		return nil, &refusal{status: http.StatusBadRequest, cause: errors.Join(err), issues: issue("incomplete", "",
+			"The body ended early or came too slowly.")}
+	case n > int64(limit):
+		return nil, tooLong(limit)
+	}
+	return buf.Bytes(), nil
+}
+
+func tooLong(limit int) error {
+	return refuse(http.StatusRequestEntityTooLarge, "too-long", "",
+		"The body is longer than the "+size(limit)+" that are taken here.")
+}

@@ -1,0 +1,216 @@
+package rest
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"sotesilta/gateway/exchange"
+	"sotesilta/gateway/search"
+	"sotesilta/internal/fhir"
+	"sotesilta/internal/terms"
+)
+
+// getMetadata answers the CapabilityStatement (FHIR R4 § 3.1.0.10). It tells of the software, nothing of anybody, and
+// needs no token.
+func (v *visit) getMetadata() (answer, error) {
+	query, err := v.negotiate()
+	if err != nil {
+		return answer{}, err
+	}
+	if v.r.Method != http.MethodGet && v.r.Method != http.MethodHead {
+		v.unread = true
+		return answer{}, &refusal{status: http.StatusMethodNotAllowed, allow: v.allow(""), issues: issue("not-supported", "",
+			"The CapabilityStatement is read with GET.")}
+	}
+	v.interaction = "capabilities"
+	query.take("mode") // full, normative, terminology: there is one statement
+	if err := v.none(query); err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusOK, body: v.server.capability}, nil
+}
+
+// deviations are where this service differs from what FHIR and IPA let expect, because the law or its safety asks it.
+const deviations = "Every interaction needs a SMART scope and a legal basis (Act 703/2023). " +
+	"What is denied is answered exactly as what is absent: 404, empty searches, totals and links without it. " +
+	"Personal identity codes are taken in bodies only: POST [type]/_search and POST Patient/$match; a URL or header with one is refused (400). " +
+	"Unknown search parameters and modifiers are refused (400) unless Prefer: handling=lenient asks to have parameters left out. " +
+	"There is no update-as-create: PUT to an id that the caller cannot see is 405, whether it exists or not; DELETE of one is 204. " +
+	"Patients have no search parameters on address and telecom, which may be withheld for personal safety. " +
+	"Labels of registers in meta.security are set by the gateway; those that a client sends are dropped. " +
+	"self and next links are opaque and of use to their receiver only. " +
+	"Not supported: patch, conditional update, delete and read, conditional references, history of a type or the system, XML."
+
+const description = "Sotesilta, the bridge between social and health care: a gateway that carries the joint client's process between systems and " +
+	"decides and records every exchange on its legal basis."
+
+// describe makes the CapabilityStatement out of what is registered.
+func (s *server) describe() *fhir.Value {
+	date := s.Released
+	if date.IsZero() {
+		date = time.Now()
+	}
+	return object(
+		"resourceType", "CapabilityStatement",
+		"url", terms.Base+"CapabilityStatement/gateway",
+		"version", s.Version,
+		"name", "Sotesilta",
+		"title", "Sotesilta integration gateway",
+		"status", "active",
+		"date", fhir.Instant(date),
+		"publisher", "Sotesilta",
+		"description", description,
+		"kind", "instance",
+		"software", object("name", "Sotesilta", "version", s.Version, "releaseDate", instantOrNone(s.Released)),
+		"implementation", object("description", "The gateway at "+s.Base, "url", s.Base),
+		"fhirVersion", "4.0.1",
+		"format", texts(fhirJSON, "json"),
+		"rest", fhir.NewArray(object(
+			"mode", "server",
+			"documentation", deviations,
+			"security", s.security(),
+			"resource", s.resources(),
+			"interaction", fhir.NewArray(object("code", "transaction"), object("code", "batch")),
+		)),
+	)
+}
+
+// security names the way to a token: SMART Backend Services (extension oauth-uris of SMART App Launch).
+func (s *server) security() *fhir.Value {
+	var uris *fhir.Value
+	if s.TokenURL != "" {
+		uris = fhir.NewArray(object(
+			"url", "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
+			"extension", fhir.NewArray(object("url", "token", "valueUri", s.TokenURL)),
+		))
+	}
+	return object(
+		"extension", uris,
+		"service", fhir.NewArray(object("coding", fhir.NewArray(object(
+			"system", "http://terminology.hl7.org/CodeSystem/restful-security-service",
+			"code", "SMART-on-FHIR",
+			"display", "SMART-on-FHIR",
+		)))),
+		"description", "SMART Backend Services: client_credentials with a private_key_jwt assertion (ES384 or RS384) that carries "+
+			"the IHE IUA claims of the user; scopes are system/… of SMART v2.",
+	)
+}
+
+func (s *server) resources() *fhir.Value {
+	out := fhir.NewArray()
+	for _, t := range s.Types {
+		out.Append(s.resource(t))
+	}
+	return out
+}
+
+func (s *server) resource(t Type) *fhir.Value {
+	known := s.types[t.Name]
+	interactions := fhir.NewArray()
+	for _, i := range ReadWrite { // in the order of the value set, whatever that of the configuration
+		if known.allows[i] {
+			interactions.Append(object("code", string(i)))
+		}
+	}
+	r := object(
+		"type", t.Name,
+		"documentation", t.Documentation,
+		"interaction", orNone(interactions),
+		"versioning", "versioned",
+		"readHistory", known.allows[exchange.VRead],
+		"updateCreate", false,
+		"conditionalCreate", known.allows[exchange.Create],
+		"conditionalRead", "not-supported",
+		"conditionalUpdate", false,
+		"conditionalDelete", "not-supported",
+		"referencePolicy", texts("literal", "local"),
+	)
+	if known.allows[exchange.Search] {
+		includes, revIncludes := s.includes(t.Name)
+		r.Set("searchInclude", orNone(texts(includes...)))
+		r.Set("searchRevInclude", orNone(texts(revIncludes...)))
+		r.Set("searchParam", orNone(searchParams(t.Name)))
+	}
+	operations := fhir.NewArray()
+	for _, op := range s.Operations {
+		if op.Type == t.Name {
+			operations.Append(object("name", op.Name, "definition", op.Definition, "documentation", op.Documentation))
+		}
+	}
+	r.Set("operation", orNone(operations))
+	return r
+}
+
+// includes are the values of _include and _revinclude for a type, between registered types.
+func (s *server) includes(typ string) (includes, revIncludes []string) {
+	for _, other := range s.Types {
+		for _, param := range search.Params(other.Name) {
+			if param.Type != "reference" {
+				continue
+			}
+			if other.Name == typ && slices.ContainsFunc(param.Targets, func(t string) bool { return s.types[t] != nil }) {
+				includes = append(includes, typ+":"+param.Name)
+			}
+			if slices.Contains(param.Targets, typ) {
+				revIncludes = append(revIncludes, other.Name+":"+param.Name)
+			}
+		}
+	}
+	return includes, revIncludes
+}
+
+func searchParams(typ string) *fhir.Value {
+	out := fhir.NewArray()
+	for _, param := range search.Params(typ) {
+		documentation := param.Documentation
+		if len(param.Modifiers) > 0 {
+			documentation = strings.TrimSpace(documentation + " Modifiers: " + strings.Join(param.Modifiers, ", ") + ".")
+		}
+		out.Append(object("name", param.Name, "definition", param.URL, "type", param.Type, "documentation", documentation))
+	}
+	return out
+}
+
+// object is an object of names and values in turn; values are string, bool or *fhir.Value, and empty ones are left out.
+func object(namesAndValues ...any) *fhir.Value {
+	o := fhir.NewObject()
+	for i := 0; i < len(namesAndValues); i += 2 {
+		name := namesAndValues[i].(string)
+		switch value := namesAndValues[i+1].(type) {
+		case string:
+			if value != "" {
+				o.Set(name, fhir.NewString(value))
+			}
+		case bool:
+			o.Set(name, fhir.NewBool(value))
+		case *fhir.Value:
+			o.Set(name, value)
+		}
+	}
+	return o
+}
+
+func texts(items ...string) *fhir.Value {
+	out := fhir.NewArray()
+	for _, item := range items {
+		out.Append(fhir.NewString(item))
+	}
+	return out
+}
+
+// orNone is an array, or nil if it is empty: FHIR has no empty arrays.
+func orNone(array *fhir.Value) *fhir.Value {
+	if len(array.Items()) == 0 {
+		return nil
+	}
+	return array
+}
+
+func instantOrNone(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return fhir.Instant(t)
+}

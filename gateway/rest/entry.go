@@ -1,0 +1,152 @@
+package rest
+
+import (
+	"net/http"
+	"strings"
+
+	"sotesilta/gateway/exchange"
+	"sotesilta/internal/fhir"
+)
+
+// entry is one entry of a batch or transaction, understood: either a change (op) or something to read.
+type entry struct {
+	method  string
+	fullURL string
+	op      exchange.Op // of POST, PUT and DELETE
+	typ, id string      // id is "" for POST and searches
+	version string      // GET Type/id/_history/version
+	history bool        // GET Type/id/_history
+	query   params      // GET Type?query
+}
+
+// writes says whether the entry asks for a change.
+func (e *entry) writes() bool { return e.op.Interaction != "" }
+
+// entry understands one entry. Expressions of its refusals are relative to the entry's resource, or start at Bundle.
+func (v *visit) entry(item *fhir.Value) (entry, error) {
+	request := item.Get("request")
+	e := entry{method: request.Get("method").Str()}
+	fullURL := item.Get("fullUrl").Str()
+	if isBundleURN(fullURL) {
+		e.fullURL = fullURL
+	}
+	address, query, hasQuery := strings.Cut(request.Get("url").Str(), "?")
+	address = strings.TrimPrefix(strings.TrimPrefix(address, v.server.Base), "/")
+	parts := strings.Split(address, "/")
+	e.typ = parts[0]
+	if len(parts) > 1 {
+		e.id = parts[1]
+	}
+	if _, known := ranks[e.method]; !known {
+		return e, refuse(http.StatusBadRequest, "not-supported", "", "request.method is one of GET, HEAD, POST, PUT and DELETE here.")
+	}
+	if e.typ == "" {
+		return e, refuse(http.StatusBadRequest, "required", "", "request.url is the address below the base, such as Task or Task/1.")
+	}
+	known := v.server.types[e.typ]
+	if known == nil {
+		return e, unknownType(e.typ)
+	}
+	if len(parts) > 1 && !fhir.ValidID(e.id) {
+		return e, refuse(http.StatusBadRequest, "invalid", "", "request.url names no resource: ids are 1 to 64 of A–Z, a–z, 0–9, - and . here.")
+	}
+
+	var i exchange.Interaction
+	write := e.method == http.MethodPost || e.method == http.MethodPut || e.method == http.MethodDelete
+	switch {
+	case write && hasQuery:
+		return e, refuse(http.StatusBadRequest, "not-supported", "",
+			"Conditional update and delete are not supported; a conditional create says its condition in request.ifNoneExist.")
+	case e.method == http.MethodPost && len(parts) == 1:
+		i = exchange.Create
+	case e.method == http.MethodPut && len(parts) == 2:
+		i = exchange.Update
+	case e.method == http.MethodDelete && len(parts) == 2:
+		i = exchange.Delete
+	case write:
+		return e, refuse(http.StatusBadRequest, "not-supported", "", "request.url does not fit request.method: POST Type, PUT Type/id, DELETE Type/id.")
+	case len(parts) == 1:
+		i = exchange.Search
+	case len(parts) == 2:
+		i = exchange.Read
+	case len(parts) == 3 && parts[2] == "_history":
+		i, e.history = exchange.History, true
+	case len(parts) == 4 && parts[2] == "_history" && parts[3] != "":
+		i, e.version = exchange.VRead, parts[3]
+	default:
+		return e, refuse(http.StatusBadRequest, "not-supported", "", "request.url is no address that a GET in a Bundle may have.")
+	}
+	if !known.allows[i] {
+		return e, &refusal{status: http.StatusMethodNotAllowed, allow: v.allowAt(&e), issues: issue("not-supported", "",
+			"This interaction is not supported for "+e.typ+".")}
+	}
+	if !write {
+		var err error
+		e.query, err = readParams(query)
+		return e, err
+	}
+	return e, v.changeOf(&e, i, item)
+}
+
+// changeOf makes the op of an entry that writes.
+func (v *visit) changeOf(e *entry, i exchange.Interaction, item *fhir.Value) error {
+	request, doc := item.Get("request"), item.Get("resource")
+	op := exchange.Op{Interaction: i, Type: e.typ, ID: e.id, FullURL: e.fullURL}
+	var err error
+	if op.IfMatch, err = ifMatch(request.Get("ifMatch").Str(), ""); err != nil {
+		return err
+	}
+	if i == exchange.Delete {
+		e.op = op
+		return nil
+	}
+	if doc == nil {
+		return refuse(http.StatusBadRequest, "required", "", "A "+e.method+" entry needs its resource.")
+	}
+	if err := isResource(doc, ""); err != nil {
+		return err
+	}
+	if err := sameType(doc, e.typ, ""); err != nil {
+		return err
+	}
+	if i == exchange.Update {
+		if err := sameID(doc, e.id, ""); err != nil {
+			return err
+		}
+	}
+	for ref := range fhir.References(doc) {
+		if ref.Parse().Kind == fhir.ConditionalReference {
+			return refuse(http.StatusBadRequest, "not-supported", ref.Expression(),
+				"Conditional references are not supported: search first, and refer by id.")
+		}
+	}
+	if condition := request.Get("ifNoneExist").Str(); condition != "" && i == exchange.Create {
+		if op.IfNoneExist, err = v.condition(e.typ, condition); err != nil {
+			return err
+		}
+	}
+	op.Doc = doc
+	e.op = op
+	return nil
+}
+
+// get carries out an entry that reads. What it asks for stands in a body, so no link of a search repeats it.
+func (v *visit) get(e entry) (answer, error) {
+	query := append(params(nil), e.query...)
+	for _, name := range []string{"_format", "_pretty"} { // the answer has one form, that of the Bundle
+		query.take(name)
+	}
+	switch {
+	case e.id == "":
+		return v.searchType(e.typ, query, true)
+	case e.history:
+		return v.historyOf(e.typ, e.id, query)
+	}
+	if err := v.none(query); err != nil {
+		return answer{}, err
+	}
+	if e.version != "" {
+		return v.readVersion(e.typ, e.id, e.version)
+	}
+	return v.readResource(e.typ, e.id)
+}

@@ -1,0 +1,567 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"sotesilta/consent"
+	"sotesilta/gateway/exchange"
+	"sotesilta/internal/fhir"
+	"sotesilta/internal/terms"
+)
+
+const (
+	base     = "https://gw.example/fhir"
+	ainoCode = "010190-900R" // synthetic: individual numbers 900–999 are never given to people
+)
+
+// face is the handler under test with its desk and its log.
+type face struct {
+	http.Handler
+	desk *memoryDesk
+	log  *bytes.Buffer
+	cfg  Config
+}
+
+type badToken struct{}
+
+func (badToken) Error() string           { return "token of another audience" }
+func (badToken) WWWAuthenticate() string { return `Bearer error="invalid_token"` }
+
+// newFace makes a face whose tokens are the user's name; the token limited may only read.
+func newFace(t testing.TB, change ...func(*Config)) *face {
+	t.Helper()
+	f := &face{desk: newDesk(), log: &bytes.Buffer{}}
+	f.cfg = Config{
+		Desk: f.desk,
+		Base: base,
+		Authenticate: func(_ context.Context, header string) (exchange.Caller, error) {
+			user, ok := strings.CutPrefix(header, "Bearer ")
+			if !ok || user == "bad" {
+				return exchange.Caller{}, badToken{}
+			}
+			return exchange.Caller{
+				Actor: consent.Actor{Kind: consent.Professional, App: "jukola-ehr", User: user},
+				Allows: func(_ string, i exchange.Interaction) bool {
+					return user != "limited" || i == exchange.Read
+				},
+			}, nil
+		},
+		Types: []Type{
+			{Name: "Patient", Interactions: ReadWrite, Documentation: "Clients."},
+			{Name: "Task", Interactions: ReadWrite},
+			{Name: "CareTeam", Interactions: ReadWrite},
+			{Name: "Observation", Interactions: ReadWrite},
+			{Name: "PlanDefinition", Interactions: ReadWrite},
+			{Name: "AuditEvent", Interactions: ReadOnly},
+		},
+		PageKey:  []byte("0123456789abcdef0123456789abcdef"),
+		TokenURL: "https://gw.example/auth/token",
+		Log:      slog.New(slog.NewJSONHandler(f.log, nil)),
+		Version:  "0.1.0",
+		Released: someTime,
+	}
+	f.cfg.Operations = []Operation{Match(f.desk, base), {
+		Type: "PlanDefinition", Name: "apply", Instance: true,
+		Definition: "http://hl7.org/fhir/OperationDefinition/PlanDefinition-apply",
+		Handle: func(_ context.Context, _ exchange.Caller, id string, in *fhir.Value) (*exchange.Resource, error) {
+			if in == nil {
+				return nil, exchange.Refuse(exchange.Unprocessable, "required", "Parameters.parameter", "A subject is needed.")
+			}
+			return &exchange.Resource{Type: "CarePlan", ID: id, Version: 1, Updated: someTime, Body: []byte(`{"resourceType":"CarePlan"}`)}, nil
+		},
+	}}
+	for _, c := range change {
+		c(&f.cfg)
+	}
+	handler, err := New(f.cfg)
+	require.NoError(t, err)
+	f.Handler = handler
+	return f
+}
+
+// ask sends a request of the nurse; headers come in pairs. A body is FHIR JSON unless a header says otherwise.
+func (f *face) ask(method, target, body string, headers ...string) *httptest.ResponseRecorder {
+	if strings.HasPrefix(target, "/") {
+		target = base + target
+	}
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	r := httptest.NewRequest(method, target, reader)
+	r.Header.Set("Authorization", "Bearer nurse")
+	if body != "" {
+		r.Header.Set("Content-Type", fhirJSON)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	f.ServeHTTP(w, r)
+	return w
+}
+
+// parsed is an answer's body.
+func parsed(t testing.TB, w *httptest.ResponseRecorder) *fhir.Value {
+	t.Helper()
+	doc, err := fhir.Parse(w.Body.Bytes(), fhir.DefaultLimits)
+	require.NoError(t, err, "the answer is not JSON: %s", w.Body)
+	return doc
+}
+
+// outcome demands an OperationOutcome and gives its first issue.
+func outcome(t testing.TB, w *httptest.ResponseRecorder, status int, code string) *fhir.Value {
+	t.Helper()
+	require.Equal(t, status, w.Code, "%s", w.Body)
+	require.Equal(t, fhirJSON+"; charset=utf-8", w.Header().Get("Content-Type"))
+	doc := parsed(t, w)
+	require.Equal(t, "OperationOutcome", fhir.ResourceType(doc))
+	require.NotEmpty(t, w.Header().Get("X-Request-Id"))
+	is := doc.Get("issue").Items()[0]
+	require.Equal(t, code, is.Text("code"), "%s", w.Body)
+	require.NotEmpty(t, is.Text("diagnostics"))
+	return is
+}
+
+func links(doc *fhir.Value) map[string]string {
+	out := map[string]string{}
+	for _, l := range doc.Get("link").Items() {
+		out[l.Text("relation")] = l.Text("url")
+	}
+	return out
+}
+
+func TestReadAnswersTheResourceAsKept(t *testing.T) {
+	f := newFace(t)
+	kept := f.desk.put(`{"resourceType":"Observation","id":"o1","status":"final","valueDecimal":1.10,"_status":{"id":"x"}}`)
+	w := f.ask("GET", "/Observation/o1", "")
+	require.Equal(t, 200, w.Code)
+	require.Equal(t, string(kept.Body), w.Body.String(), "what came in is what is kept")
+	require.Equal(t, `W/"1"`, w.Header().Get("ETag"))
+	require.Equal(t, "Sat, 21 Nov 2026 10:01:00 GMT", w.Header().Get("Last-Modified"))
+	require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+	require.Equal(t, "nosniff", w.Header().Get("X-Content-Type-Options"))
+	require.Equal(t, f.desk.ids[0], w.Header().Get("X-Request-Id"), "the record's id is the answer's")
+	require.Regexp(t, `^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`, f.desk.ids[0])
+}
+
+func TestHeadEqualsGet(t *testing.T) {
+	f := newFace(t)
+	f.desk.put(`{"resourceType":"Patient","id":"aino"}`)
+	for _, target := range []string{"/Patient/aino", "/Patient/aino/_history/1", "/Patient?_id=aino", "/Patient/veikko", "/metadata"} {
+		get, head := f.ask("GET", target, ""), f.ask("HEAD", target, "")
+		require.Equal(t, get.Code, head.Code, target)
+		require.Empty(t, head.Body.String(), target)
+		get.Header().Del("X-Request-Id")
+		head.Header().Del("X-Request-Id")
+		require.Equal(t, get.Header(), head.Header(), target)
+		require.NotEmpty(t, head.Header().Get("Content-Length"), target)
+	}
+}
+
+func TestDeniedLooksLikeAbsentByteForByte(t *testing.T) {
+	for _, request := range [][]string{
+		{"GET", "/Observation/o1", ""},
+		{"HEAD", "/Observation/o1", ""},
+		{"GET", "/Observation/o1/_history/1", ""},
+		{"GET", "/Observation/o1/_history", ""},
+		{"GET", "/Observation?_id=o1&_total=accurate", ""},
+		{"GET", "/Observation?_summary=count", ""},
+		{"PUT", "/Observation/o1", `{"resourceType":"Observation","id":"o1"}`},
+		{"PUT", "/Observation/o1", `{"resourceType":"Observation","id":"o1"}`, "If-Match", `W/"7"`},
+		{"DELETE", "/Observation/o1", ""},
+		{"DELETE", "/Observation/o1", "", "If-Match", `W/"7"`},
+		{"POST", "", `{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"GET","url":"Observation/o1"}}]}`},
+		{"POST", "", `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"GET","url":"Observation/o1"}}]}`},
+		{"POST", "", `{"resourceType":"Bundle","type":"transaction","entry":[{"resource":{"resourceType":"Observation","id":"o1"},"request":{"method":"PUT","url":"Observation/o1"}}]}`},
+	} {
+		denied, absent := newFace(t), newFace(t)
+		denied.desk.put(`{"resourceType":"Observation","id":"o1"}`)
+		denied.desk.denied["Observation/o1"] = true
+		a, b := denied.ask(request[0], request[1], request[2], request[3:]...), absent.ask(request[0], request[1], request[2], request[3:]...)
+		a.Header().Del("X-Request-Id")
+		b.Header().Del("X-Request-Id")
+		require.Equal(t, b.Code, a.Code, request)
+		require.Equal(t, b.Body.String(), a.Body.String(), request)
+		require.Equal(t, b.Header(), a.Header(), request)
+		require.Empty(t, a.Header().Get("ETag"), request)
+	}
+}
+
+func TestEveryRefusalHasItsStatus(t *testing.T) {
+	for kind, want := range map[exchange.ErrorKind]int{
+		exchange.Invalid: 400, exchange.Unprocessable: 422, exchange.Absent: 404, exchange.Gone: 410, exchange.NotAllowed: 405,
+		exchange.Forbidden: 403, exchange.Stale: 412, exchange.Ambiguous: 412, exchange.Conflict: 409, exchange.TooCostly: 400,
+		exchange.Unrecorded: 503, exchange.Busy: 503,
+	} {
+		f := newFace(t)
+		f.desk.fail = exchange.Refuse(kind, "processing", "Task.status", "the rule and the place")
+		w := f.ask("GET", "/Task/1", "")
+		require.Equal(t, want, w.Code)
+		is := parsed(t, w).Get("issue").Items()[0]
+		if kind != exchange.Absent {
+			require.Equal(t, "the rule and the place", is.Text("diagnostics"))
+			require.Equal(t, "Task.status", is.Text("expression"))
+		}
+		require.Equal(t, want == 503, w.Header().Get("Retry-After") != "", "kind %d", kind)
+		require.Equal(t, want == 405, w.Header().Get("Allow") != "", "kind %d", kind)
+	}
+}
+
+func TestAnErrorThatIsNobodysBusinessIs500(t *testing.T) {
+	f := newFace(t)
+	f.desk.fail = errors.New("disk of node 7")
+	w := f.ask("GET", "/Task/1", "")
+	is := outcome(t, w, 500, "exception")
+	require.NotContains(t, is.Text("diagnostics"), "disk")
+	require.Contains(t, f.log.String(), "disk of node 7")
+
+	f.desk.fail = context.DeadlineExceeded
+	require.Equal(t, "1", f.ask("GET", "/Task/1", "").Header().Get("Retry-After"))
+}
+
+func TestWhoMayNotAskIsTold(t *testing.T) {
+	f := newFace(t)
+	w := f.ask("GET", "/Patient/aino", "", "Authorization", "Bearer bad")
+	outcome(t, w, 401, "login")
+	require.Equal(t, `Bearer error="invalid_token"`, w.Header().Get("WWW-Authenticate"))
+	require.Empty(t, f.desk.calls)
+	require.NotContains(t, w.Body.String(), "audience")
+
+	outcome(t, f.ask("GET", "/Patient/aino/_history", "", "Authorization", "Bearer limited"), 403, "forbidden")
+
+	f = newFace(t, func(c *Config) {
+		c.Authenticate = func(context.Context, string) (exchange.Caller, error) {
+			return exchange.Caller{}, exchange.Refuse(exchange.Unrecorded, "exception", "", "The store of used tokens is missing.")
+		}
+	})
+	w = f.ask("GET", "/Patient/aino", "")
+	outcome(t, w, 503, "exception")
+}
+
+func TestAddresses(t *testing.T) {
+	f := newFace(t)
+	f.desk.put(`{"resourceType":"Patient","id":"metadata"}`)
+	f.desk.put(`{"resourceType":"Patient","id":"aino"}`)
+	for _, c := range []struct {
+		method, target string
+		status         int
+		code, allow    string
+	}{
+		{"GET", "/Patient/metadata", 200, "", ""},
+		{"GET", "/Patient/aino/_history", 200, "", ""},
+		{"GET", "/Patient", 200, "", ""},
+		{"GET", "/Basic/1", 404, "not-supported", ""},
+		{"GET", "/Nothing", 404, "not-supported", ""},
+		{"GET", "/patient/aino", 404, "not-supported", ""},
+		{"GET", "/Patient/aino/Observation", 404, "not-found", ""},
+		{"GET", "/Patient/aino/$everything", 404, "not-supported", ""},
+		{"GET", "/Patient/a_b", 404, "not-found", ""},
+		{"GET", "/Patient/..", 404, "not-found", ""},
+		{"GET", "/Patient/" + strings.Repeat("x", 65), 404, "not-found", ""},
+		{"GET", "/Patient/aino/_history/0", 404, "not-found", ""},
+		{"GET", "/Patient/aino/_history/01", 404, "not-found", ""},
+		{"GET", "/Patient/aino/_history/x", 404, "not-found", ""},
+		{"GET", "/Patient/aino/_history/1/x", 404, "not-found", ""},
+		{"GET", "/_history", 404, "not-supported", ""},
+		{"GET", "", 405, "not-supported", "POST"},
+		{"GET", "/", 405, "not-supported", "POST"},
+		{"PATCH", "/Patient/aino", 405, "not-supported", "GET, HEAD, PUT, DELETE"},
+		{"PUT", "/Patient", 405, "not-supported", "GET, HEAD, POST"},
+		{"DELETE", "/Patient", 405, "not-supported", "GET, HEAD, POST"},
+		{"POST", "/AuditEvent", 405, "not-supported", "GET, HEAD"},
+		{"DELETE", "/AuditEvent/1", 405, "not-supported", "GET, HEAD"},
+		{"GET", "/AuditEvent/1/_history", 405, "not-supported", ""},
+		{"GET", "/Patient/_search", 405, "not-supported", "POST"},
+		{"GET", "/Patient/$match", 405, "not-supported", "POST"},
+		{"POST", "/metadata", 405, "not-supported", "GET, HEAD"},
+		{"GET", "https://gw.example/elsewhere", 404, "not-found", ""},
+	} {
+		w := f.ask(c.method, c.target, "")
+		name := c.method + " " + c.target
+		require.Equal(t, c.status, w.Code, "%s: %s", name, w.Body)
+		require.Equal(t, c.allow, w.Header().Get("Allow"), name)
+		require.NotEmpty(t, w.Header().Get("X-Request-Id"), name)
+		if c.code != "" {
+			outcome(t, w, c.status, c.code)
+		}
+	}
+}
+
+func TestNegotiation(t *testing.T) {
+	f := newFace(t)
+	f.desk.put(`{"resourceType":"Patient","id":"aino"}`)
+	for _, c := range []struct {
+		target, accept string
+		status         int
+		mediaType      string
+	}{
+		{"/Patient/aino", "", 200, fhirJSON},
+		{"/Patient/aino", "*/*", 200, fhirJSON},
+		{"/Patient/aino", "text/html, */*;q=0.1", 200, fhirJSON},
+		{"/Patient/aino", "application/json", 200, plainJSON},
+		{"/Patient/aino", "application/json;q=0.5, application/fhir+json", 200, fhirJSON},
+		{"/Patient/aino", "application/fhir+json; fhirVersion=4.0", 200, fhirJSON},
+		{"/Patient/aino", "application/fhir+json; fhirVersion=5.0", 406, ""},
+		{"/Patient/aino", "application/fhir+xml", 406, ""},
+		{"/Patient/aino", "application/json;q=0", 406, ""},
+		{"/Patient/aino?_format=json", "application/fhir+xml", 200, fhirJSON},
+		{"/Patient/aino?_format=application/fhir+json", "", 200, fhirJSON},
+		{"/Patient/aino?_format=application%2Ffhir%2Bjson", "", 200, fhirJSON},
+		{"/Patient/aino?_format=xml", "", 406, ""},
+	} {
+		w := f.ask("GET", c.target, "", "Accept", c.accept)
+		require.Equal(t, c.status, w.Code, c)
+		if c.status == 406 {
+			outcome(t, w, 406, "not-supported")
+			continue
+		}
+		require.Equal(t, c.mediaType+"; charset=utf-8", w.Header().Get("Content-Type"), c)
+	}
+	require.Equal(t, "{\n  \"resourceType\"", f.ask("GET", "/Patient/aino?_pretty=true", "").Body.String()[:18])
+	outcome(t, f.ask("GET", "/Patient/aino?_pretty=maybe", ""), 400, "value")
+	is := outcome(t, f.ask("GET", "/Patient/aino?_elements=name", ""), 400, "not-supported")
+	require.Contains(t, is.Text("diagnostics"), `"_elements"`)
+	require.Equal(t, 200, f.ask("GET", "/Patient/aino?_elements=name", "", "Prefer", "handling=lenient").Code)
+}
+
+func TestMalformedBodiesChangeNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		body, contentType string
+		status            int
+		code, expression  string
+	}{
+		"empty":                {" ", fhirJSON, 400, "required", ""},
+		"cut off":              {`{"resourceType":"Task"`, fhirJSON, 400, "structure", ""},
+		"deep":                 {strings.Repeat(`{"a":`, 5000) + "1" + strings.Repeat("}", 5000), fhirJSON, 400, "structure", ""},
+		"duplicate members":    {`{"resourceType":"Task","status":"draft","status":"ready"}`, fhirJSON, 400, "structure", ""},
+		"invalid UTF-8":        {"{\"resourceType\":\"Task\",\"description\":\"\xff\"}", fhirJSON, 400, "structure", ""},
+		"trailing text":        {`{"resourceType":"Task"} {}`, fhirJSON, 400, "structure", ""},
+		"array":                {`[]`, fhirJSON, 400, "structure", ""},
+		"no resourceType":      {`{"status":"draft"}`, fhirJSON, 400, "structure", "resourceType"},
+		"unknown resourceType": {`{"resourceType":"Toimeksianto"}`, fhirJSON, 400, "structure", "resourceType"},
+		"other resourceType":   {`{"resourceType":"Patient"}`, fhirJSON, 400, "invalid", "resourceType"},
+		"XML":                  {`<Task/>`, "application/fhir+xml", 415, "not-supported", ""},
+		"no content type":      {`{"resourceType":"Task"}`, "", 415, "not-supported", ""},
+		"other charset":        {`{"resourceType":"Task"}`, "application/fhir+json; charset=latin1", 415, "not-supported", ""},
+		"other FHIR":           {`{"resourceType":"Task"}`, "application/fhir+json; fhirVersion=5.0", 415, "not-supported", ""},
+		"over 5 MB":            {`{"resourceType":"Task","description":"` + strings.Repeat("x", 5<<20) + `"}`, fhirJSON, 413, "too-long", ""},
+	} {
+		f := newFace(t)
+		w := f.ask("POST", "/Task", c.body, "Content-Type", c.contentType)
+		require.Equal(t, c.status, w.Code, "%s: %s", name, w.Body)
+		is := outcome(t, w, c.status, c.code)
+		if c.expression != "" {
+			require.Equal(t, c.expression, is.Text("expression"), name)
+		}
+		require.Empty(t, f.desk.calls, name)
+	}
+	f := newFace(t)
+	outcome(t, f.ask("POST", "/Task", `{"resourceType":"Task"}`, "Content-Encoding", "gzip"), 415, "not-supported")
+}
+
+// A body without end is refused while it comes, and its sender still reads the answer.
+func TestFortyMegabytesAre413OverTheWire(t *testing.T) {
+	f := newFace(t)
+	server := httptest.NewServer(f)
+	defer server.Close()
+	for _, known := range []bool{true, false} {
+		body := io.Reader(strings.NewReader(strings.Repeat("x", 40<<20)))
+		if !known {
+			body = struct{ io.Reader }{body} // sent in chunks, its length unknown
+		}
+		r, err := http.NewRequest("POST", server.URL+"/fhir/Task", body)
+		require.NoError(t, err)
+		r.Header.Set("Authorization", "Bearer nurse")
+		r.Header.Set("Content-Type", fhirJSON)
+		answer, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		text, _ := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		require.Equal(t, 413, answer.StatusCode)
+		require.Contains(t, string(text), "5 MB")
+	}
+	require.Empty(t, f.desk.calls)
+	answer, err := http.Get(server.URL + "/healthz")
+	require.NoError(t, err)
+	answer.Body.Close()
+	require.Equal(t, 200, answer.StatusCode, "the process keeps serving")
+}
+
+func TestAPanicIsAnsweredAndServedOn(t *testing.T) {
+	f := newFace(t, func(c *Config) { c.Desk = nil; c.Desk = panickingDesk{} })
+	w := f.ask("GET", "/Patient/aino", "")
+	outcome(t, w, 500, "exception")
+	require.NotContains(t, w.Body.String()+f.log.String(), ainoCode, "the value of a panic stays inside")
+	require.Contains(t, f.log.String(), w.Header().Get("X-Request-Id"))
+	require.Equal(t, 200, f.ask("GET", "/metadata", "").Code)
+}
+
+type panickingDesk struct{ Desk }
+
+func (panickingDesk) Read(context.Context, exchange.Caller, string, string) (*exchange.Resource, error) {
+	panic("client " + ainoCode)
+}
+
+func TestNoIdentityCodeInAnyURL(t *testing.T) {
+	f := newFace(t)
+	for _, target := range []string{
+		"/Patient?identifier=010190-900R",
+		"/Patient?identifier=urn:oid:1.2.246.21|010190-900R",
+		"/Patient?identifier=urn%3Aoid%3A1.2.246.21%7C010190-900R",
+		"/Patient?identifier=%30%31%30%31%39%30-900R",
+		"/Patient?identifier=010190%2D900R",
+		"/Patient?identifier=010190%252D900R",
+		"/Patient?identifier=010190%25252D900R",
+		"/Patient?identifier=010190+900R",
+		"/Patient?identifier=010190A900R",
+		"/Patient?identifier=010190y900r",
+		"/Patient?name=x&010190-900R=y",
+		"/Patient/010190-900R",
+		"/Patient/010190-900R/_history",
+		"/010190-900R",
+		"/metadata?x=010190-900R",
+		"https://gw.example/auth/token?user=010190-900R",
+		"https://gw.example/healthz/010190-900R",
+	} {
+		for _, method := range []string{"GET", "POST", "PUT", "OPTIONS"} {
+			w := f.ask(method, target, "", "Authorization", "Bearer bad")
+			is := outcome(t, w, 400, "invalid")
+			require.Contains(t, is.Text("diagnostics"), "POST Patient/_search", target)
+			require.NotContains(t, w.Body.String(), "900R", target)
+		}
+	}
+	require.Empty(t, f.desk.calls)
+	require.NotContains(t, strings.ToUpper(f.log.String()), "900R")
+
+	for _, target := range []string{
+		"/Patient/12345678-1234-4abc-8def-123456789abc", "/Patient?_id=x345678-900a", "/Patient/991390-9001",
+		"/Patient?_lastUpdated=ge2026-11-21T10:00:00%2B02:00",
+	} {
+		require.NotContains(t, f.ask("GET", target, "").Body.String(), "identity code", target)
+	}
+	w := f.ask("POST", "/Patient", `{"resourceType":"Patient"}`, "If-None-Exist", "identifier=urn:oid:1.2.246.21|010190-900R")
+	outcome(t, w, 400, "invalid")
+}
+
+func TestLogsNameRoutesAndNoValues(t *testing.T) {
+	f := newFace(t)
+	f.ask("GET", "/Patient?name=Virtanen&birthdate=1990-01-01", "")
+	f.ask("POST", "/Patient/_search", "family=Virtanen", "Content-Type", formBody)
+	f.ask("GET", "/Patient/aino-virtanen", "")
+	f.ask("GET", "https://gw.example/Virtanen", "")
+	f.ask("Virtanen", "/Patient", "")
+	log := f.log.String()
+	require.NotContains(t, strings.ToLower(log), "virtanen")
+	require.NotContains(t, log, "1990")
+	for _, part := range []string{`"route":"/fhir/:type"`, `"type":"Patient"`, `"app":"jukola-ehr"`, `"interaction":"search-type"`, `"status":200`, `"took":`, `"request":"`} {
+		require.Contains(t, log, part)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	t.Run("an API client that asks too often waits", func(t *testing.T) {
+		f := newFace(t, func(c *Config) { c.Limits.Rate, c.Limits.Burst = 0.5, 2 })
+		require.Equal(t, 404, f.ask("GET", "/Patient/1", "").Code)
+		require.Equal(t, 404, f.ask("GET", "/Patient/1", "").Code)
+		w := f.ask("GET", "/Patient/1", "")
+		outcome(t, w, 429, "throttled")
+		require.Equal(t, "2", w.Header().Get("Retry-After"))
+		require.Len(t, f.desk.calls, 2)
+	})
+	t.Run("without room a request is told to come again", func(t *testing.T) {
+		entered, leave := make(chan struct{}), make(chan struct{})
+		f := newFace(t, func(c *Config) { c.Limits.Concurrent = 1; c.Desk = slowDesk{entered: entered, leave: leave} })
+		done := make(chan struct{})
+		go func() { f.ask("GET", "/Patient/1", ""); close(done) }()
+		<-entered
+		w := f.ask("GET", "/Patient/2", "")
+		outcome(t, w, 503, "throttled")
+		require.Equal(t, "1", w.Header().Get("Retry-After"))
+		require.Equal(t, 200, f.ask("GET", "https://gw.example/healthz", "").Code)
+		close(leave)
+		<-done
+		require.Equal(t, 200, f.ask("GET", "/metadata", "").Code, "room is given back")
+	})
+}
+
+type slowDesk struct {
+	Desk
+	entered, leave chan struct{}
+}
+
+func (d slowDesk) Read(context.Context, exchange.Caller, string, string) (*exchange.Resource, error) {
+	close(d.entered)
+	<-d.leave
+	return nil, exchange.Refuse(exchange.Absent, "not-found", "", "absent")
+}
+
+func TestHealth(t *testing.T) {
+	var lost []string
+	var broken error
+	f := newFace(t, func(c *Config) { c.Ready = func(context.Context) ([]string, error) { return lost, broken } })
+	require.Equal(t, 200, f.ask("GET", "https://gw.example/healthz", "").Code)
+	require.Equal(t, "ready\n", f.ask("GET", "https://gw.example/readyz", "").Body.String())
+	lost = []string{"redis"}
+	w := f.ask("GET", "https://gw.example/readyz", "")
+	require.Equal(t, 200, w.Code)
+	require.Contains(t, w.Body.String(), "redis")
+	broken = errors.New("no store")
+	require.Equal(t, 503, f.ask("GET", "https://gw.example/readyz", "").Code)
+	require.Equal(t, 200, f.ask("GET", "https://gw.example/healthz", "").Code)
+}
+
+func TestMatchFindsOneOrNobody(t *testing.T) {
+	f := newFace(t)
+	f.desk.person = "aino"
+	f.desk.put(`{"resourceType":"Patient","id":"aino"}`)
+	input := func(code, family string) string {
+		return `{"resourceType":"Parameters","parameter":[{"name":"resource","resource":{"resourceType":"Patient",` +
+			`"identifier":[{"system":"` + terms.HETU + `","value":"` + code + `"}],"name":[{"family":"` + family + `","given":["Aino"]}]}}]}`
+	}
+	w := f.ask("POST", "/Patient/$match", input(ainoCode, "Virtanen"))
+	require.Equal(t, 200, w.Code, "%s", w.Body)
+	doc := parsed(t, w)
+	require.Equal(t, "1", doc.Text("total"))
+	found := doc.Get("entry").Items()[0]
+	require.Equal(t, "aino", found.Text("resource", "id"))
+	require.Equal(t, base+"/Patient/aino", found.Text("fullUrl"))
+	require.Equal(t, "1", found.Text("search", "score"))
+	require.Equal(t, "certain", found.Text("search", "extension", "valueCode"))
+	require.Equal(t, w.Header().Get("X-Request-Id"), f.desk.ids[0])
+
+	nobody := f.ask("POST", "/Patient/$match", input("010190-901S", "Virtanen"))
+	f.desk.denied["Patient/aino"] = true
+	denied := f.ask("POST", "/Patient/$match", input(ainoCode, "Virtanen"))
+	require.Equal(t, `{"resourceType":"Bundle","type":"searchset","total":0}`, nobody.Body.String())
+	require.Equal(t, nobody.Body.String(), denied.Body.String())
+
+	require.Equal(t, "Patient.identifier", outcome(t, f.ask("POST", "/Patient/$match",
+		`{"resourceType":"Parameters","parameter":[{"name":"resource","resource":{"resourceType":"Patient","name":[{"family":"X"}]}}]}`), 422, "required").Text("expression"))
+	outcome(t, f.ask("POST", "/Patient/$match",
+		`{"resourceType":"Parameters","parameter":[{"name":"resource","resource":{"resourceType":"Patient","identifier":[{"system":"`+terms.HETU+`","value":"`+ainoCode+`"}]}}]}`), 422, "required")
+	outcome(t, f.ask("POST", "/Patient/$match", `{"resourceType":"Patient"}`), 400, "structure")
+	outcome(t, f.ask("POST", "/Patient/$match", ""), 400, "structure")
+	outcome(t, f.ask("POST", "/Patient/$match", input(ainoCode, "Virtanen"), "Authorization", "Bearer limited"), 403, "forbidden")
+	require.NotContains(t, f.log.String(), ainoCode)
+}
+
+func TestOperationOfAnInstance(t *testing.T) {
+	f := newFace(t)
+	w := f.ask("POST", "/PlanDefinition/joint-client/$apply", `{"resourceType":"Parameters"}`)
+	require.Equal(t, 200, w.Code)
+	require.Equal(t, `W/"1"`, w.Header().Get("ETag"))
+	require.Equal(t, `{"resourceType":"CarePlan"}`, w.Body.String())
+	outcome(t, f.ask("POST", "/PlanDefinition/joint-client/$apply", ""), 422, "required")
+	outcome(t, f.ask("POST", "/PlanDefinition/$apply", ""), 404, "not-supported")
+}

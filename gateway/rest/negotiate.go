@@ -1,0 +1,137 @@
+package rest
+
+import (
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// The media types of an answer (FHIR R4 § 3.1.0.1.9).
+const (
+	fhirJSON  = "application/fhir+json"
+	plainJSON = "application/json"
+	formBody  = "application/x-www-form-urlencoded"
+)
+
+// wants is how the caller wants its answer.
+type wants struct {
+	mediaType string // fhirJSON or plainJSON; "" is fhirJSON
+	pretty    bool
+	returns   string // Prefer return: minimal, representation, OperationOutcome; "" is the interaction's own default
+	lenient   bool   // Prefer handling=lenient: unknown parameters are left out instead of refused
+}
+
+// negotiate reads Accept, Prefer, _format and _pretty, and leaves the other parameters of the URL in query.
+func (v *visit) negotiate() (query params, err error) {
+	h := v.r.Header
+	v.wants.mediaType = fhirJSON
+	for _, prefer := range h["Prefer"] {
+		v.wants.prefer(prefer)
+	}
+	if v.r.URL.RawQuery != "" {
+		if query, err = readParams(v.r.URL.RawQuery); err != nil {
+			return nil, err
+		}
+	}
+	err = v.wants.result(&query, h["Accept"])
+	return query, err
+}
+
+// result takes _pretty and _format out of query and settles the media type; accept is used where _format is absent.
+func (w *wants) result(query *params, accept []string) error {
+	if text, ok := query.take("_pretty"); ok {
+		pretty, err := strconv.ParseBool(text)
+		if err != nil {
+			return refuse(http.StatusBadRequest, "value", "http._pretty", "_pretty is true or false.")
+		}
+		w.pretty = pretty
+	}
+	if format, ok := query.take("_format"); ok {
+		// A + of the media type may have come unescaped, and is then a space.
+		switch mediaType, _, _ := strings.Cut(strings.ReplaceAll(strings.TrimSpace(format), " ", "+"), ";"); mediaType {
+		case "json", fhirJSON, "text/json":
+			w.mediaType = fhirJSON
+		case plainJSON:
+			w.mediaType = plainJSON
+		default:
+			return notAcceptable
+		}
+		return nil
+	}
+	if len(accept) == 0 {
+		return nil
+	}
+	mediaType := best(accept)
+	if mediaType == "" {
+		return notAcceptable
+	}
+	w.mediaType = mediaType
+	return nil
+}
+
+var notAcceptable = refuse(http.StatusNotAcceptable, "not-supported", "",
+	"Answers are FHIR R4 JSON: ask for application/fhir+json or application/json.")
+
+// best is the media type of ours that the Accept headers like best, or "" when none will do.
+func best(accept []string) string {
+	var chosen string
+	var weight float64
+	for _, header := range accept {
+		if header == "*/*" || header == fhirJSON {
+			return fhirJSON
+		}
+		for part := range strings.SplitSeq(header, ",") {
+			mediaType, params, err := mime.ParseMediaType(part)
+			if err != nil || !isR4(params["fhirversion"]) {
+				continue
+			}
+			q := 1.0
+			if text, ok := params["q"]; ok {
+				if q, err = strconv.ParseFloat(text, 64); err != nil {
+					continue
+				}
+			}
+			var offer string
+			switch mediaType {
+			case "*/*", "application/*", fhirJSON:
+				offer = fhirJSON
+			case plainJSON, "text/json":
+				offer = plainJSON
+			default:
+				continue
+			}
+			if q > weight {
+				chosen, weight = offer, q
+			}
+		}
+	}
+	return chosen
+}
+
+// isR4 says whether the media type parameter fhirVersion, if given, is ours.
+func isR4(version string) bool { return version == "" || version == "4.0" || version == "4.0.1" }
+
+// prefer reads one Prefer header (RFC 7240); preferences that are not understood are ignored, as it asks.
+func (w *wants) prefer(header string) {
+	for part := range strings.FieldsFuncSeq(header, func(r rune) bool { return r == ',' || r == ';' }) {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		value = strings.Trim(strings.TrimSpace(value), `"`)
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "return":
+			switch value {
+			case returnMinimal, returnRepresentation, returnOutcome:
+				w.returns = value
+			}
+		case "handling":
+			w.lenient = value == "lenient"
+		}
+	}
+}
+
+// What Prefer return may ask for (FHIR R4 § 3.1.0.1.6).
+const (
+	returnMinimal        = "minimal"
+	returnRepresentation = "representation"
+	returnOutcome        = "OperationOutcome"
+)

@@ -1,0 +1,75 @@
+package rest
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+
+	"sotesilta/gateway/exchange"
+)
+
+// pageParam is the one parameter of a link to another page.
+const pageParam = "_page"
+
+// place is where a page begins: the search or history it belongs to and how far that has come. Links carry it sealed,
+// so that neither a cursor (the last row's sort key) nor a parameter (a name, an identity code) is ever in a URL.
+// It gives no rights: every page is decided anew.
+type place struct {
+	Type    string `json:"t"`
+	ID      string `json:"i,omitempty"` // history of this instance; otherwise a search
+	Params  string `json:"p,omitempty"` // the search, form-encoded as it was asked
+	Cursor  string `json:"c,omitempty"` // of a search
+	Before  int64  `json:"b,omitempty"` // of a history
+	Count   int    `json:"n,omitempty"` // of a history
+	Lenient bool   `json:"l,omitempty"` // asked with handling=lenient
+	Hidden  bool   `json:"h,omitempty"` // asked in a body: no link repeats the parameters
+}
+
+func newSealer(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, fmt.Errorf("rest: key of page links: %w", err)
+	}
+	return cipher.NewGCM(block)
+}
+
+// binding ties a link to who got it: it is of no use to others.
+func binding(c exchange.Caller) []byte {
+	return []byte("page\x00" + c.Actor.App + "\x00" + c.Actor.User)
+}
+
+// seal is p as opaque text for the caller's links.
+func (s *server) seal(c exchange.Caller, p place) string {
+	plain, err := json.Marshal(p)
+	if err != nil {
+		panic(err) // a struct of strings and numbers
+	}
+	for {
+		sealed := make([]byte, s.sealer.NonceSize(), s.sealer.NonceSize()+len(plain)+s.sealer.Overhead())
+		_, _ = rand.Read(sealed) // never fails
+		text := base64.RawURLEncoding.EncodeToString(s.sealer.Seal(sealed, sealed, plain, binding(c)))
+		if !hasIdentityCode(text) { // by chance it looks like one about never, but then the link would be refused
+			return text
+		}
+	}
+}
+
+// unseal is the place of a link; the error says that it is damaged, another's or made with an old key.
+func (s *server) unseal(c exchange.Caller, text string) (place, error) {
+	var p place
+	sealed, err := base64.RawURLEncoding.DecodeString(text)
+	if n := s.sealer.NonceSize(); err == nil && len(sealed) > n {
+		var plain []byte
+		if plain, err = s.sealer.Open(nil, sealed[:n], sealed[n:], binding(c)); err == nil {
+			err = json.Unmarshal(plain, &p)
+		}
+		if err == nil {
+			return p, nil
+		}
+	}
+	return p, exchange.Refuse(exchange.Invalid, "invalid", pageParam,
+		"The page link is damaged, of another caller or too old. Start again from the first page.")
+}

@@ -1,0 +1,91 @@
+package rest
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"sotesilta/gateway/search"
+	"sotesilta/internal/fhir"
+)
+
+// params are the parameters of a URL or a form, decoded, in their order.
+type params []search.Pair
+
+// readParams takes a query string or form apart.
+func readParams(raw string) (params, error) {
+	pairs, err := search.Pairs(raw)
+	if err != nil {
+		return nil, misunderstood(err)
+	}
+	return pairs, nil
+}
+
+// take removes every parameter of a name and answers the value of the first.
+func (p *params) take(name string) (value string, ok bool) {
+	kept := (*p)[:0]
+	for _, pair := range *p {
+		switch {
+		case pair.Name != name:
+			kept = append(kept, pair)
+		case !ok:
+			value, ok = pair.Value, true
+		}
+	}
+	*p = kept
+	return value, ok
+}
+
+// encode is the parameters as a query string.
+func (p params) encode() string {
+	var b strings.Builder
+	for i, pair := range p {
+		if i > 0 {
+			b.WriteByte('&')
+		}
+		b.WriteString(url.QueryEscape(pair.Name))
+		b.WriteByte('=')
+		b.WriteString(url.QueryEscape(pair.Value))
+	}
+	return b.String()
+}
+
+// none refuses the parameters left in query, of an interaction that has none of its own.
+func (v *visit) none(query params) error {
+	if v.wants.lenient || len(query) == 0 {
+		return nil
+	}
+	return refuse(http.StatusBadRequest, "not-supported", "",
+		"This interaction has no parameter "+strconv.Quote(clip(query[0].Name))+". Send Prefer: handling=lenient to have such parameters left out.")
+}
+
+// clip shortens the name of something that the caller sent.
+func clip(name string) string {
+	if len(name) > 64 {
+		return strings.ToValidUTF8(name[:64], "") + "…"
+	}
+	return name
+}
+
+// parse understands search parameters, or refuses them. An unknown parameter is refused unless lenient: an ignored
+// filter would be a disclosure.
+func (v *visit) parse(typ string, query params, lenient bool) (*search.Query, error) {
+	q, err := search.Parse(typ, query, search.Options{Base: v.server.Base, Lenient: lenient, Now: v.started})
+	if err != nil {
+		return nil, misunderstood(err)
+	}
+	return q, nil
+}
+
+// misunderstood is the refusal of a search: 400 with an issue for each parameter at fault.
+func misunderstood(err error) error {
+	var known *search.Error
+	if errors.As(err, &known) && len(known.Issues) > 0 {
+		return &refusal{status: http.StatusBadRequest, issues: known.Issues}
+	}
+	return &refusal{status: http.StatusBadRequest, cause: err, issues: []fhir.Issue{{
+		Severity: "error", Code: "invalid", Diagnostics: "The search is not understood.",
+	}}}
+}

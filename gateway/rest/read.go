@@ -1,0 +1,21 @@
+package rest
+
+import (
+	"net/http"
+)
+
+// getRead answers the current version of a resource (FHIR R4 § 3.1.0.2); HEAD alike.
+func (v *visit) getRead(query params) (answer, error) {
+	if err := v.none(query); err != nil {
+		return answer{}, err
+	}
+	return v.readResource(v.target.typ, v.target.id)
+}
+
+func (v *visit) readResource(typ, id string) (answer, error) {
+	resource, err := v.server.Desk.Read(v.ctx, v.exchange(), typ, id)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusOK, resource: resource}, nil
+}

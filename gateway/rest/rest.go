@@ -1,0 +1,265 @@
+// Package rest is the FHIR R4 RESTful face of the gateway (FHIR R4 § 3.1, http.html) over gin. It turns HTTP into calls
+// of the one door, *exchange.Desk, and what the Desk releases back into HTTP. It knows no SQL and no law: who may see
+// what is decided behind the Desk, and rest never tells a denial from an absence because the Desk never tells it.
+//
+//	request ─▶ front: request id, no identity code in the URL, room for one more, panics
+//	        ─▶ gin: a generic route; dispatch on the type in our own tables
+//	        ─▶ who asks (Authenticate), how often (limits)
+//	        ─▶ one interaction: read, vread, history, search, create, update, delete, batch, transaction, operation
+//	        ─▶ answer: bodies appended as text, never parsed again; errors are OperationOutcomes
+//
+// There is one file per interaction. Routes are generic (/:type/:id/:op) because gin does not backtrack out of a static
+// segment: a route of one type's own would hide the others.
+package rest
+
+import (
+	"context"
+	"crypto/cipher"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"golang.org/x/time/rate"
+
+	"sotesilta/gateway/exchange"
+	"sotesilta/gateway/search"
+	"sotesilta/internal/fhir"
+)
+
+// Desk is as much of the one door as this package needs; *exchange.Desk is the real one.
+type Desk interface {
+	Read(ctx context.Context, c exchange.Caller, typ, id string) (*exchange.Resource, error)
+	VRead(ctx context.Context, c exchange.Caller, typ, id string, version int64) (*exchange.Resource, error)
+	History(ctx context.Context, c exchange.Caller, typ, id string, before int64, limit int) ([]exchange.Resource, int64, error)
+	Search(ctx context.Context, c exchange.Caller, q *search.Query) (*exchange.Page, error)
+	Transact(ctx context.Context, c exchange.Caller, ops []exchange.Op) ([]exchange.Written, error)
+	Match(ctx context.Context, c exchange.Caller, id exchange.Identification) (*exchange.Resource, error)
+}
+
+var _ Desk = (*exchange.Desk)(nil)
+
+// Authenticate tells who the value of an Authorization header speaks for. An error is a 401 with the text of its
+// Challenge, except for an *exchange.Error (the store that knows used and revoked tokens is missing), which keeps its
+// own status.
+type Authenticate func(ctx context.Context, authorization string) (exchange.Caller, error)
+
+// Challenge is an error of Authenticate that says what WWW-Authenticate shall say (RFC 6750 § 3).
+// The error's text is for the log; WWWAuthenticate is for the caller.
+type Challenge interface {
+	error
+	WWWAuthenticate() string
+}
+
+// Type is one resource type at the base address and what may be done with it there.
+type Type struct {
+	Name          string
+	Interactions  []exchange.Interaction // of Read, VRead, History, Search, Create, Update, Delete
+	Documentation string                 // for the CapabilityStatement; may be empty
+}
+
+// The usual sets of interactions of a Type.
+var (
+	ReadWrite = []exchange.Interaction{
+		exchange.Read, exchange.VRead, exchange.History, exchange.Search,
+		exchange.Create, exchange.Update, exchange.Delete,
+	}
+	ReadOnly = []exchange.Interaction{exchange.Read, exchange.Search}
+)
+
+// Operation is a FHIR operation (FHIR R4 § 3.2) at [base]/Type/$Name, or at [base]/Type/id/$Name of an instance.
+// It is invoked by POST.
+type Operation struct {
+	Type, Name    string // such as Patient and match; the name is without the $
+	Instance      bool
+	Definition    string // canonical URL of its OperationDefinition
+	Documentation string // for the CapabilityStatement; may be empty
+	// Handle carries it out; id is "" unless Instance, in is the body (nil where there was none). The answer is one
+	// resource; one without a Version gets no ETag. It takes all it tells from the Desk, as every interaction does.
+	Handle func(ctx context.Context, c exchange.Caller, id string, in *fhir.Value) (*exchange.Resource, error)
+}
+
+// Limits bound what one request and one API client may ask for. Zero fields mean DefaultLimits, except the rate: zero
+// limits no rates.
+type Limits struct {
+	Body       int           // bytes of a resource; over it 413
+	Bundle     int           // bytes of a batch or transaction; over it 413
+	Entries    int           // entries of a batch or transaction
+	Page       int           // versions on a page of history, unless _count says less
+	Concurrent int           // requests being answered at once; over it 503
+	Timeout    time.Duration // of one request
+	Rate       rate.Limit    // requests a second per API client; over it 429. 0: unlimited
+	Burst      int           // requests an API client may make at once within its Rate; 0: as many as a second's
+}
+
+// DefaultLimits are used where Config.Limits is zero.
+var DefaultLimits = Limits{
+	Body: 5 << 20, Bundle: 5 << 20, Entries: 1000, Page: 50, Concurrent: 512, Timeout: 20 * time.Second,
+}
+
+// Seen is what a metrics hook is told of an answer: nothing that tells of a person.
+type Seen struct {
+	Route       string // the pattern, such as /fhir/:type/:id
+	Type        string // a registered type, or ""
+	Interaction string
+	Status      int
+	App         string // API client; "" when not known
+	Duration    time.Duration
+}
+
+// Config is what New needs. Desk, Authenticate, Base, Types and PageKey are required.
+type Config struct {
+	Desk         Desk
+	Authenticate Authenticate
+	// Base is the absolute service base, such as http://localhost:8080/fhir: links, Location and fullUrl begin with it,
+	// and the routes lie at its path.
+	Base       string
+	Types      []Type
+	Operations []Operation
+	// PageKey seals page links: 16, 24 or 32 bytes, alike on every node.
+	PageKey []byte
+	Limits  Limits
+	// TokenURL is the token endpoint, named by the CapabilityStatement; SMART answers
+	// [base]/.well-known/smart-configuration. Both may be left out.
+	TokenURL string
+	SMART    http.Handler
+	// Mount registers further addresses (token endpoint, ledger, decision API…) behind the same front: request ids,
+	// identity codes refused in URLs, panics, room, logs. They authenticate for themselves.
+	Mount func(gin.IRouter)
+	// Ready says whether exchanges can be served now; lost names what is missing but can be done without.
+	Ready func(ctx context.Context) (lost []string, err error)
+	// Notice is what every answer to a search of this type carries besides its rows, as an entry of mode outcome,
+	// whether or not anything was found or withheld.
+	Notice func(c exchange.Caller, typ string) []fhir.Issue
+	// Observe is told of every answer, for metrics.
+	Observe func(Seen)
+	Log     *slog.Logger // nil: silent
+	// Version and Released describe this software in the CapabilityStatement.
+	Version  string
+	Released time.Time
+}
+
+// server is the face, made once and then only read, apart from its counters.
+type server struct {
+	Config
+	engine     *gin.Engine
+	path       string // of Base, without a slash at the end
+	types      map[string]*registered
+	capability []byte
+	sealer     cipher.AEAD
+	rates      rates
+	busy       atomic.Int64
+}
+
+// registered is a Type as routes look it up.
+type registered struct {
+	allows     map[exchange.Interaction]bool
+	operations map[string]*Operation // by name, "/"+name for those of an instance
+}
+
+// New makes the handler of everything on the public port. It refuses a configuration that names something twice, an
+// unknown type or interaction, or no key.
+func New(cfg Config) (http.Handler, error) {
+	if cfg.Desk == nil || cfg.Authenticate == nil {
+		return nil, errors.New("rest: a face needs a desk and an authenticator")
+	}
+	base, err := url.Parse(cfg.Base)
+	if err != nil || base.Host == "" || base.RawQuery != "" || base.Fragment != "" || (base.Scheme != "http" && base.Scheme != "https") {
+		return nil, fmt.Errorf("rest: the service base must be an absolute http(s) URL, not %q", cfg.Base)
+	}
+	cfg.Base = strings.TrimRight(cfg.Base, "/")
+	cfg.Limits = cfg.Limits.withDefaults()
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &server{Config: cfg, path: strings.TrimRight(base.Path, "/"), types: map[string]*registered{}}
+	if s.sealer, err = newSealer(cfg.PageKey); err != nil {
+		return nil, err
+	}
+	for _, t := range cfg.Types {
+		if err := s.register(t); err != nil {
+			return nil, err
+		}
+	}
+	for i := range cfg.Operations {
+		if err := s.registerOperation(&s.Operations[i]); err != nil {
+			return nil, err
+		}
+	}
+	s.capability = s.describe().JSON()
+	s.rates.limit, s.rates.burst = cfg.Limits.Rate, cfg.Limits.Burst
+	s.route()
+	return s, nil
+}
+
+func (s *server) register(t Type) error {
+	if !fhir.IsResource(t.Name) || s.types[t.Name] != nil {
+		return fmt.Errorf("rest: %q is not a resource type of FHIR R4, or is registered twice", t.Name)
+	}
+	known := &registered{allows: map[exchange.Interaction]bool{}, operations: map[string]*Operation{}}
+	for _, i := range t.Interactions {
+		if !slices.Contains(ReadWrite, i) {
+			return fmt.Errorf("rest: %s: %q is not an interaction of a type", t.Name, i)
+		}
+		known.allows[i] = true
+	}
+	s.types[t.Name] = known
+	return nil
+}
+
+func (s *server) registerOperation(op *Operation) error {
+	known := s.types[op.Type]
+	if known == nil || op.Handle == nil || op.Name == "" || op.Definition == "" {
+		return fmt.Errorf("rest: operation %s/$%s needs a registered type, a name, a definition and a handler", op.Type, op.Name)
+	}
+	key := op.Name
+	if op.Instance {
+		key = "/" + op.Name
+	}
+	if known.operations[key] != nil {
+		return fmt.Errorf("rest: operation %s/$%s is registered twice", op.Type, op.Name)
+	}
+	known.operations[key] = op
+	return nil
+}
+
+func (l Limits) withDefaults() Limits {
+	for _, f := range []struct{ field, fallback *int }{
+		{&l.Body, &DefaultLimits.Body},
+		{&l.Bundle, &DefaultLimits.Bundle},
+		{&l.Entries, &DefaultLimits.Entries},
+		{&l.Page, &DefaultLimits.Page},
+		{&l.Concurrent, &DefaultLimits.Concurrent},
+	} {
+		if *f.field <= 0 {
+			*f.field = *f.fallback
+		}
+	}
+	if l.Timeout <= 0 {
+		l.Timeout = DefaultLimits.Timeout
+	}
+	if l.Burst <= 0 {
+		l.Burst = max(1, int(l.Rate))
+	}
+	return l
+}
+
+// Server is an http.Server that no slow reader or writer can hold for long: headers in five seconds, a body in thirty,
+// an answer in sixty.
+func Server(addr string, handler http.Handler) *http.Server {
+	return &http.Server{
+		Addr:              addr,
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+}

@@ -1,0 +1,307 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"sotesilta/gateway/exchange"
+	"sotesilta/internal/fhir"
+)
+
+// methods says which interaction an HTTP method is at one kind of address (FHIR R4 § 3.1.0.1, table of interactions).
+type methods map[string]exchange.Interaction
+
+// batch and transaction are told apart by Bundle.type; the Desk never hears of them.
+const bundles exchange.Interaction = "batch"
+
+// operation is any operation.
+const operation exchange.Interaction = "operation"
+
+// The kinds of address below the base.
+var (
+	atBase      = methods{http.MethodPost: bundles}
+	atType      = methods{http.MethodGet: exchange.Search, http.MethodHead: exchange.Search, http.MethodPost: exchange.Create}
+	atSearch    = methods{http.MethodPost: exchange.Search}
+	atInstance  = methods{http.MethodGet: exchange.Read, http.MethodHead: exchange.Read, http.MethodPut: exchange.Update, http.MethodDelete: exchange.Delete}
+	atHistory   = methods{http.MethodGet: exchange.History, http.MethodHead: exchange.History}
+	atVersion   = methods{http.MethodGet: exchange.VRead, http.MethodHead: exchange.VRead}
+	atOperation = methods{http.MethodPost: operation}
+	atDocument  = methods{http.MethodGet: "", http.MethodHead: ""}
+)
+
+// interactions is what answers each interaction.
+var interactions = map[exchange.Interaction]func(*visit, params) (answer, error){
+	exchange.Read:    (*visit).getRead,
+	exchange.VRead:   (*visit).getVRead,
+	exchange.History: (*visit).getHistory,
+	exchange.Search:  (*visit).getSearch,
+	exchange.Create:  (*visit).postCreate,
+	exchange.Update:  (*visit).putUpdate,
+	exchange.Delete:  (*visit).deleteDelete,
+	bundles:          (*visit).postBundle,
+	operation:        (*visit).postOperation,
+}
+
+// target is what a path names.
+type target struct {
+	methods   methods
+	typ       string
+	known     *registered // of typ; nil at the base
+	id        string
+	version   string
+	operation *Operation
+}
+
+// allMethods are routed to us, so that we answer those that are not allowed with 405 and an outcome of our own.
+var allMethods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	http.MethodOptions, http.MethodTrace, http.MethodConnect,
+}
+
+// order in which Allow names methods.
+var order = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete}
+
+// route registers the generic routes. Everything that is not one of ours, or mounted, is a 404.
+func (s *server) route() {
+	gin.SetMode(gin.ReleaseMode)
+	s.engine = gin.New()
+	s.engine.RedirectTrailingSlash = false
+	s.engine.HandleMethodNotAllowed = false
+	for pattern, handler := range map[string]gin.HandlerFunc{
+		"":                    s.at(s.findBase),
+		"/":                   s.at(s.findBase),
+		"/:type":              s.at(s.findType),
+		"/:type/:id":          s.at(s.findInstance),
+		"/:type/:id/:op":      s.at(s.findOperation),
+		"/:type/:id/:op/:vid": s.at(s.findVersion),
+	} {
+		if s.path+pattern == "" {
+			continue // the base is the root: / is there as well
+		}
+		for _, method := range allMethods {
+			s.engine.Handle(method, s.path+pattern, handler)
+		}
+	}
+	s.engine.GET(healthz, s.answerHealthz)
+	s.engine.HEAD(healthz, s.answerHealthz)
+	s.engine.GET(readyz, s.answerReadyz)
+	s.engine.HEAD(readyz, s.answerReadyz)
+	s.engine.NoRoute(func(c *gin.Context) {
+		v := visitOf(c)
+		v.unread = true
+		v.fail(nowhere)
+	})
+	if s.Mount != nil {
+		s.Mount(s.engine.Group("/", func(c *gin.Context) { visitOf(c).route = c.FullPath() }))
+	}
+}
+
+// visitOf is the visit that the front began.
+func visitOf(c *gin.Context) *visit {
+	v := c.Writer.(interface{ Unwrap() http.ResponseWriter }).Unwrap().(*visit)
+	v.out = c.Writer
+	return v
+}
+
+var nowhere = refuse(http.StatusNotFound, "not-found", "", "There is nothing at this address. [base]/metadata tells what is there.")
+
+// at makes a gin handler of what finds the target of a path.
+func (s *server) at(find func(*visit, gin.Params) (target, error)) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		v := visitOf(c)
+		v.route = c.FullPath()
+		ctx, cancel := context.WithTimeout(v.r.Context(), s.Limits.Timeout)
+		defer cancel()
+		v.ctx = ctx
+		if s.public(v, c) {
+			return
+		}
+		a, err := v.serve(find, c.Params)
+		if err != nil {
+			v.fail(err)
+			return
+		}
+		v.write(a)
+	}
+}
+
+// public answers the two documents that need no token.
+func (s *server) public(v *visit, c *gin.Context) bool {
+	typ, id := c.Params.ByName("type"), c.Params.ByName("id")
+	switch {
+	case len(c.Params) == 1 && typ == "metadata":
+		v.target = target{methods: atDocument}
+		if a, err := v.getMetadata(); err != nil {
+			v.fail(err)
+		} else {
+			v.write(a)
+		}
+	case len(c.Params) == 2 && typ == ".well-known" && id == "smart-configuration" && s.SMART != nil:
+		s.SMART.ServeHTTP(c.Writer, c.Request)
+	default:
+		return false
+	}
+	return true
+}
+
+// serve finds out who asks, how and for what, and carries the interaction out.
+func (v *visit) serve(find func(*visit, gin.Params) (target, error), params gin.Params) (answer, error) {
+	query, wantsErr := v.negotiate()
+	if err := v.authenticate(); err != nil {
+		v.unread = true
+		return answer{}, err
+	}
+	if wantsErr != nil {
+		v.unread = true
+		return answer{}, wantsErr
+	}
+	found, err := find(v, params)
+	if err != nil {
+		v.unread = true
+		return answer{}, err
+	}
+	v.target = found
+	v.typ = found.typ
+	i, ok := found.methods[v.r.Method]
+	if !ok || !found.offers(i) {
+		v.unread = true
+		return answer{}, &refusal{status: http.StatusMethodNotAllowed, allow: v.allow(""), issues: issue("not-supported", "",
+			"This method is not allowed at this address. Allow names those that are.")}
+	}
+	v.interaction = i
+	return interactions[i](v, query)
+}
+
+// authenticate finds out who asks, and takes the visit out of their allowance.
+func (v *visit) authenticate() error {
+	caller, err := v.server.Authenticate(v.ctx, v.r.Header.Get("Authorization"))
+	if err != nil {
+		return unauthenticated(err)
+	}
+	v.caller = caller
+	return v.server.rates.spend(caller.Actor.App, 1)
+}
+
+func unauthenticated(err error) error {
+	var desk *exchange.Error
+	if errors.As(err, &desk) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	r := &refusal{status: http.StatusUnauthorized, challenge: "Bearer", cause: err, issues: issue("login", "",
+		"A valid access token is needed: Authorization: Bearer …, from the token endpoint named in [base]/.well-known/smart-configuration.")}
+	var challenge Challenge
+	if errors.As(err, &challenge) {
+		r.challenge = challenge.WWWAuthenticate()
+	}
+	return r
+}
+
+// exchange is the caller of the visit's next exchange with the Desk. The first bears the visit's own id, which thereby
+// is the id of its ledger record; the further ones of a batch bear ids derived from it (ExchangeID).
+func (v *visit) exchange() exchange.Caller {
+	c := v.caller
+	c.RequestID = ExchangeID(v.id, v.exchanges)
+	v.exchanges++
+	return c
+}
+
+// offers says whether interaction i is one that the target has.
+func (t target) offers(i exchange.Interaction) bool {
+	return t.known == nil || i == operation || i == "" || t.known.allows[i]
+}
+
+// allow is the methods of the visit's target for the header Allow, but for one.
+func (v *visit) allow(but string) string {
+	var allowed []string
+	for _, method := range order {
+		if i, ok := v.target.methods[method]; ok && method != but && v.target.offers(i) {
+			allowed = append(allowed, method)
+		}
+	}
+	return strings.Join(allowed, ", ")
+}
+
+func (s *server) findBase(*visit, gin.Params) (target, error) { return target{methods: atBase}, nil }
+
+func (s *server) findType(_ *visit, p gin.Params) (target, error) {
+	return s.find(p[0].Value, atType)
+}
+
+func (s *server) findInstance(_ *visit, p gin.Params) (target, error) {
+	typ, id := p[0].Value, p[1].Value
+	switch {
+	case id == "_search":
+		return s.find(typ, atSearch)
+	case strings.HasPrefix(id, "$"):
+		return s.findOperationNamed(typ, "", id)
+	}
+	return s.findID(typ, id, atInstance)
+}
+
+func (s *server) findOperation(_ *visit, p gin.Params) (target, error) {
+	typ, id, op := p[0].Value, p[1].Value, p[2].Value
+	switch {
+	case op == "_history":
+		return s.findID(typ, id, atHistory)
+	case strings.HasPrefix(op, "$"):
+		return s.findOperationNamed(typ, id, op)
+	}
+	return target{}, nowhere
+}
+
+func (s *server) findVersion(_ *visit, p gin.Params) (target, error) {
+	if p[2].Value != "_history" {
+		return target{}, nowhere
+	}
+	t, err := s.findID(p[0].Value, p[1].Value, atVersion)
+	t.version = p[3].Value
+	return t, err
+}
+
+// find is the target of a registered type.
+func (s *server) find(typ string, m methods) (target, error) {
+	known := s.types[typ]
+	if known == nil {
+		return target{}, unknownType(typ)
+	}
+	return target{methods: m, typ: typ, known: known}, nil
+}
+
+func unknownType(typ string) error {
+	if fhir.IsResource(typ) {
+		return refuse(http.StatusNotFound, "not-supported", "", "The resource type "+typ+" is not served here. [base]/metadata names those that are.")
+	}
+	return refuse(http.StatusNotFound, "not-supported", "", "That is not a resource type of FHIR R4. [base]/metadata names those that are served.")
+}
+
+// findID is the target of an instance. What cannot be an id names nothing, and no record is made of it.
+func (s *server) findID(typ, id string, m methods) (target, error) {
+	t, err := s.find(typ, m)
+	if err == nil && !fhir.ValidID(id) {
+		return target{}, &refusal{status: http.StatusNotFound, issues: notKnown}
+	}
+	t.id = id
+	return t, err
+}
+
+func (s *server) findOperationNamed(typ, id, name string) (target, error) {
+	t, err := s.find(typ, atOperation)
+	if err != nil {
+		return t, err
+	}
+	key := strings.TrimPrefix(name, "$")
+	if id != "" {
+		if t, err = s.findID(typ, id, atOperation); err != nil {
+			return t, err
+		}
+		key = "/" + key
+	}
+	if t.operation = t.known.operations[key]; t.operation == nil {
+		return target{}, refuse(http.StatusNotFound, "not-supported", "", "There is no such operation here. [base]/metadata names those that are.")
+	}
+	return t, nil
+}

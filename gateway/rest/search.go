@@ -1,0 +1,114 @@
+package rest
+
+import (
+	"net/http"
+
+	"sotesilta/gateway/exchange"
+	"sotesilta/gateway/search"
+	"sotesilta/internal/fhir"
+)
+
+// getSearch answers a page of a search, GET and POST _search alike (FHIR R4 § 3.1.1.1). The parameters of the URL and
+// of the form are merged. Parameters that came in a body never go into a link in the clear.
+func (v *visit) getSearch(query params) (answer, error) {
+	hidden := false
+	if v.r.Method == http.MethodPost {
+		form, err := v.form()
+		if err != nil {
+			return answer{}, err
+		}
+		if err := v.wants.result(&form, nil); err != nil {
+			return answer{}, err
+		}
+		hidden = len(form) > 0
+		query = append(query, form...)
+	}
+	return v.searchType(v.target.typ, query, hidden)
+}
+
+// searchType searches typ, or goes on where a page link says. hidden: the parameters came in a body.
+func (v *visit) searchType(typ string, query params, hidden bool) (answer, error) {
+	p := place{Type: typ, Hidden: hidden, Lenient: v.wants.lenient}
+	if sealed, ok := query.take(pageParam); ok {
+		if err := v.none(query); err != nil {
+			return answer{}, err
+		}
+		var err error
+		if p, err = v.server.unseal(v.caller, sealed); err != nil {
+			return answer{}, err
+		}
+		if p.Type != typ || p.ID != "" {
+			return answer{}, otherPage
+		}
+		if query, err = readParams(p.Params); err != nil {
+			return answer{}, err
+		}
+	} else {
+		p.Params = query.encode()
+	}
+	q, err := v.parse(typ, query, p.Lenient)
+	if err != nil {
+		return answer{}, err
+	}
+	q.Cursor = p.Cursor
+	return v.search(q, p)
+}
+
+// search carries out a search that was understood.
+func (v *visit) search(q *search.Query, p place) (answer, error) {
+	caller := v.exchange()
+	page, err := v.server.Desk.Search(v.ctx, caller, q)
+	if err != nil {
+		return answer{}, err
+	}
+	links := []link{{"self", v.self(caller, q, p)}}
+	if page.Next != "" {
+		next := p
+		next.Cursor = page.Next
+		links = append(links, link{"next", v.pageURL(caller, next)})
+	}
+	b := newBundle(v.server.Base, "searchset", page.Total, sizeOf(page.Matches)+sizeOf(page.Includes), links...)
+	if !q.Summary {
+		for i := range page.Matches {
+			b.found(&page.Matches[i], "match")
+		}
+		for i := range page.Includes {
+			b.found(&page.Includes[i], "include")
+		}
+		if issues := v.notices(caller, q); len(issues) > 0 {
+			b.notice(issues...)
+		}
+	}
+	return answer{status: http.StatusOK, body: b.done()}, nil
+}
+
+// self is the link to this very page: the parameters as they were understood, unless they are sealed because they came
+// in a body or held an identity code, or the page is not the first.
+func (v *visit) self(c exchange.Caller, q *search.Query, p place) string {
+	if p.Hidden || q.HasSecrets || p.Cursor != "" || textCarriesIdentityCode(q.Raw) {
+		return v.pageURL(c, p)
+	}
+	address := v.server.Base + "/" + q.Type
+	if q.Raw != "" {
+		address += "?" + q.Raw
+	}
+	return address
+}
+
+func (v *visit) pageURL(c exchange.Caller, p place) string {
+	return v.server.Base + "/" + p.Type + "?" + pageParam + "=" + v.server.seal(c, p)
+}
+
+// notices is what an answer carries besides its rows: parameters that were left out on demand, and the Notice.
+func (v *visit) notices(c exchange.Caller, q *search.Query) []fhir.Issue {
+	var issues []fhir.Issue
+	if v.server.Notice != nil {
+		issues = v.server.Notice(c, q.Type)
+	}
+	for _, name := range q.Ignored {
+		issues = append(issues[:len(issues):len(issues)], fhir.Issue{
+			Severity: "warning", Code: "not-supported", Diagnostics: "The parameter " + name + " is not supported and was left out.",
+		})
+	}
+	return issues
+}

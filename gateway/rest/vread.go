@@ -1,0 +1,26 @@
+package rest
+
+import (
+	"net/http"
+	"strconv"
+)
+
+// getVRead answers one version of a resource (FHIR R4 § 3.1.0.3); HEAD alike.
+func (v *visit) getVRead(query params) (answer, error) {
+	if err := v.none(query); err != nil {
+		return answer{}, err
+	}
+	return v.readVersion(v.target.typ, v.target.id, v.target.version)
+}
+
+func (v *visit) readVersion(typ, id, version string) (answer, error) {
+	number, err := strconv.ParseInt(version, 10, 64)
+	if err != nil || number < 1 || strconv.FormatInt(number, 10) != version {
+		return answer{}, &refusal{status: http.StatusNotFound, issues: notKnown}
+	}
+	resource, err := v.server.Desk.VRead(v.ctx, v.exchange(), typ, id, number)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusOK, resource: resource}, nil
+}
