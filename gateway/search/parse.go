@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"sotesilta/internal/fhir"
+	"sotesilta/internal/finland"
 )
 
 // Bounds of a search: what asks for more is refused, so that no query is costly by its form alone.
@@ -105,7 +106,7 @@ func Parse(typ string, params []Pair, opt Options) (*Query, error) {
 		opt.Now = time.Now()
 	}
 	if opt.Secret == nil {
-		opt.Secret = secret
+		opt.Secret = finland.FindIdentityCode
 	}
 	p := &parser{opt: opt, q: &Query{Type: typ}, count: -1}
 	for _, pair := range params {
