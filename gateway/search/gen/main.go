@@ -7,7 +7,7 @@
 //
 // An expression is resolved against the StructureDefinitions, so that the table says of each place which member to
 // follow in JSON and which data type stands there: nothing is guessed when a resource is indexed. What is not
-// compiled is written to standard output with the reason, and does not exist for a client: a search by it is refused.
+// compiled is listed with the reason at the end of the table, and does not exist for a client: a search by it is refused.
 package main
 
 import (
@@ -76,11 +76,7 @@ func run(folder, out string) error {
 		return cmp.Or(cmp.Compare(a.resource, b.resource), cmp.Compare(a.name, b.name))
 	})
 	slices.Sort(skipped)
-	for _, s := range skipped {
-		fmt.Println("not compiled:", s)
-	}
-	fmt.Printf("%d parameters, %d notes\n", len(rows), len(skipped))
-	return write(out, rows)
+	return write(out, rows, skipped)
 }
 
 func readParameters(path string) ([]searchParameter, error) {
@@ -101,7 +97,7 @@ func readParameters(path string) ([]searchParameter, error) {
 	return params, nil
 }
 
-func write(path string, rows []row) error {
+func write(path string, rows []row, skipped []string) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -122,6 +118,10 @@ func write(path string, rows []row) error {
 			r.name, r.typ, strings.TrimPrefix(r.url, "http://hl7.org/fhir/SearchParameter/"),
 			strings.Join(r.targets, " "), strings.Join(r.program, " "), r.documentation,
 		}, "\t"))
+	}
+	fmt.Fprintln(w, "# Not compiled:")
+	for _, note := range skipped {
+		fmt.Fprintln(w, "#", note)
 	}
 	if err := w.Flush(); err != nil {
 		return err
