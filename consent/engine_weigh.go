@@ -86,8 +86,10 @@ func (e *Engine) weigh(w *weighing, req *Request, class *Class, client string, f
 	w.set(ownRegister, same && working && class.Register == a.Register)
 	w.set(ownCopy, same && working && class.Joint && class.In(a.Register))
 	w.set(authored, class.Author != "" && class.Author == a.App)
-	w.set(ownUnit, class.Unit != "" && class.Unit == a.Unit)
-	w.set(recordedHere, class.Unit != "" && (class.Unit == a.Unit || slices.Contains(a.Units, class.Unit)))
+	// What a system wrote without a user names no unit; where the system serves one unit only, it is that unit's.
+	nameless := class.Unit == "" && w.has(authored)
+	w.set(ownUnit, class.Unit != "" && class.Unit == a.Unit || nameless && len(a.Units) == 1 && a.Units[0] == a.Unit)
+	w.set(recordedHere, class.Unit != "" && (class.Unit == a.Unit || slices.Contains(a.Units, class.Unit)) || nameless)
 	w.set(clientless, client == "")
 	w.set(mine, len(class.Clients) == 1 && slices.Contains(a.Clients, class.Clients[0]))
 	w.set(localPermits, e.switches["O11"] == "on")

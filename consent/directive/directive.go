@@ -1,0 +1,401 @@
+package directive
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sotesilta/consent"
+	"sotesilta/internal/fhir"
+	"sotesilta/internal/terms"
+)
+
+// Codes of terms.PermitCategory for the general permits within a sector; terms holds those across sectors.
+const (
+	PermitWithinHealth = "3" // 703/2023 § 54.1
+	PermitWithinSocial = "4" // 703/2023 § 55.1
+)
+
+// SocialData is the code of terms.DataClass by which a permit on social care data carries its service tasks.
+const SocialData = "social-data"
+
+// FunctionCode is the extension on a permit's class that names a service task (palvelutehtävä) in a valueCoding.
+const FunctionCode = terms.Base + "StructureDefinition/function-code"
+
+// maxTargets bounds the recipients, service tasks, documents and service events of one directive.
+const maxTargets = 200
+
+// Error says everything that is wrong with a directive.
+type Error struct{ Issues []fhir.Issue }
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("directive:")
+	for i, issue := range e.Issues {
+		if i > 0 {
+			b.WriteString(";")
+		}
+		b.WriteString(" " + issue.Expression + ": " + issue.Diagnostics)
+	}
+	return b.String()
+}
+
+// direction is what a permit category means.
+type direction struct {
+	from, to consent.Register
+	row      string
+}
+
+var directions = map[string]direction{
+	terms.PermitToSocial: {consent.Health, consent.Social, "ATL-53.2"},
+	terms.PermitToHealth: {consent.Social, consent.Health, "ATL-53.3"},
+	PermitWithinHealth:   {consent.Health, consent.Health, "ATL-54.1"},
+	PermitWithinSocial:   {consent.Social, consent.Social, "ATL-55.1"},
+}
+
+// assents are the rows of the table of legal bases that rest on a consent (suostumus) of the client.
+var assents = []string{"SHL-35.1", "SHL-39.3", "SHL-40.1", "VPL-17", "KAYL-8", "ATL-54.5", "ATL-6"}
+
+// healthChoices are the data that a permit on patient data may name (457/2024 § 25.1).
+var healthChoices = []string{"patient-summary", "service-event", "statement"}
+
+// Read compiles a Consent, in a shape of the package comment, that a unit (Organization/…) recorded. It answers the
+// client's Patient id and the terms; Evidence and Version are filled as far as the Consent has id and meta.versionId.
+// What is wrong comes as an *Error.
+func Read(c *fhir.Value, recordedBy string) (client string, t consent.Terms, err error) {
+	r := reader{}
+	if fhir.ResourceType(c) != "Consent" {
+		r.fail("Consent", "structure", "A directive is a Consent.")
+		return "", consent.Terms{}, &Error{r.issues}
+	}
+	t.RecordedBy = recordedBy
+	if id := fhir.ID(c); id != "" {
+		t.Evidence = "Consent/" + id
+		t.Version, _ = strconv.ParseInt(c.Text("meta", "versionId"), 10, 64)
+	}
+	switch status := c.Text("status"); status {
+	case "active":
+		t.Active = true
+	case "draft", "proposed", "rejected", "inactive", "entered-in-error":
+	default:
+		r.fail("Consent.status", "value", "The status of a directive is active, inactive, rejected, draft, proposed or entered-in-error.")
+	}
+	for _, name := range []string{"modifierExtension", "implicitRules"} {
+		if c.Get(name) != nil {
+			r.fail("Consent."+name, "not-supported", "A directive whose meaning is changed by %s cannot be acted on.", name)
+		}
+	}
+	patient := fhir.ParseReference(c.Text("patient", "reference"))
+	if !patient.Local() || patient.Type != "Patient" {
+		r.fail("Consent.patient", "required", "A directive names its client as Patient/id.")
+	}
+	kind, category := r.kind(c)
+	if len(r.issues) > 0 {
+		return "", consent.Terms{}, &Error{r.issues}
+	}
+	t.Kind = kind
+	provision := c.Get("provision")
+	t.Valid = r.period(provision.Get("period"), "Consent.provision.period")
+	switch kind {
+	case consent.Permit:
+		r.permit(&t, c, provision, directions[category])
+	case consent.Ban:
+		r.ban(&t, c, provision)
+	case consent.Assent:
+		r.assent(&t, c, provision)
+	}
+	if len(r.issues) > 0 {
+		return "", consent.Terms{}, &Error{r.issues}
+	}
+	return patient.ID, t, nil
+}
+
+type reader struct{ issues []fhir.Issue }
+
+func (r *reader) fail(expression, code, format string, args ...any) {
+	r.issues = append(r.issues, fhir.Issue{Severity: "error", Code: code, Expression: expression, Diagnostics: fmt.Sprintf(format, args...)})
+}
+
+// kind tells the directive by its categories: one coding of permit-direction or of directive.
+func (r *reader) kind(c *fhir.Value) (consent.Will, string) {
+	var kind consent.Will
+	var category string
+	set := func(k consent.Will, code, at string) {
+		if kind != "" && kind != k || category != "" && code != "" && category != code {
+			r.fail(at, "business-rule", "A directive is one permit, one ban or one consent, not several at once.")
+		}
+		kind = k
+		if code != "" {
+			category = code
+		}
+	}
+	for i, concept := range items(c.Get("category")) {
+		for j, coding := range items(concept.Get("coding")) {
+			at := fmt.Sprintf("Consent.category[%d].coding[%d]", i, j)
+			code := coding.Text("code")
+			switch coding.Text("system") {
+			case terms.PermitCategory:
+				if _, known := directions[code]; !known {
+					r.fail(at, "code-invalid", "The direction of a permit is 1 (patient data to social care), 2 (social care data to health care), 3 (within health care) or 4 (within social care).")
+					continue
+				}
+				set(consent.Permit, code, at)
+			case terms.Directive:
+				switch code {
+				case "permit":
+					set(consent.Permit, "", at)
+				case "ban":
+					set(consent.Ban, "", at)
+				case "consent":
+					set(consent.Assent, "", at)
+				default:
+					r.fail(at, "code-invalid", "A directive is a permit, a ban or a consent.")
+				}
+			}
+		}
+	}
+	switch {
+	case len(r.issues) > 0:
+	case kind == "":
+		r.fail("Consent.category", "required", "A directive has a category of %s (permit) or %s (ban, consent).", terms.PermitCategory, terms.Directive)
+	case kind == consent.Permit && category == "":
+		r.fail("Consent.category", "required", "A permit has its direction as a category of %s.", terms.PermitCategory)
+	}
+	return kind, category
+}
+
+// permit reads a luovutuslupa in Kanta's SoTeConsent shape.
+func (r *reader) permit(t *consent.Terms, c, provision *fhir.Value, d direction) {
+	r.row(c, d.row)
+	t.From, t.To = string(d.from), string(d.to)
+	r.only(provision, "Consent.provision", "type", "period", "provision")
+	if typ := provision.Text("type"); typ != "" && typ != "permit" {
+		r.fail("Consent.provision.type", "value", "A permit permits; a ban is a directive of its own.")
+	}
+	targets := items(provision.Get("provision"))
+	if len(targets) > 1 {
+		r.fail("Consent.provision.provision", "business-rule", "A permit is targeted once (SoTeConsent, slice Kohdistukset).")
+		return
+	}
+	crossing := d.from != d.to
+	if !crossing && len(targets) > 0 {
+		r.fail("Consent.provision.provision", "business-rule", "A permit within a sector covers all data of the sector (703/2023 §§ 54.1 and 55.1); bans narrow it.")
+		return
+	}
+	if len(targets) == 1 {
+		r.target(t, targets[0], d)
+	}
+	if crossing && d.from == consent.Social && len(t.ServiceTasks) == 0 && len(r.issues) == 0 {
+		r.fail("Consent.provision.provision", "required", "A permit on social care data names its service tasks (703/2023 § 53.3; 457/2024 § 25).")
+	}
+}
+
+func (r *reader) target(t *consent.Terms, target *fhir.Value, d direction) {
+	const at = "Consent.provision.provision[0]"
+	r.only(target, at, "type", "period", "actor", "class")
+	if target.Text("type") != "permit" {
+		r.fail(at+".type", "value", "The target of a permit has the type permit.")
+	}
+	t.Recorded = r.period(target.Get("period"), at+".period")
+	t.Recipients = r.organizations(target.Get("actor"), at+".actor")
+	classes := items(target.Get("class"))
+	if len(classes) > 3 {
+		r.fail(at+".class", "business-rule", "A permit names at most three classes of data (SoTeConsent).")
+	}
+	for i, class := range classes {
+		here := fmt.Sprintf("%s.class[%d]", at, i)
+		code := class.Text("code")
+		if class.Text("system") != terms.DataClass {
+			r.fail(here, "code-invalid", "The data of a permit are classes of %s.", terms.DataClass)
+			continue
+		}
+		if d.from == consent.Health {
+			if !slices.Contains(healthChoices, code) || class.Get("extension") != nil {
+				r.fail(here, "code-invalid", "A permit on patient data names patient-summary, service-event or statement (457/2024 § 25.1).")
+				continue
+			}
+			t.DataClasses = append(t.DataClasses, code)
+			continue
+		}
+		if code != SocialData {
+			r.fail(here, "code-invalid", "A permit on social care data has the class %s with its service tasks (457/2024 § 25.2).", SocialData)
+			continue
+		}
+		for j, ext := range items(class.Get("extension")) {
+			coding := ext.Get("valueCoding")
+			if ext.Text("url") != FunctionCode || coding.Text("system") != terms.ServiceTask || coding.Text("code") == "" {
+				r.fail(fmt.Sprintf("%s.extension[%d]", here, j), "code-invalid", "A service task is an extension %s with a valueCoding of %s.", FunctionCode, terms.ServiceTask)
+				continue
+			}
+			t.ServiceTasks = append(t.ServiceTasks, coding.Text("code"))
+		}
+	}
+	r.bounded(len(t.ServiceTasks), at+".class")
+}
+
+// ban reads a luovutuskielto: one kind of target, always the source.
+func (r *reader) ban(t *consent.Terms, c, provision *fhir.Value) {
+	const at = "Consent.provision"
+	r.row(c, "ATL-59")
+	r.only(provision, at, "type", "period", "actor", "class", "data")
+	if provision.Text("type") != "deny" {
+		r.fail(at+".type", "value", "A ban has a provision of the type deny.")
+	}
+	controllers := r.organizations(provision.Get("actor"), at+".actor")
+	kinds := map[string]bool{}
+	for i, class := range items(provision.Get("class")) {
+		here := fmt.Sprintf("%s.class[%d]", at, i)
+		code := class.Text("code")
+		switch system := class.Text("system"); {
+		case system == terms.Register && (code == string(consent.Health) || code == string(consent.Social)):
+			if t.Register != "" {
+				r.fail(here, "business-rule", "A ban names one register; give one ban for each.")
+			}
+			t.Register = consent.Register(code)
+			kinds["register"] = true
+		case system == terms.ServiceTask && code != "":
+			t.ServiceTasks = append(t.ServiceTasks, code)
+			kinds["service task"] = true
+		default:
+			r.fail(here, "code-invalid", "A ban names a register (%s: health, social) or a service task (%s).", terms.Register, terms.ServiceTask)
+		}
+	}
+	for i, data := range items(provision.Get("data")) {
+		here := fmt.Sprintf("%s.data[%d]", at, i)
+		text := data.Text("reference", "reference")
+		ref := fhir.ParseReference(text)
+		switch {
+		case data.Text("meaning") != "instance":
+			r.fail(here+".meaning", "value", "A ban of a document or service event means that instance.")
+		case !ref.Local():
+			r.fail(here+".reference", "value", "A ban names a document or service event of this gateway as Type/id.")
+		case ref.Type == "Encounter":
+			t.ServiceEvents = append(t.ServiceEvents, ref.Type+"/"+ref.ID)
+			kinds["service event"] = true
+		default:
+			t.Documents = append(t.Documents, ref.Type+"/"+ref.ID)
+			kinds["document"] = true
+		}
+	}
+	r.bounded(len(t.ServiceTasks)+len(t.ServiceEvents)+len(t.Documents), at)
+	if len(r.issues) > 0 {
+		return
+	}
+	switch {
+	case len(kinds) != 1:
+		r.fail(at, "business-rule", "A ban has one kind of target (703/2023 § 59): a register, service tasks, service events or documents.")
+	case !kinds["register"] && len(controllers) > 0:
+		r.fail(at+".actor", "business-rule", "A ban names a controller together with its register only (703/2023 § 59).")
+	case !kinds["register"]:
+	case len(controllers) > 1:
+		r.fail(at+".actor", "business-rule", "A ban names one controller; give one ban for each.")
+	case len(controllers) == 1:
+		t.Controller = controllers[0]
+	case t.Register == consent.Health:
+		t.AllHealth, t.Register = true, ""
+	default:
+		r.fail(at+".actor", "required", "A ban on a social care register names its controller (703/2023 § 59.1).")
+	}
+}
+
+// assent reads a suostumus under another Act.
+func (r *reader) assent(t *consent.Terms, c, provision *fhir.Value) {
+	r.only(provision, "Consent.provision", "type", "period")
+	if typ := provision.Text("type"); typ != "" && typ != "permit" {
+		r.fail("Consent.provision.type", "value", "A consent permits.")
+	}
+	rows := legalBases(c)
+	if len(rows) != 1 || !slices.Contains(assents, rows[0]) {
+		r.fail("Consent.policyRule", "required", "A consent names the one provision that asks for it as a code of %s: %s.", terms.LegalBasis, strings.Join(assents, ", "))
+		return
+	}
+	t.Statute = rows[0]
+}
+
+// row checks that the legal basis a directive names, if any, is its own.
+func (r *reader) row(c *fhir.Value, row string) {
+	for _, named := range legalBases(c) {
+		if named != row {
+			r.fail("Consent.policyRule", "business-rule", "The directive's category makes it one of %s; its legal basis says otherwise.", row)
+		}
+	}
+}
+
+// legalBases are the rows that policyRule and category name, each once.
+func legalBases(c *fhir.Value) []string {
+	var rows []string
+	for _, coding := range slices.Concat(c.All("policyRule", "coding"), c.All("category", "coding")) {
+		if code := coding.Text("code"); coding.Text("system") == terms.LegalBasis && !slices.Contains(rows, code) {
+			rows = append(rows, code)
+		}
+	}
+	return rows
+}
+
+// only refuses members that would limit or widen the directive in ways that are not acted on.
+func (r *reader) only(v *fhir.Value, at string, names ...string) {
+	if v != nil && v.Kind() != fhir.Object {
+		r.fail(at, "structure", "A provision is an object.")
+	}
+	for _, m := range v.Members() {
+		plain := m.Name == "id" || m.Name == "extension" || strings.HasPrefix(m.Name, "_")
+		if !plain && !slices.Contains(names, m.Name) {
+			r.fail(at+"."+m.Name, "not-supported", "The gateway does not act on this part, and a directive is not kept half read.")
+		}
+	}
+}
+
+func (r *reader) organizations(actors *fhir.Value, at string) []string {
+	var out []string
+	for i, actor := range items(actors) {
+		ref := fhir.ParseReference(actor.Text("reference", "reference"))
+		if !ref.Local() || ref.Type != "Organization" {
+			r.fail(fmt.Sprintf("%s[%d].reference", at, i), "value", "Who is named in a directive is an Organization/id.")
+			continue
+		}
+		out = append(out, "Organization/"+ref.ID)
+	}
+	r.bounded(len(out), at)
+	return out
+}
+
+func (r *reader) bounded(n int, at string) {
+	if n > maxTargets {
+		r.fail(at, "too-costly", "A directive names at most %d targets.", maxTargets)
+	}
+}
+
+// period reads a FHIR Period; its end covers the whole of what its precision names.
+func (r *reader) period(v *fhir.Value, at string) consent.Period {
+	var p consent.Period
+	bound := func(name string) (from, to time.Time) {
+		if v.Get(name) == nil {
+			return
+		}
+		from, to, ok := fhir.ParseDate(v.Text(name))
+		if !ok {
+			r.fail(at+"."+name, "value", "The bound of a period is a date or a time.")
+			return time.Time{}, time.Time{}
+		}
+		return from.UTC(), to.UTC()
+	}
+	if v != nil && v.Get("start") == nil && v.Get("end") == nil {
+		r.fail(at, "value", "A period has a start or an end.")
+	}
+	p.From, _ = bound("start")
+	_, p.To = bound("end")
+	if !p.From.IsZero() && !p.To.IsZero() && !p.From.Before(p.To) {
+		r.fail(at, "business-rule", "A period ends after it starts.")
+	}
+	return p
+}
+
+// items are the items of an array; a single value where an array is due counts as one, so that nothing is passed over.
+func items(v *fhir.Value) []*fhir.Value {
+	if v == nil || v.Kind() == fhir.Array {
+		return v.Items()
+	}
+	return []*fhir.Value{v}
+}

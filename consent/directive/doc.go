@@ -1,0 +1,95 @@
+// Package directive reads the client's directives (tahdonilmaisut) from FHIR Consents into the terms that package
+// consent weighs. Reading is strict: a directive of which only a part could be acted on is refused, because what was
+// left out might have been the client's limit.
+//
+// # Accepted shapes
+//
+//	directive                 category (one coding)                              terms
+//	permit, health → social   permit-direction 1                                 703/2023 § 53.2; 457/2024 § 25.1
+//	permit, social → health   permit-direction 2                                 703/2023 § 53.3; 457/2024 § 25.2
+//	permit, health → health   permit-direction 3                                 703/2023 § 54.1, general
+//	permit, social → social   permit-direction 4                                 703/2023 § 55.1, general
+//	ban                       directive ban                                      703/2023 § 59
+//	consent (suostumus)       directive consent, and the statute's row in        such as SHL-35.1, SHL-40.1, ATL-54.5
+//	                          legal-basis, as category or policyRule
+//
+// The code systems are ours (https://sotesilta.example/fhir/CodeSystem/…): Kanta's value sets were not available, so
+// permit-direction is a slot for Kanta's categories, and the shape of permits is Kanta's SoTeConsent. Codings of other
+// systems in category are kept and not read. status active is in force; every other status is not (withdrawn: inactive).
+// Consent.provision.period says when the directive is in force; without it, until further notice.
+//
+// # Permits
+//
+// Consent.provision without provision.provision gives the permit in full; for 2 that is refused, because the service
+// tasks must be named. Consent.provision.type, where given, is permit. At most one provision.provision targets it:
+//
+//	type    permit
+//	period  the dates of recording that the client chose (457/2024 § 25.3)
+//	actor   recipients, Organization/…, any role; none: every public provider of the sector
+//	class   1: data-class patient-summary, service-event, statement; none: service-event
+//	        2: data-class social-data with one extension function-code (valueCoding of service-task) per service task
+//
+// A general permit (3, 4) takes no provision.provision: it covers everything, and bans narrow it.
+//
+//	{"resourceType": "Consent", "status": "active",
+//	 "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]},
+//	 "category": [{"coding": [{"system": "https://sotesilta.example/fhir/CodeSystem/permit-direction", "code": "2"}]}],
+//	 "patient": {"reference": "Patient/helmi"}, "dateTime": "2026-11-02T09:00:00+02:00",
+//	 "policyRule": {"coding": [{"system": "https://sotesilta.example/fhir/CodeSystem/legal-basis", "code": "ATL-53.3"}]},
+//	 "provision": {"type": "permit", "provision": [{"type": "permit",
+//	  "period": {"start": "2026-01-01", "end": "2026-12-31"},
+//	  "actor": [{"role": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}]},
+//	             "reference": {"reference": "Organization/private-clinic"}}],
+//	  "class": [{"system": "https://sotesilta.example/fhir/CodeSystem/data-class", "code": "social-data",
+//	   "extension": [{"url": "https://sotesilta.example/fhir/StructureDefinition/function-code",
+//	    "valueCoding": {"system": "https://sotesilta.example/fhir/CodeSystem/service-task", "code": "older-people"}}]}]}]}}
+//
+// The shortest permit on patient data names nothing, and covers all entries of service events to public social care:
+//
+//	"category": [{"coding": [{"system": "…/permit-direction", "code": "1"}]}], "provision": {"type": "permit"}
+//
+// # Bans
+//
+// Consent.provision has type deny and exactly one kind of target (703/2023 § 59), always the source of the data:
+//
+//	all patient data          class [{"system": "…/register", "code": "health"}]
+//	a controller's register   the same, health or social, with actor: the one Organization/… whose register it is
+//	service tasks             class codings of service-task
+//	service events            data: meaning instance, reference Encounter/…
+//	single documents          data: meaning instance, any other reference
+//
+// One example:
+//
+//	{"resourceType": "Consent", "status": "active", "scope": …,
+//	 "category": [{"coding": [{"system": "https://sotesilta.example/fhir/CodeSystem/directive", "code": "ban"}]}],
+//	 "patient": {"reference": "Patient/eino"},
+//	 "policyRule": {"coding": [{"system": "https://sotesilta.example/fhir/CodeSystem/legal-basis", "code": "ATL-59"}]},
+//	 "provision": {"type": "deny",
+//	  "actor": [{"role": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "CST"}]},
+//	             "reference": {"reference": "Organization/county"}}],
+//	  "class": [{"system": "https://sotesilta.example/fhir/CodeSystem/register", "code": "health"}]}}
+//
+// # Consents under other Acts
+//
+//	"category": [{"coding": [{"system": "https://sotesilta.example/fhir/CodeSystem/directive", "code": "consent"}]}],
+//	"policyRule": {"coding": [{"system": "https://sotesilta.example/fhir/CodeSystem/legal-basis", "code": "SHL-35.1"}]},
+//	"provision": {"type": "permit"}
+//
+// provision may be left out, or hold a period.
+//
+// # Provenance
+//
+// A directive is written in one transaction with the Provenance that says who gave it and who received it. Agents carry
+// Kanta's role category (http://gen.kanta.fi/figen-cs-provenancerolecategory) in agent.type or agent.role: 12 the
+// client, 5 the legal representative, 2 the professional who received it, 7 the professional's service unit. See
+// CheckProvenance.
+//
+//	{"resourceType": "Provenance", "target": [{"reference": "urn:uuid:…"}], "recorded": "2026-11-02T09:01:00+02:00",
+//	 "agent": [
+//	  {"type": {"coding": [{"system": "http://gen.kanta.fi/figen-cs-provenancerolecategory", "code": "12"}]},
+//	   "who": {"reference": "Patient/helmi"}},
+//	  {"type": {"coding": [{"system": "http://gen.kanta.fi/figen-cs-provenancerolecategory", "code": "2"}]},
+//	   "who": {"reference": "Practitioner/nurse"}},
+//	  {"type": {"coding": [{"system": "http://gen.kanta.fi/figen-cs-provenancerolecategory", "code": "7"}]},
+//	   "who": {"reference": "Organization/jukola"}}]}
+package directive

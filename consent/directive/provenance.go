@@ -1,0 +1,89 @@
+package directive
+
+import (
+	"fmt"
+
+	"sotesilta/internal/fhir"
+)
+
+// RoleCategory is Kanta's code system of the roles in a Provenance.
+const RoleCategory = "http://gen.kanta.fi/figen-cs-provenancerolecategory"
+
+// Roles of RoleCategory that a directive's Provenance speaks of.
+const (
+	RoleProfessional   = "2"  // received the directive
+	RoleRepresentative = "5"  // legal representative, gave it
+	RoleServiceUnit    = "7"  // the professional's unit
+	RoleClient         = "12" // gave it
+)
+
+// CheckProvenance says what is wrong with the Provenance of a directive; nothing is wrong when it answers none. The
+// rules follow TIP-PROV-1 to 4 of Kanta's profile, and let the giver be named beside the receiver, because a directive
+// must show both (703/2023 § 58):
+//
+//  1. it is about a Consent;
+//  2. a professional (2) is named with the service unit (7), and a service unit with a professional;
+//  3. one at most of the client (12) and the legal representative (5), one at most of each role, and one at least of
+//     2, 5 and 12: with a professional alone the client gave the directive to that professional;
+//  4. the client (12) is the Consent's patient, the representative is not, and each agent says who it is.
+func CheckProvenance(c, provenance *fhir.Value) []fhir.Issue {
+	r := reader{}
+	if fhir.ResourceType(provenance) != "Provenance" {
+		r.fail("Provenance", "structure", "The giving of a directive is told by a Provenance.")
+		return r.issues
+	}
+	targets := false
+	for _, target := range provenance.All("target", "reference") {
+		ref := fhir.ParseReference(target.Str())
+		targets = targets || ref.Type == "Consent" || len(target.Str()) > 9 && target.Str()[:9] == "urn:uuid:"
+	}
+	if !targets {
+		r.fail("Provenance.target", "business-rule", "The Provenance of a directive is about its Consent (TIP-PROV).")
+	}
+	patient := c.Text("patient", "reference")
+	count := map[string]int{}
+	for i, agent := range items(provenance.Get("agent")) {
+		at := fmt.Sprintf("Provenance.agent[%d]", i)
+		role := roleOf(agent)
+		if role == "" {
+			continue
+		}
+		count[role]++
+		who := agent.Text("who", "reference")
+		switch {
+		case who == "" && agent.Text("who", "identifier", "value") == "":
+			r.fail(at+".who", "required", "Each agent of a directive's Provenance says who it is.")
+		case role == RoleClient && who != patient:
+			r.fail(at+".who", "business-rule", "The client (12) is the patient of the Consent.")
+		case role == RoleRepresentative && who == patient:
+			r.fail(at+".who", "business-rule", "The client does not represent themself: use the role 12.")
+		}
+	}
+	for _, role := range []string{RoleProfessional, RoleRepresentative, RoleServiceUnit, RoleClient} {
+		if count[role] > 1 {
+			r.fail("Provenance.agent", "business-rule", "The role %s is named once (TIP-PROV).", role)
+		}
+	}
+	if (count[RoleProfessional] > 0) != (count[RoleServiceUnit] > 0) {
+		r.fail("Provenance.agent", "business-rule", "A professional (2) is named with the service unit (7), and the unit with the professional (TIP-PROV).")
+	}
+	if count[RoleClient] > 0 && count[RoleRepresentative] > 0 {
+		r.fail("Provenance.agent", "business-rule", "Either the client (12) gave the directive or the legal representative (5) did (TIP-PROV).")
+	}
+	if count[RoleProfessional]+count[RoleClient]+count[RoleRepresentative] == 0 {
+		r.fail("Provenance.agent", "required", "A directive shows who gave it, or the professional who received it: an agent with the role 12, 5 or 2 of %s.", RoleCategory)
+	}
+	return r.issues
+}
+
+// roleOf is the role of an agent in RoleCategory, from agent.type or agent.role.
+func roleOf(agent *fhir.Value) string {
+	for _, path := range []string{"type", "role"} {
+		for _, coding := range agent.All(path, "coding") {
+			if coding.Text("system") == RoleCategory {
+				return coding.Text("code")
+			}
+		}
+	}
+	return ""
+}
