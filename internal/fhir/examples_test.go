@@ -14,13 +14,17 @@ import (
 
 // exampleDefects are the official examples that break their own definition, with the defect.
 var exampleDefects = map[string]string{
-	"DeviceMetric-example":        "parent refers to a DeviceDefinition",
-	"DeviceUseStatement-example":  "reasonReference refers to a Procedure",
-	"ImplementationGuide-fhir":    "no name, no status",
-	"ig-r4":                       "no name, no status",
-	"MedicationRequest-medrx0301": "dispenseRequest.performer refers to a Practitioner, not to an Organization",
-	"Observation-clinical-gender": "performer refers to an Encounter",
-	"Questionnaire-qs1":           "items without linkId",
+	"ActivityDefinition-blood-tubes-supply":        "a narrative without content (txt-2)",
+	"Questionnaire-zika-virus-exposure-assessment": "a narrative without content (txt-2)",
+	"ActivityDefinition-heart-valve-replacement":   "a narrative without content (txt-2)",
+	"EventDefinition-example":                      "a narrative without content (txt-2)",
+	"DeviceMetric-example":                         "parent refers to a DeviceDefinition",
+	"DeviceUseStatement-example":                   "reasonReference refers to a Procedure",
+	"ImplementationGuide-fhir":                     "no name, no status",
+	"ig-r4":                                        "no name, no status",
+	"MedicationRequest-medrx0301":                  "dispenseRequest.performer refers to a Practitioner, not to an Organization",
+	"Observation-clinical-gender":                  "performer refers to an Encounter",
+	"Questionnaire-qs1":                            "items without linkId",
 	"SearchParameter-questionnaireresponse-extensions-QuestionnaireResponse-item-subject": "an id of 65 characters",
 
 	"SearchParameter-codesystem-extensions-CodeSystem-author":    "no base",

@@ -119,6 +119,9 @@ func FuzzParse(f *testing.F) {
 		if string(again.JSON()) != string(out) {
 			t.Fatal("writing and reading again changes the document")
 		}
+		if len(Validate(v)) > maxIssues {
+			t.Fatal("more issues than bounded")
+		}
 		if string(v.Clone().JSON()) != string(out) {
 			t.Fatal("a clone differs")
 		}
