@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"sotesilta/gateway/exchange"
+	"sotesilta/gateway/search"
 	"sotesilta/internal/fhir"
 )
 
@@ -16,7 +17,8 @@ type entry struct {
 	typ, id string      // id is "" for POST and searches
 	version string      // GET Type/id/_history/version
 	history bool        // GET Type/id/_history
-	query   params      // GET Type?query
+	search  *search.Query
+	place   place // of a search or history
 }
 
 // writes says whether the entry asks for a change.
@@ -81,11 +83,29 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 			"This interaction is not supported for "+e.typ+".")}
 	}
 	if !write {
-		var err error
-		e.query, err = readParams(query)
-		return e, err
+		return e, v.readOf(&e, i, query)
 	}
 	return e, v.changeOf(&e, i, item)
+}
+
+// readOf understands what an entry that reads asks for. It stands in a body, so no link of a search repeats it.
+func (v *visit) readOf(e *entry, i exchange.Interaction, rawQuery string) error {
+	query, err := readParams(rawQuery)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"_format", "_pretty"} { // the answer has one form, that of the Bundle
+		query.take(name)
+	}
+	switch i {
+	case exchange.Search:
+		e.search, e.place, err = v.understand(e.typ, query, true)
+	case exchange.History:
+		e.place, err = v.understandHistory(e.typ, e.id, query)
+	default:
+		err = v.none(query)
+	}
+	return err
 }
 
 // changeOf makes the op of an entry that writes.
@@ -130,23 +150,16 @@ func (v *visit) changeOf(e *entry, i exchange.Interaction, item *fhir.Value) err
 	return nil
 }
 
-// get carries out an entry that reads. What it asks for stands in a body, so no link of a search repeats it.
+// get carries out an entry that reads.
 func (v *visit) get(e entry) (answer, error) {
-	query := append(params(nil), e.query...)
-	for _, name := range []string{"_format", "_pretty"} { // the answer has one form, that of the Bundle
-		query.take(name)
-	}
 	switch {
-	case e.id == "":
-		return v.searchType(e.typ, query, true)
+	case e.search != nil:
+		return v.search(e.search, e.place)
 	case e.history:
-		return v.historyOf(e.typ, e.id, query)
-	}
-	if err := v.none(query); err != nil {
-		return answer{}, err
-	}
-	if e.version != "" {
+		return v.history(e.place)
+	case e.version != "":
 		return v.readVersion(e.typ, e.id, e.version)
+	default:
+		return v.readResource(e.typ, e.id)
 	}
-	return v.readResource(e.typ, e.id)
 }

@@ -91,7 +91,7 @@ func newFace(t testing.TB, change ...func(*Config)) *face {
 
 // ask sends a request of the nurse; headers come in pairs. A body is FHIR JSON unless a header says otherwise.
 func (f *face) ask(method, target, body string, headers ...string) *httptest.ResponseRecorder {
-	if strings.HasPrefix(target, "/") {
+	if target == "" || target[0] == '/' {
 		target = base + target
 	}
 	var reader io.Reader

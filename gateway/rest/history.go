@@ -10,30 +10,32 @@ const maxHistory = 500
 
 // getHistory answers the versions of one resource, newest first (FHIR R4 § 3.1.0.12); HEAD alike.
 func (v *visit) getHistory(query params) (answer, error) {
-	return v.historyOf(v.target.typ, v.target.id, query)
+	p, err := v.understandHistory(v.target.typ, v.target.id, query)
+	if err != nil {
+		return answer{}, err
+	}
+	return v.history(p)
 }
 
-func (v *visit) historyOf(typ, id string, query params) (answer, error) {
+// understandHistory reads which page of a history is asked for.
+func (v *visit) understandHistory(typ, id string, query params) (place, error) {
 	p := place{Type: typ, ID: id, Count: v.server.Limits.Page}
 	if sealed, ok := query.take(pageParam); ok {
 		var err error
 		if p, err = v.server.unseal(v.caller, sealed); err != nil {
-			return answer{}, err
+			return p, err
 		}
 		if p.Type != typ || p.ID != id {
-			return answer{}, otherPage
+			return p, otherPage
 		}
 	} else if text, ok := query.take("_count"); ok {
 		count, err := strconv.Atoi(text)
 		if err != nil || count < 1 {
-			return answer{}, refuse(http.StatusBadRequest, "value", "http._count", "_count is a whole number above 0.")
+			return p, refuse(http.StatusBadRequest, "value", "http._count", "_count is a whole number above 0.")
 		}
 		p.Count = min(count, maxHistory)
 	}
-	if err := v.none(query); err != nil {
-		return answer{}, err
-	}
-	return v.history(p)
+	return p, v.none(query)
 }
 
 var otherPage = refuse(http.StatusBadRequest, "invalid", "http."+pageParam, "The page link belongs to another address.")

@@ -78,7 +78,7 @@ func best(accept []string) string {
 	var chosen string
 	var weight float64
 	for _, header := range accept {
-		if header == "*/*" || header == fhirJSON {
+		if header == "" || header == "*/*" || header == fhirJSON {
 			return fhirJSON
 		}
 		for part := range strings.SplitSeq(header, ",") {

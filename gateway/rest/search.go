@@ -23,35 +23,39 @@ func (v *visit) getSearch(query params) (answer, error) {
 		hidden = len(form) > 0
 		query = append(query, form...)
 	}
-	return v.searchType(v.target.typ, query, hidden)
+	q, p, err := v.understand(v.target.typ, query, hidden)
+	if err != nil {
+		return answer{}, err
+	}
+	return v.search(q, p)
 }
 
-// searchType searches typ, or goes on where a page link says. hidden: the parameters came in a body.
-func (v *visit) searchType(typ string, query params, hidden bool) (answer, error) {
+// understand reads a search of typ, or the one that a page link goes on with. hidden: the parameters came in a body.
+func (v *visit) understand(typ string, query params, hidden bool) (*search.Query, place, error) {
 	p := place{Type: typ, Hidden: hidden, Lenient: v.wants.lenient}
 	if sealed, ok := query.take(pageParam); ok {
 		if err := v.none(query); err != nil {
-			return answer{}, err
+			return nil, p, err
 		}
 		var err error
 		if p, err = v.server.unseal(v.caller, sealed); err != nil {
-			return answer{}, err
+			return nil, p, err
 		}
 		if p.Type != typ || p.ID != "" {
-			return answer{}, otherPage
+			return nil, p, otherPage
 		}
 		if query, err = readParams(p.Params); err != nil {
-			return answer{}, err
+			return nil, p, err
 		}
 	} else {
 		p.Params = query.encode()
 	}
 	q, err := v.parse(typ, query, p.Lenient)
 	if err != nil {
-		return answer{}, err
+		return nil, p, err
 	}
 	q.Cursor = p.Cursor
-	return v.search(q, p)
+	return q, p, nil
 }
 
 // search carries out a search that was understood.
