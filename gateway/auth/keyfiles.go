@@ -13,8 +13,8 @@ import (
 const TokenKeyFile = "token.jwk"
 
 // LoadOrCreateKey reads the key that signs access tokens, dir/token.jwk, or makes it (ES256) when there is none. The
-// folder is made 0700 and the file 0600; wider rights are refused, because whoever reads the key can be anybody.
-// Nodes that share the folder and start together end with the same key.
+// folder is made 0700 and the file 0600. A file that others may read and a folder that others may write are refused:
+// whoever has the key can be anybody. Nodes that share the folder and start together end with the same key.
 func LoadOrCreateKey(dir string) (*Key, error) {
 	key, err := loadOrCreate(filepath.Join(dir, TokenKeyFile), newTokenKey)
 	if err != nil {
@@ -87,6 +87,9 @@ func readKey(path string) (*Key, error) {
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("auth: key %s is open to others (%04o); make it 0600", name, info.Mode().Perm())
+	}
+	if folder, err := os.Stat(filepath.Dir(path)); err != nil || folder.Mode().Perm()&0o022 != 0 {
+		return nil, fmt.Errorf("auth: the folder of key %s is open to others; make it 0700", name)
 	}
 	if info.Size() > maxKeySetSize {
 		return nil, fmt.Errorf("auth: key %s is too big", name)

@@ -168,7 +168,11 @@ func TestKeysAreKeptFromOthers(t *testing.T) {
 
 	require.NoError(t, os.Chmod(filepath.Join(dir, TokenKeyFile), 0o644))
 	_, err = LoadOrCreateKey(dir)
-	require.ErrorContains(t, err, "open to others")
+	require.ErrorContains(t, err, "open to others (0644)")
+	require.NoError(t, os.Chmod(filepath.Join(dir, TokenKeyFile), 0o600))
+	require.NoError(t, os.Chmod(dir, 0o777))
+	_, err = LoadOrCreateKey(dir)
+	require.ErrorContains(t, err, "folder")
 }
 
 func TestKeysSurviveTheirText(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/require"
@@ -522,6 +524,27 @@ func TestTheSMARTDocumentSaysWhatIsImplemented(t *testing.T) {
 	require.Equal(t, []any{"ES384", "RS384"}, body["token_endpoint_auth_signing_alg_values_supported"])
 	require.Equal(t, []any{"client-confidential-asymmetric", "permission-v2"}, body["capabilities"])
 	require.NotContains(t, body, "authorization_endpoint")
+}
+
+// gin does not go back from a static segment: the documents' paths must not hide the generic FHIR routes.
+func TestTheRoutesStandBesideTheFHIROnes(t *testing.T) {
+	w := newWorld(t)
+	engine := gin.New()
+	w.Routes(engine)
+	for _, path := range []string{"/fhir", "/fhir/:type", "/fhir/:type/:id", "/fhir/:type/:id/:op", "/fhir/:type/:id/:op/:version"} {
+		engine.GET(path, func(c *gin.Context) { c.String(http.StatusOK, c.FullPath()) })
+	}
+	for path, route := range map[string]string{
+		"/fhir/Patient": "/fhir/:type", "/fhir/Patient/1": "/fhir/:type/:id", "/fhir/metadata": "/fhir/:type",
+		"/fhir/Patient/1/_history/2": "/fhir/:type/:id/:op/:version",
+	} {
+		rec := httptest.NewRecorder()
+		engine.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
+		require.Equal(t, route, rec.Body.String(), path)
+	}
+	rec := httptest.NewRecorder()
+	engine.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, SmartPath, nil))
+	require.Contains(t, rec.Body.String(), "token_endpoint")
 }
 
 func TestAFloodIsStoppedBeforeTheSignature(t *testing.T) {
