@@ -44,7 +44,7 @@ func CheckProvenance(c, provenance *fhir.Value) []fhir.Issue {
 	count := map[string]int{}
 	for i, agent := range items(provenance.Get("agent")) {
 		at := fmt.Sprintf("Provenance.agent[%d]", i)
-		role := roleOf(agent)
+		role := RoleOf(agent)
 		if role == "" {
 			continue
 		}
@@ -76,8 +76,8 @@ func CheckProvenance(c, provenance *fhir.Value) []fhir.Issue {
 	return r.issues
 }
 
-// roleOf is the role of an agent in RoleCategory, from agent.type or agent.role.
-func roleOf(agent *fhir.Value) string {
+// RoleOf is the role of an agent in RoleCategory, from agent.type or agent.role.
+func RoleOf(agent *fhir.Value) string {
 	for _, path := range []string{"type", "role"} {
 		for _, coding := range agent.All(path, "coding") {
 			if coding.Text("system") == RoleCategory {

@@ -53,7 +53,7 @@ func (d *Desk) Publish(ctx context.Context, operator consent.Actor, docs []*fhir
 			}
 		}
 		row.Body = bodyOf(doc, row)
-		row.Index = search.Extract(doc)
+		row.Index = search.Extract(doc, d.bases...)
 		change.Put = append(change.Put, row)
 		change.Expect = append(change.Expect, store.Expect{Type: typ, ID: id, Version: row.Version - 1})
 		change.Events = append(change.Events, store.Event{

@@ -398,8 +398,32 @@ func (w *writing) directives(context.Context) error {
 		if issues := failing(directive.CheckProvenance(item.Doc, provenance)); len(issues) > 0 {
 			return w.refuse(item, &Error{Kind: Unprocessable, Issues: issues})
 		}
+		if !w.received(provenance) {
+			return w.refuse(item, Refuse(Unprocessable, "business-rule", "Provenance.agent",
+				"The professional (2) and the unit (7) that received the directive are the caller and the caller's unit."))
+		}
 	}
 	return nil
+}
+
+// received says whether the receiver that a directive's Provenance names is the caller: nobody records a directive in
+// another's name.
+func (w *writing) received(provenance *fhir.Value) bool {
+	actor := w.caller.Actor
+	for _, agent := range provenance.Get("agent").Items() {
+		who := agent.Text("who", "reference")
+		switch directive.RoleOf(agent) {
+		case directive.RoleProfessional:
+			if who == "" || who != actor.Person && who != actor.Role {
+				return false
+			}
+		case directive.RoleServiceUnit:
+			if who == "" || who != actor.Unit {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // unreadable is the refusal of a Consent that is no directive.
@@ -648,7 +672,7 @@ func (w *writing) row(item *Item) (store.Row, error) {
 	})
 	row.Recorded = recordedAt(item.Type, item.Doc, otherwise)
 	row.Body = item.Doc.AppendJSON(nil)
-	row.Index = search.Extract(item.Doc)
+	row.Index = search.Extract(item.Doc, w.desk.bases...)
 	return row, nil
 }
 

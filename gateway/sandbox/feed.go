@@ -1,0 +1,189 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"sotesilta/consent"
+	"sotesilta/consent/ledger"
+)
+
+// Feed shows the ledger as it grows: one line per record, in the order of the tree. It is the sequencer's observer.
+type Feed struct {
+	mu      sync.Mutex
+	out     io.Writer // nil: quiet
+	lines   []Line
+	byID    map[string]int
+	size    int64
+	arrived chan struct{}
+}
+
+// Line is one printed line: what was printed, and the record that it was printed from.
+type Line struct {
+	Record *ledger.Record
+	Seq    int64
+}
+
+// NewFeed makes a quiet feed.
+func NewFeed() *Feed { return &Feed{byID: map[string]int{}, arrived: make(chan struct{})} }
+
+// Print makes the feed print to w from now on; nil makes it quiet.
+func (f *Feed) Print(w io.Writer) {
+	f.mu.Lock()
+	f.out = w
+	f.mu.Unlock()
+}
+
+// Observe takes in sequenced entries.
+func (f *Feed) Observe(entries []ledger.Entry) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, entry := range entries {
+		f.size = entry.Seq + 1
+		rec, err := ledger.ParseRecord(entry.Canonical)
+		if err != nil {
+			continue
+		}
+		line := Line{Record: rec, Seq: entry.Seq}
+		if f.out != nil {
+			f.byID[rec.ID] = len(f.lines)
+			f.lines = append(f.lines, line)
+			fmt.Fprintln(f.out, line)
+		}
+	}
+	close(f.arrived)
+	f.arrived = make(chan struct{})
+}
+
+// Lines are the lines printed so far.
+func (f *Feed) Lines() []Line {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]Line(nil), f.lines...)
+}
+
+// Exchange waits until the record with this id was printed and answers the lines of its exchange.
+func (f *Feed) Exchange(ctx context.Context, id string) ([]Line, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		f.mu.Lock()
+		_, found := f.byID[id]
+		arrived := f.arrived
+		var out []Line
+		for i := len(f.lines) - 1; found && i >= 0; i-- {
+			if f.lines[i].Record.Exchange == id {
+				out = append([]Line{f.lines[i]}, out...)
+			}
+		}
+		f.mu.Unlock()
+		if found {
+			return out, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("sandbox: exchange %s is not in the ledger", id)
+		case <-arrived:
+		}
+	}
+}
+
+// Await waits until a line after number n satisfies want, and answers it.
+func (f *Feed) Await(ctx context.Context, n int, want func(*ledger.Record) bool) (Line, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		f.mu.Lock()
+		arrived := f.arrived
+		for _, line := range f.lines[n:] {
+			if want(line.Record) {
+				f.mu.Unlock()
+				return line, nil
+			}
+		}
+		f.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return Line{}, fmt.Errorf("sandbox: an expected record is not in the ledger")
+		case <-arrived:
+		}
+	}
+}
+
+// verdict is PERMIT, or DENY for all else: needs-human answers as a denial.
+func (l Line) verdict() string {
+	if l.Record.Outcome == consent.Permitted.String() {
+		return "PERMIT"
+	}
+	return "DENY"
+}
+
+// basis is the id of the first basis, or what stands in its place.
+func (l Line) basis() (id, citation string) {
+	if len(l.Record.Bases) == 0 {
+		return "-", l.Record.Reason
+	}
+	return l.Record.Bases[0].ID, l.Record.Bases[0].Citation
+}
+
+// String is the line as printed: time, from → to, interaction, what, PERMIT or DENY, basis and citation, ledger number.
+func (l Line) String() string {
+	id, citation := l.basis()
+	from, to := l.parties()
+	return fmt.Sprintf("%s  %-46s %-16s %-44s %-6s  %-10s %-34s #%d",
+		l.Record.Time.Local().Format("15:04:05.000"), from+" → "+to, l.Record.Interaction, clip(l.what(), 44), l.verdict(),
+		id, clip(citation, 34), l.Seq)
+}
+
+// parties is where data moved from and to.
+func (l Line) parties() (from, to string) {
+	actor := l.Record.Actor.App
+	if l.Record.Actor.User != "" {
+		actor = l.Record.Actor.User + "@" + actor
+	}
+	register := string(l.Record.Register)
+	if register == "" {
+		register = "gateway"
+	}
+	if l.Record.Controller != "" && l.Record.Controller != l.Record.Actor.Controller {
+		register = strings.TrimPrefix(l.Record.Controller, "Organization/") + "/" + register
+	}
+	switch l.Record.Interaction {
+	case "create", "update", "delete", "transaction", "apply", "receive", "publish":
+		return actor, register
+	case "notify":
+		return register, l.Record.Recipient
+	}
+	return register, actor
+}
+
+// what is what moved or was asked for.
+func (l Line) what() string {
+	what := l.Record.Target
+	if l.Record.Query != "" {
+		what += "?" + l.Record.Query
+	}
+	if l.Record.Exchange != l.Record.ID || what == "" {
+		moved := make([]string, 0, len(l.Record.Entities))
+		for _, entity := range l.Record.Entities {
+			typ, rest, _ := strings.Cut(entity.What, "/")
+			id, _, _ := strings.Cut(rest, "/")
+			moved = append(moved, typ+"/"+clip(id, 9))
+		}
+		what = strings.Join(moved, " ")
+	}
+	return what
+}
+
+// clip shortens a text to n characters.
+func clip(s string, n int) string {
+	runes := []rune(s)
+	if len(runes) <= n {
+		return s
+	}
+	return string(runes[:n-1]) + "…"
+}
