@@ -169,6 +169,9 @@ func (l *Lens) String() string { return l.name + "@" + l.version }
 // Type is the message type it reads or writes, such as ADT.
 func (l *Lens) Type() string { return l.message.Type }
 
+// Translates says whether the lens is for messages that come in.
+func (l *Lens) Translates() bool { return l.in }
+
 // Reads says whether the lens translates the event of its message type, such as A04.
 func (l *Lens) Reads(event string) bool {
 	return l.in && slices.ContainsFunc(l.message.Events, func(e fileEvent) bool { return e.Event == event })

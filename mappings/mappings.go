@@ -87,3 +87,12 @@ func (r *Refusal) HL7() *hl7v2.Error {
 	}
 	return &hl7v2.Error{Code: r.Code, Path: path, Text: r.Why}
 }
+
+// SameClient says whether another version of the resource refers to the same client as this one was linked to.
+func (m Made) SameClient(other *fhir.Value) bool {
+	if m.resource.client == nil {
+		return true
+	}
+	ref := m.resource.client.first(m.Doc).Text("reference")
+	return ref != "" && m.resource.client.first(other).Text("reference") == ref
+}

@@ -88,7 +88,7 @@ var conditions = map[string]string{
 	SegmentSequence: "Segment sequence error", FieldMissing: "Required field missing", DataType: "Data type error",
 	TableValue: "Table value not found", UnsupportedType: "Unsupported message type",
 	UnsupportedEvent: "Unsupported event code", UnsupportedMode: "Unsupported processing id",
-	UnsupportedForm: "Unsupported version id", UnknownKey: "Unknown key identifier",
+	UnsupportedForm: "Unsupported version id", UnknownKey: "Unknown key identifier", DuplicateKey: "Duplicate key identifier",
 	Locked: "Application record locked", ApplicationFailed: "Application internal error",
 }
 

@@ -17,6 +17,7 @@ const (
 	UnsupportedMode   = "202" // unsupported processing id
 	UnsupportedForm   = "203" // unsupported version id
 	UnknownKey        = "204" // unknown key identifier
+	DuplicateKey      = "205" // duplicate key identifier
 	Locked            = "206" // application record locked
 	ApplicationFailed = "207" // application internal error
 )

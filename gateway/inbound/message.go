@@ -1,0 +1,254 @@
+package inbound
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+
+	"sotesilta/gateway/exchange"
+	"sotesilta/internal/fhir"
+	"sotesilta/internal/finland"
+	"sotesilta/internal/terms"
+	"sotesilta/mappings"
+	"sotesilta/mappings/hl7v2"
+)
+
+// answer deals with one message and gives its acknowledgement.
+func (s *Server) answer(ctx context.Context, src *Source, data []byte) []byte {
+	header := hl7v2.HeaderOf(data)
+	outcome := Outcome{Source: src.ID, Type: "other"}
+	refusal := s.take(ctx, src, data, &outcome)
+	ack := hl7v2.Ack{Code: hl7v2.Accept, ControlID: rand.Text(), Time: s.now()}
+	if refusal != nil {
+		ack.Code, ack.Errors = refusal.code, []*hl7v2.Error{&refusal.err}
+		outcome.Reason = refusal.reason
+	}
+	outcome.Code = ack.Code
+	s.log().LogAttrs(ctx, slog.LevelInfo, "message received",
+		slog.String("source", outcome.Source), slog.String("type", outcome.Type), slog.String("code", outcome.Code),
+		slog.String("reason", outcome.Reason), slog.Int("values", outcome.Report.Values), slog.Int("lost", outcome.Report.Lost))
+	if s.Observe != nil {
+		s.Observe(outcome)
+	}
+	return encodeAck(header, ack)
+}
+
+// encodeAck writes an acknowledgement. It is UTF-8, which carries every text.
+func encodeAck(header hl7v2.Header, ack hl7v2.Ack) []byte {
+	wire, _ := hl7v2.Acknowledge(header, ack).Encode() // errs for ISO-8859-1 only
+	return wire
+}
+
+// refusal is why a message is not taken.
+type refusal struct {
+	code   string // AE or AR
+	reason string // for the log
+	err    hl7v2.Error
+}
+
+func fault(reason string, e hl7v2.Error) *refusal { return &refusal{hl7v2.Fault, reason, e} }
+
+// take stores what the message says, keeps it in the work queue, or tells why not.
+func (s *Server) take(ctx context.Context, src *Source, data []byte, outcome *Outcome) (out *refusal) {
+	defer func() {
+		if p := recover(); p != nil {
+			// Only where, not what: a panic's own text may hold content.
+			s.log().LogAttrs(ctx, slog.LevelError, "message handling panicked", slog.String("source", src.ID),
+				slog.String("kind", fmt.Sprintf("%T", p)), slog.String("stack", string(debug.Stack())))
+			out = &refusal{hl7v2.Reject, "failed", hl7v2.Error{Code: hl7v2.ApplicationFailed, Text: "the gateway failed"}}
+		}
+	}()
+	msg, err := hl7v2.Parse(data, hl7v2.Limits{Bytes: s.frameLimit(), Charset: src.Charset})
+	if err != nil {
+		var e *hl7v2.Error
+		if errors.As(err, &e) {
+			return fault("malformed", *e)
+		}
+		return fault("malformed", hl7v2.Error{Code: hl7v2.SegmentSequence, Text: "the message cannot be read"})
+	}
+	header := msg.Header()
+	lens, refused := choose(src, header)
+	if refused != nil {
+		return refused
+	}
+	outcome.Type = header.Type + "^" + header.Event
+	result, err := mappings.Translate(lens, msg, src.Setting)
+	if err != nil {
+		var r *mappings.Refusal
+		if errors.As(err, &r) {
+			return fault("untranslatable", *r.HL7())
+		}
+		return fault("untranslatable", hl7v2.Error{Code: hl7v2.ApplicationFailed, Text: "the message cannot be translated"})
+	}
+	outcome.Report = result.Report
+	caller := src.Caller
+	caller.Interaction = exchange.Receive
+	client, reason, err := s.match(ctx, src, caller, result.Client)
+	switch {
+	case errors.Is(err, errReal):
+		return fault("real-identity-code", hl7v2.Error{
+			Code: hl7v2.TableValue, Path: identityPath,
+			Text: "only synthetic identity codes are taken here (individual numbers 900-999)",
+		})
+	case err != nil:
+		return s.refused(ctx, src, err)
+	case reason != "":
+		outcome.Reason = reason
+		if err := s.Quarantine.Keep(ctx, Kept{
+			Source: src, Fingerprint: s.Sealer.Fingerprint(src.ID, data),
+			Sealed: s.Sealer.Seal(src.ID, data), Reason: reason,
+		}); err != nil {
+			return s.refused(ctx, src, err)
+		}
+		return nil
+	}
+	return s.store(ctx, src, caller, client, result.Resources, outcome)
+}
+
+// choose finds the lens for a message by type, event and version.
+func choose(src *Source, h hl7v2.Header) (*mappings.Lens, *refusal) {
+	reject := func(code string, field, component int, text string) (*mappings.Lens, *refusal) {
+		path := hl7v2.Path{Segment: "MSH", Place: hl7v2.Place{Field: field, Component: component}}
+		return nil, &refusal{hl7v2.Reject, "unsupported", hl7v2.Error{Code: code, Path: path, Text: text}}
+	}
+	modes := src.Modes
+	if len(modes) == 0 {
+		modes = []string{"P"}
+	}
+	if h.ControlID == "" {
+		return nil, fault("malformed", hl7v2.Error{
+			Code: hl7v2.FieldMissing, Path: hl7v2.Path{Segment: "MSH", Place: hl7v2.Place{Field: 10}},
+			Text: "the message has no control id, or one that is too long",
+		})
+	}
+	if !slices.Contains(modes, h.Mode) {
+		return reject(hl7v2.UnsupportedMode, 11, 1, "the processing id is not taken here")
+	}
+	known := false
+	for _, l := range src.Lenses {
+		if l.Type() != h.Type {
+			continue
+		}
+		if l.Reads(h.Event) {
+			if !l.ReadsVersion(h.Version) {
+				return reject(hl7v2.UnsupportedForm, 12, 1, "the version is not taken here")
+			}
+			return l, nil
+		}
+		known = known || l.Translates()
+	}
+	if known {
+		return reject(hl7v2.UnsupportedEvent, 9, 2, "the event is not taken here")
+	}
+	return reject(hl7v2.UnsupportedType, 9, 1, "the message type is not taken here")
+}
+
+var (
+	errReal      = errors.New("inbound: the identity code may be a real person's")
+	identityPath = hl7v2.Path{Segment: "PID", Place: hl7v2.Place{Field: 3}}
+)
+
+// match asks who the client is. It answers Patient/…, or why the message has to wait, or an error.
+func (s *Server) match(ctx context.Context, src *Source, caller exchange.Caller, client *fhir.Value) (string, string, error) {
+	var id exchange.Identification
+	codes := 0
+	for _, identifier := range client.All("identifier") {
+		if identifier.Text("system") == terms.HETU {
+			if id.IdentityCode != identifier.Text("value") {
+				codes++
+			}
+			id.IdentityCode = identifier.Text("value")
+		}
+	}
+	if codes == 0 {
+		return "", NoCode, nil
+	}
+	code, err := finland.ParseIdentityCode(id.IdentityCode)
+	if src.SyntheticOnly && (err == nil || errors.Is(err, finland.ErrIdentityCheck)) && !code.Synthetic {
+		return "", "", errReal
+	}
+	if err != nil || codes > 1 {
+		return "", BadCode, nil
+	}
+	id.IdentityCode = code.Code()
+	name := client.First("name")
+	id.Family, id.Given, id.BirthDate = name.Text("family"), name.Text("given"), client.Text("birthDate")
+	if len(id.BirthDate) != len("2006-01-02") {
+		id.BirthDate = ""
+	}
+	found, err := s.Desk.Match(ctx, caller, id)
+	var refused *exchange.Error
+	switch {
+	case errors.As(err, &refused) && refused.Kind == exchange.Absent:
+		return "", NoCertainMatch, nil
+	case err != nil:
+		return "", "", err
+	case found == nil:
+		return "", NoCertainMatch, nil
+	}
+	return found.Type + "/" + found.ID, "", nil
+}
+
+// store creates what the message made, each under its identity, all or nothing.
+func (s *Server) store(ctx context.Context, src *Source, caller exchange.Caller, client string, made []mappings.Made, outcome *Outcome) *refusal {
+	ops := make([]exchange.Op, 0, len(made))
+	for _, m := range made {
+		m.Link(client)
+		op := exchange.Op{Interaction: exchange.Create, Type: fhir.ResourceType(m.Doc), Doc: m.Doc}
+		system, value, ok := m.Identity()
+		if !ok { // without it the same message twice would be two visits
+			return fault("unidentified", hl7v2.Error{Code: hl7v2.FieldMissing, Text: "what the message tells has no identifier of a known system"})
+		}
+		op.IfNoneExist = byIdentifier(op.Type, system, value)
+		ops = append(ops, op)
+	}
+	written, err := s.Desk.Transact(ctx, caller, ops)
+	if err != nil {
+		return s.refused(ctx, src, err)
+	}
+	for i, w := range written {
+		if !w.Existing {
+			continue
+		}
+		outcome.Reason = Repeated
+		// The identifier is taken: by this message sent before, or by a message about somebody else.
+		there, err := fhir.Parse(w.Body, fhir.DefaultLimits)
+		if err != nil || !made[i].SameClient(there) {
+			return fault("identifier-of-another", hl7v2.Error{
+				Code: hl7v2.DuplicateKey, Text: "the identifier belongs to what was sent about another person",
+			})
+		}
+	}
+	return nil
+}
+
+// refused words a refusal of the Desk: the message's own fault is AE; what may pass later is AR.
+func (s *Server) refused(ctx context.Context, src *Source, err error) *refusal {
+	var e *exchange.Error
+	if errors.As(err, &e) {
+		switch e.Kind {
+		case exchange.Invalid, exchange.Unprocessable:
+			text := "what the message tells is not accepted"
+			if len(e.Issues) > 0 && e.Issues[0].Expression != "" {
+				text += ": " + e.Issues[0].Expression
+			}
+			return fault("unprocessable", hl7v2.Error{Code: hl7v2.ApplicationFailed, Text: text})
+		case exchange.Forbidden, exchange.NotAllowed, exchange.Absent, exchange.Gone:
+			return fault("forbidden", hl7v2.Error{Code: hl7v2.ApplicationFailed, Text: "the sender may not record this"})
+		case exchange.Ambiguous:
+			return fault("ambiguous", hl7v2.Error{Code: hl7v2.DuplicateKey, Text: "the identifier is used several times"})
+		}
+	}
+	kind := "other"
+	if e != nil {
+		kind = fmt.Sprintf("exchange %d", e.Kind)
+	}
+	s.log().LogAttrs(ctx, slog.LevelError, "message not stored", slog.String("source", src.ID), slog.String("kind", kind))
+	return &refusal{hl7v2.Reject, "unavailable", hl7v2.Error{
+		Code: hl7v2.ApplicationFailed, Text: "the gateway cannot record now; send the message again",
+	}}
+}

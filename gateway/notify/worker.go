@@ -1,0 +1,258 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	"sotesilta/gateway/exchange"
+	"sotesilta/internal/fhir"
+	"sotesilta/mappings"
+)
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+// Worker delivers to receivers. Desk and Receivers are needed; zero durations are defaults. Several nodes must not run
+// a Worker for the same receiver at once, or messages go out twice (with the same control id).
+type Worker struct {
+	Desk      Desk
+	Receivers []Receiver
+	Log       *slog.Logger
+	Observe   func(Delivery) // if not nil, told of each attempt
+	Now       func() time.Time
+
+	Poll    time.Duration // between looks at the outbox; 250 ms
+	Answer  time.Duration // for the receiver to connect and to answer; 30 seconds
+	Retry   time.Duration // before the second attempt, doubling up to RetryMax; 500 ms
+	RetryTo time.Duration // longest pause between attempts; one minute
+	GiveUp  time.Duration // age of an event that is not tried any more; 72 hours
+}
+
+func or(d, otherwise time.Duration) time.Duration {
+	if d > 0 {
+		return d
+	}
+	return otherwise
+}
+
+func (w *Worker) now() time.Time {
+	if w.Now != nil {
+		return w.Now()
+	}
+	return time.Now()
+}
+
+// Run delivers until ctx ends, and then returns nil after the attempt that is under way. It errs at once when a
+// receiver is not complete.
+func (w *Worker) Run(ctx context.Context) error {
+	seen := map[string]bool{}
+	for _, r := range w.Receivers {
+		if r.ID == "" || seen[r.ID] || r.Lens == nil || r.Address == "" && r.Dial == nil {
+			return fmt.Errorf("notify: receiver %q needs an id of its own, a lens and an address", r.ID)
+		}
+		for _, typ := range r.Types {
+			if !r.Lens.Renders(typ) {
+				return fmt.Errorf("notify: receiver %s: lens %s does not render %s", r.ID, r.Lens, typ)
+			}
+		}
+		seen[r.ID] = true
+	}
+	var running sync.WaitGroup
+	for i := range w.Receivers {
+		running.Go(func() { w.serve(ctx, &w.Receivers[i]) })
+	}
+	running.Wait()
+	return nil
+}
+
+// serve goes through the events of one receiver, in order.
+func (w *Worker) serve(ctx context.Context, r *Receiver) {
+	line := &line{receiver: r, answer: or(w.Answer, 30*time.Second)}
+	defer line.close()
+	consumer := "notify/" + r.ID
+	failures := 0
+	for ctx.Err() == nil {
+		const batch = 100
+		events, err := w.Desk.Events(ctx, consumer, batch)
+		if err == nil {
+			err = w.deliverAll(ctx, consumer, line, events)
+		}
+		switch {
+		case err != nil && ctx.Err() == nil:
+			failures++
+			w.log().LogAttrs(ctx, slog.LevelWarn, "outbox not read", slog.String("receiver", r.ID), slog.Int("failures", failures))
+			w.sleep(ctx, w.pause(failures))
+		case len(events) < batch:
+			failures = 0
+			w.sleep(ctx, or(w.Poll, 250*time.Millisecond))
+		}
+	}
+}
+
+// deliverAll brings each event to its end and moves the position behind it. Events that nobody wants move it once.
+func (w *Worker) deliverAll(ctx context.Context, consumer string, l *line, events []exchange.Event) error {
+	passed := int64(0)
+	for _, e := range events {
+		if passed = e.Seq; !l.receiver.wants(e) {
+			continue
+		}
+		if !w.deliver(ctx, l, e) {
+			return ctx.Err()
+		}
+		if err := w.Desk.Advance(ctx, consumer, e.Seq); err != nil {
+			return err
+		}
+		passed = 0
+	}
+	if passed == 0 {
+		return nil
+	}
+	return w.Desk.Advance(ctx, consumer, passed)
+}
+
+// deliver tries until the event has come to an end; false when ctx ended before.
+func (w *Worker) deliver(ctx context.Context, l *line, e exchange.Event) bool {
+	for attempt := 1; ctx.Err() == nil; attempt++ {
+		d := w.attempt(ctx, l, e)
+		if d.Status == Waiting && w.now().Sub(e.Time) > or(w.GiveUp, 72*time.Hour) {
+			d.Status = GivenUp
+		}
+		level := slog.LevelInfo
+		switch d.Status {
+		case Waiting, Unfit:
+			level = slog.LevelWarn
+		case Refused, GivenUp:
+			level = slog.LevelError
+		}
+		w.log().LogAttrs(ctx, level, "message delivery", slog.String("receiver", d.Receiver), slog.Int64("event", e.Seq),
+			slog.String("type", e.Type), slog.String("status", string(d.Status)), slog.String("why", d.Why),
+			slog.Int("attempt", attempt), slog.Int("lost", d.Report.Lost))
+		if w.Observe != nil {
+			w.Observe(d)
+		}
+		if d.Status != Waiting {
+			return true
+		}
+		w.sleep(ctx, w.pause(attempt))
+	}
+	return false
+}
+
+// attempt tries once. It connects before it asks for data, so that nothing is recorded as sent to a receiver that is
+// not there.
+func (w *Worker) attempt(ctx context.Context, l *line, e exchange.Event) (d Delivery) {
+	r := l.receiver
+	d = Delivery{Receiver: r.ID, Event: e, Status: Waiting}
+	if err := l.connect(ctx); err != nil {
+		d.Why = "no connection"
+		return d
+	}
+	resources, status, err := w.gather(ctx, r, e)
+	if err != nil {
+		d.Why = "the gateway cannot decide or record now"
+		return d
+	}
+	if status != "" {
+		d.Status = status
+		return d
+	}
+	envelope := r.Envelope
+	envelope.ControlID, envelope.Time = control(e), w.now()
+	msg, report, err := mappings.Render(r.Lens, envelope, r.Setting, resources...)
+	d.Report = report
+	var wire []byte
+	if err == nil {
+		wire, err = msg.Encode()
+	}
+	if err != nil {
+		d.Status = Unfit
+		var refusal *mappings.Refusal
+		if errors.As(err, &refusal) {
+			d.Why = refusal.Error()
+		}
+		return d
+	}
+	d.Status, d.Why = l.send(ctx, envelope.ControlID, wire)
+	return d
+}
+
+// gather gets what the message is made of, as the receiver may have it now. A status is final.
+func (w *Worker) gather(ctx context.Context, r *Receiver, e exchange.Event) ([]*fhir.Value, Status, error) {
+	found, err := w.Desk.Gather(ctx, r.Caller, e.Type+"/"+e.ID)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(found) != 1 || found[0] == nil || found[0].Body == nil {
+		return nil, Withheld, nil
+	}
+	if found[0].Version > e.Version && e.Version > 1 {
+		return nil, Superseded, nil
+	}
+	doc, err := fhir.Parse(found[0].Body, fhir.DefaultLimits)
+	if err != nil {
+		return nil, "", err
+	}
+	// Which kind of message it is follows from the event (a booking stays one when it was changed before it went out);
+	// what the message says follows from the resource as it is now.
+	if meta := doc.Get("meta"); meta != nil {
+		meta.Set("versionId", fhir.NewString(itoa(e.Version)))
+	}
+	resources := []*fhir.Value{doc}
+	asked := map[string]bool{}
+	// Twice: a PractitionerRole found by the first round names the Practitioner of the second.
+	for round, refs := 0, r.Lens.References(doc); round < 2 && len(refs) > 0; round++ {
+		for _, ref := range refs {
+			asked[ref] = true
+		}
+		found, err := w.Desk.Gather(ctx, r.Caller, refs...)
+		if err != nil {
+			return nil, "", err
+		}
+		refs = nil
+		for _, resource := range found {
+			if resource == nil || resource.Body == nil {
+				continue
+			}
+			v, err := fhir.Parse(resource.Body, fhir.DefaultLimits)
+			if err != nil {
+				return nil, "", err
+			}
+			resources = append(resources, v)
+			if ref := v.Text("practitioner", "reference"); fhir.ParseReference(ref).Local() && !asked[ref] && len(refs) < 20 {
+				refs = append(refs, ref)
+			}
+		}
+	}
+	return resources, "", nil
+}
+
+// pause before attempt n+1: doubling, and spread by a fifth so that receivers are not hit all at once.
+func (w *Worker) pause(n int) time.Duration {
+	d := or(w.Retry, 500*time.Millisecond)
+	longest := or(w.RetryTo, time.Minute)
+	for range min(n-1, 20) {
+		d = min(2*d, longest)
+	}
+	return d + rand.N(d/5+1)
+}
+
+func (w *Worker) sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+func (w *Worker) log() *slog.Logger {
+	if w.Log != nil {
+		return w.Log
+	}
+	return slog.Default()
+}
