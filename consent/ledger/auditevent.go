@@ -431,9 +431,16 @@ func (r *Record) decision(seq int64) *fhir.Value {
 func describe(c consent.Class) string {
 	parts := []string{c.Type}
 	for _, p := range [][2]string{
-		{"register", string(c.Register)}, {"controller", c.Controller}, {"unit", c.Unit}, {"process", c.Process},
-		{"invitation", c.Invitation}, {"service task", c.ServiceTask}, {"data class", c.DataClass},
-		{"protection", c.Protection}, {"service event", c.ServiceEvent}, {"author", c.Author},
+		{"register", string(c.Register)},
+		{"controller", c.Controller},
+		{"unit", c.Unit},
+		{"process", c.Process},
+		{"invitation", c.Invitation},
+		{"service task", c.ServiceTask},
+		{"data class", c.DataClass},
+		{"protection", c.Protection},
+		{"service event", c.ServiceEvent},
+		{"author", c.Author},
 	} {
 		if p[1] != "" {
 			parts = append(parts, p[0]+" "+p[1])
