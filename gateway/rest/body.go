@@ -49,6 +49,21 @@ func isResource(doc *fhir.Value, place string) error {
 	return nil
 }
 
+// sound refuses a resource that is not stored, so that no other looks at it: Parameters, or a Bundle without its
+// resources.
+func sound(doc *fhir.Value) error {
+	var failing []fhir.Issue
+	for _, is := range fhir.Validate(doc) {
+		if is.Severity == "error" || is.Severity == "fatal" {
+			failing = append(failing, is)
+		}
+	}
+	if len(failing) == 0 {
+		return nil
+	}
+	return &refusal{status: http.StatusBadRequest, issues: failing}
+}
+
 // form reads the body of POST _search: form parameters.
 func (v *visit) form() (params, error) {
 	if v.r.ContentLength == 0 && v.r.Header.Get("Content-Type") == "" {

@@ -16,6 +16,7 @@ func TestCapabilityStatementSaysWhatIsRegistered(t *testing.T) {
 	require.Equal(t, 200, w.Code, "no token is needed")
 	doc := parsed(t, w)
 	require.Equal(t, "CapabilityStatement", fhir.ResourceType(doc))
+	require.Empty(t, fhir.Validate(doc))
 	require.Equal(t, "0.1.0", doc.Text("software", "version"))
 	require.Equal(t, base, doc.Text("implementation", "url"))
 	require.Equal(t, "4.0.1", doc.Text("fhirVersion"))

@@ -34,8 +34,8 @@ type face struct {
 
 type badToken struct{}
 
-func (badToken) Error() string           { return "token of another audience" }
-func (badToken) WWWAuthenticate() string { return `Bearer error="invalid_token"` }
+func (badToken) Error() string     { return "token of another audience" }
+func (badToken) Challenge() string { return `Bearer error="invalid_token"` }
 
 // newFace makes a face whose tokens are the user's name; the token limited may only read.
 func newFace(t testing.TB, change ...func(*Config)) *face {

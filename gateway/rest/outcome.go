@@ -108,6 +108,10 @@ func refusedByDesk(err *exchange.Error) *refusal {
 // fail answers an error with an OperationOutcome.
 func (v *visit) fail(err error) {
 	r := refused(err)
+	if r.status == http.StatusUnauthorized && r.cause != nil {
+		v.server.Log.LogAttrs(v.ctx, slog.LevelInfo, "unauthenticated",
+			slog.String("request", v.id), slog.String("cause", r.cause.Error()))
+	}
 	if r.status >= 500 && r.cause != nil {
 		v.server.Log.LogAttrs(v.ctx, slog.LevelError, "failed",
 			slog.String("request", v.id), slog.String("interaction", string(v.interaction)), slog.String("cause", r.cause.Error()))

@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"sotesilta/gateway/exchange"
+	"sotesilta/internal/finland"
 )
 
 // pageParam is the one parameter of a link to another page.
@@ -51,7 +52,7 @@ func (s *server) seal(c exchange.Caller, p place) string {
 		sealed := make([]byte, s.sealer.NonceSize(), s.sealer.NonceSize()+len(plain)+s.sealer.Overhead())
 		_, _ = rand.Read(sealed) // never fails
 		text := base64.RawURLEncoding.EncodeToString(s.sealer.Seal(sealed, sealed, plain, binding(c)))
-		if !hasIdentityCode(text) { // by chance it looks like one about never, but then the link would be refused
+		if !finland.FindIdentityCode(text) { // by chance it seems to hold one about never, but then the link would be refused
 			return text
 		}
 	}

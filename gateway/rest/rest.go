@@ -45,16 +45,16 @@ type Desk interface {
 
 var _ Desk = (*exchange.Desk)(nil)
 
-// Authenticate tells who the value of an Authorization header speaks for. An error is a 401 with the text of its
-// Challenge, except for an *exchange.Error (the store that knows used and revoked tokens is missing), which keeps its
+// Authenticate tells who the value of an Authorization header speaks for. An error is a 401 with what its
+// Challenger says, except for an *exchange.Error (the store that knows used and revoked tokens is missing), which keeps its
 // own status.
 type Authenticate func(ctx context.Context, authorization string) (exchange.Caller, error)
 
-// Challenge is an error of Authenticate that says what WWW-Authenticate shall say (RFC 6750 § 3).
-// The error's text is for the log; WWWAuthenticate is for the caller.
-type Challenge interface {
+// Challenger is an error of Authenticate that says what WWW-Authenticate shall say (RFC 6750 § 3); *auth.Unauthorized
+// is one. The error's text is for the log, the challenge for the caller.
+type Challenger interface {
 	error
-	WWWAuthenticate() string
+	Challenge() string
 }
 
 // Type is one resource type at the base address and what may be done with it there.

@@ -193,9 +193,9 @@ func unauthenticated(err error) error {
 	}
 	r := &refusal{status: http.StatusUnauthorized, challenge: "Bearer", cause: err, issues: issue("login", "",
 		"A valid access token is needed: Authorization: Bearer …, from the token endpoint named in [base]/.well-known/smart-configuration.")}
-	var challenge Challenge
-	if errors.As(err, &challenge) {
-		r.challenge = challenge.WWWAuthenticate()
+	var challenger Challenger
+	if errors.As(err, &challenger) {
+		r.challenge = challenger.Challenge()
 	}
 	return r
 }

@@ -30,6 +30,9 @@ func (v *visit) postBundle(query params) (answer, error) {
 		return answer{}, refuse(http.StatusRequestEntityTooLarge, "too-costly", "Bundle.entry",
 			"A Bundle has at most "+strconv.Itoa(limit)+" entries here.")
 	}
+	if err := sound(shell(doc)); err != nil {
+		return answer{}, err
+	}
 	if err := v.server.rates.spend(v.caller.Actor.App, len(items)-1); err != nil {
 		return answer{}, err
 	}
@@ -40,6 +43,25 @@ func (v *visit) postBundle(query params) (answer, error) {
 		return v.batch(items)
 	}
 	return answer{}, refuse(http.StatusBadRequest, "value", "Bundle.type", "A Bundle sent to the base is a batch or a transaction.")
+}
+
+// shell is a Bundle without the resources in its entries, which the Desk looks at one by one: empty Parameters, the
+// least of all resources, stand in their places.
+func shell(bundle *fhir.Value) *fhir.Value {
+	out := fhir.NewObject(bundle.Members()...)
+	if bundle.Get("entry").Kind() != fhir.Array {
+		return out
+	}
+	entries := fhir.NewArray()
+	for _, item := range bundle.Get("entry").Items() {
+		if item.Kind() == fhir.Object && item.Get("resource").Kind() == fhir.Object {
+			item = fhir.NewObject(item.Members()...)
+			item.Set("resource", object("resourceType", "Parameters"))
+		}
+		entries.Append(item)
+	}
+	out.Set("entry", entries)
+	return out
 }
 
 // transaction makes all the changes of its entries, or none and names the entry that failed. Changes are made in the
