@@ -125,13 +125,11 @@ func (m Meta) labels(received *Value) *Value {
 // it, contained resources and extensions included; each id once, in document order. A Patient's own id is not among
 // them. A resource that names several clients needs a decision for each.
 func PatientReferences(v *Value) []string {
-	var ids []string
+	var ids idSet
 	for ref := range References(v) {
-		if r := ref.Parse(); r.Local() && r.Type == "Patient" && !slices.Contains(ids, r.ID) {
-			ids = append(ids, r.ID)
-		}
+		ids.addPatient(ref.Text())
 	}
-	return ids
+	return ids.list
 }
 
 // Subjects are the ids of the Patients a resource is about: a Patient itself, and the relative references to Patients
@@ -140,18 +138,51 @@ func PatientReferences(v *Value) []string {
 // among them, have none. See PatientReferences for all Patients that a resource names.
 func Subjects(v *Value) []string {
 	typ := ResourceType(v)
-	var ids []string
+	var ids idSet
 	if id := ID(v); typ == "Patient" && id != "" {
-		ids = append(ids, id)
+		ids.add(id)
 	}
 	for _, path := range definitions().patients[typ] {
 		v.walk(path, func(found *Value) bool {
-			r := ParseReference(found.Get("reference").Str())
-			if r.Local() && r.Type == "Patient" && !slices.Contains(ids, r.ID) {
-				ids = append(ids, r.ID)
-			}
+			ids.addPatient(stringOf(found.Get("reference")))
 			return true
 		})
 	}
-	return ids
+	return ids.list
+}
+
+// idSet is a list of ids without repetitions. A short list is searched; a long one, which only a hostile resource has,
+// has a map beside it.
+type idSet struct {
+	list []string
+	seen map[string]bool
+}
+
+// addPatient adds the id of a relative reference to a Patient.
+func (s *idSet) addPatient(reference string) {
+	if r := ParseReference(reference); r.Local() && r.Type == "Patient" {
+		s.add(r.ID)
+	}
+}
+
+func (s *idSet) add(id string) {
+	const short = 16
+	if s.seen == nil {
+		if slices.Contains(s.list, id) {
+			return
+		}
+		if len(s.list) == short {
+			s.seen = make(map[string]bool, 4*short)
+			for _, old := range s.list {
+				s.seen[old] = true
+			}
+		}
+	}
+	if s.seen != nil {
+		if s.seen[id] {
+			return
+		}
+		s.seen[id] = true
+	}
+	s.list = append(s.list, id)
 }

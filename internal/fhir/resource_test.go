@@ -1,6 +1,7 @@
 package fhir
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -74,6 +75,18 @@ func TestPatientsOfAResource(t *testing.T) {
 		assert.Equal(t, c.named, PatientReferences(v), c.doc)
 		assert.Equal(t, c.subjects, Subjects(v), c.doc)
 	}
+}
+
+func TestManyPatientsAreCountedOnceAndFast(t *testing.T) {
+	list := NewArray()
+	for i := range 40_000 {
+		list.Append(NewObject(Member{"entity", NewObject(Member{"reference", NewString("Patient/p" + strconv.Itoa(i%30_000))})}))
+	}
+	group := NewObject(Member{"resourceType", NewString("Group")}, Member{"member", list})
+	start := time.Now()
+	assert.Len(t, PatientReferences(group), 30_000)
+	assert.Len(t, Subjects(group), 30_000)
+	assert.Less(t, time.Since(start), time.Second)
 }
 
 func TestDatesCoverTheSpanOfTheirPrecision(t *testing.T) {

@@ -95,6 +95,9 @@ func (c *checker) resource(v *Value, want string, contained bool) {
 	container, ids := c.container, c.contained
 	c.container, c.contained = v, nil
 	c.object(v, def)
+	if v.Get("contained") != nil {
+		c.containedIDs()
+	}
 	c.container, c.contained = container, ids
 }
 
@@ -317,6 +320,21 @@ func (c *checker) reference(v *Value, md *memberDef) {
 	}
 	if set := &c.tables.targets[md.targets]; !set.has(typ) {
 		c.reportAt("reference", "value", "must refer to one of %s", set.names)
+	}
+}
+
+// containedIDs checks that each contained resource has an id of its own, so that #id means one of them only.
+func (c *checker) containedIDs() {
+	ids := map[string]bool{}
+	for i, item := range c.container.Get("contained").Items() {
+		id := ID(item)
+		if id == "" || ids[id] {
+			c.path.push("contained")
+			c.path.index(i)
+			c.report("structure", "a contained resource must have an id of its own")
+			c.path.pop()
+		}
+		ids[id] = true
 	}
 }
 

@@ -53,6 +53,8 @@ func TestEachDefectIsNamedWithItsPlace(t *testing.T) {
 		{"hostile reference", plan, `Patient/aino`, `Patient/../Consent`, "value CarePlan.subject.reference: must be Type/id"},
 		{"contained in contained", plan, `"id":"team"`, `"id":"team","contained":[{"resourceType":"Location"}]`, "invariant CarePlan.contained[0]: a contained resource must not contain resources"},
 		{"contained without a type", plan, `"resourceType":"CareTeam",`, ``, "required CarePlan.contained[0]: resourceType is missing"},
+		{"contained without an id", plan, `{"resourceType":"CareTeam","id":"team"}`, `{"resourceType":"CareTeam","id":"team"},{"resourceType":"CareTeam"}`, "structure CarePlan.contained[1]: a contained resource must have an id of its own"},
+		{"contained with another's id", plan, `{"resourceType":"CareTeam","id":"team"}`, `{"resourceType":"CareTeam","id":"team"},{"resourceType":"CareTeam","id":"team"}`, "structure CarePlan.contained[1]: a contained resource must have an id of its own"},
 		{"bad date", plan, `2026-11-21`, `21.11.2026`, "value CarePlan.created: must be a dateTime"},
 		{"date not in the calendar", plan, `2026-11-21`, `2026-02-30`, "value CarePlan.created: must be a dateTime"},
 		{"time without a zone", plan, `2026-11-21`, `2026-11-21T10:00:00`, "value CarePlan.created: must be a dateTime"},

@@ -191,7 +191,9 @@ func (d *definitions) compile() ([]byte, error) {
 			}
 		}
 	}
-	c.patients()
+	if err := c.patients(); err != nil {
+		return nil, err
+	}
 	return append(c.head.Bytes(), c.body.Bytes()...), nil
 }
 
@@ -357,46 +359,53 @@ func (c *compiler) set(e element) (int, error) {
 
 // patients writes where each type names its Patients: the elements of the patient compartment, and those of the
 // search parameter patient, because R4's compartment leaves out Task and Contract.
-func (c *compiler) patients() {
-	paths := map[string][]string{}
-	add := func(typ, code string) {
-		for _, part := range strings.Split(c.defs.params[[2]string{typ, code}], "|") {
-			if path, ok := elementPath(part, typ); ok && !slices.Contains(paths[typ], path) {
-				paths[typ] = append(paths[typ], path)
-			}
-		}
-	}
+func (c *compiler) patients() error {
+	type param struct{ typ, code string }
+	var params []param
 	for _, r := range c.defs.patient.Resource {
 		for _, code := range r.Param {
-			add(r.Code, code)
+			params = append(params, param{r.Code, code})
 		}
 	}
 	for key := range c.defs.params {
 		if key[1] == "patient" {
-			add(key[0], "patient")
+			params = append(params, param{key[0], key[1]})
+		}
+	}
+	paths := map[string][]string{}
+	for _, p := range params {
+		for _, branch := range strings.Split(c.defs.params[[2]string{p.typ, p.code}], "|") {
+			path, err := elementPath(branch, p.typ)
+			if err != nil {
+				return err
+			}
+			if path != "" && !slices.Contains(paths[p.typ], path) {
+				paths[p.typ] = append(paths[p.typ], path)
+			}
 		}
 	}
 	for _, typ := range slices.Sorted(maps.Keys(paths)) {
 		slices.Sort(paths[typ])
 		fmt.Fprintf(&c.body, "P\t%s\t%s\n", typ, strings.Join(paths[typ], " "))
 	}
+	return nil
 }
 
 // elementPath turns one branch of a search expression into a path of JSON members below the resource:
-// "CarePlan.subject.where(resolve() is Patient)" is subject, "(X.medication as Reference)" medicationReference.
-func elementPath(expression, typ string) (string, bool) {
-	s := strings.TrimSpace(expression)
-	s = strings.TrimSuffix(s, ".where(resolve() is Patient)")
+// "CarePlan.subject.where(resolve() is Patient)" is subject, "(X.medication as Reference)" medicationReference. A branch
+// of another type is "".
+func elementPath(branch, typ string) (string, error) {
+	s := strings.TrimSuffix(strings.TrimSpace(branch), ".where(resolve() is Patient)")
 	if cut, ok := strings.CutPrefix(s, "("); ok {
 		inner, as, _ := strings.Cut(strings.TrimSuffix(cut, ")"), " as ")
 		s = strings.TrimSpace(inner) + strings.TrimSpace(as)
 	}
 	path, ok := strings.CutPrefix(s, typ+".")
-	if !ok || strings.ContainsAny(path, "() ") {
-		if ok {
-			log.Fatalf("%s: the expression of a compartment parameter is not a path: %s", typ, expression)
-		}
-		return "", false
+	if !ok {
+		return "", nil
 	}
-	return path, true
+	if strings.ContainsAny(path, "() ") {
+		return "", fmt.Errorf("%s: the expression of a patient parameter is not a path: %s", typ, branch)
+	}
+	return path, nil
 }
