@@ -47,8 +47,11 @@ type fileMessage struct {
 }
 
 type fileEvent struct {
-	Event string      `yaml:"event"`
-	When  []fileGuard `yaml:"when"`
+	Event string `yaml:"event"`
+	// Replaces: what the message tells takes the place of what was told before under the same identity; without it,
+	// what is there already stays.
+	Replaces bool        `yaml:"replaces"`
+	When     []fileGuard `yaml:"when"`
 }
 
 type fileResource struct {

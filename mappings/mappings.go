@@ -34,7 +34,10 @@ type Result struct {
 	// Patient/$match and is never stored. nil when the lens reads none.
 	Client    *fhir.Value
 	Resources []Made
-	Report    Report
+	// Replaces: the resources take the place of those with the same identity; otherwise those stay as they are, and
+	// the message is a repeat.
+	Replaces bool
+	Report   Report
 }
 
 // Made is a resource made of a message. It refers to no client until it is linked.

@@ -33,7 +33,7 @@ func Render(l *Lens, e Envelope, s Setting, resources ...*fhir.Value) (*hl7v2.Me
 	doc := resources[0]
 	t := &turn{
 		lens: l, setting: s, msg: hl7v2.New(),
-		elements: map[*fhir.Value]string{}, known: map[string]*fhir.Value{}, written: map[*hl7v2.Segment]bool{},
+		elements: map[*fhir.Value]string{}, known: map[string]*fhir.Value{},
 	}
 	for _, r := range resources {
 		t.known[fhir.ResourceType(r)+"/"+fhir.ID(r)] = r

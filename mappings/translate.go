@@ -14,9 +14,9 @@ type turn struct {
 	msg      *hl7v2.Message
 	leaves   map[hl7v2.Leaf]string // leaves read: "" mapped, otherwise why not carried
 	indexes  map[*hl7v2.Segment]int
-	elements map[*fhir.Value]string  // the same for elements, when rendering
-	known    map[string]*fhir.Value  // resources by Type/id, when rendering
-	written  map[*hl7v2.Segment]bool // segments that hold a value of a resource, when rendering
+	elements map[*fhir.Value]string // the same for elements, when rendering
+	known    map[string]*fhir.Value // resources by Type/id, when rendering
+	why      string                 // of the last codec that refused
 }
 
 // scope is the part of a message that rules look at: the message, one of its segments, or one repetition of a field.
@@ -53,6 +53,9 @@ func Translate(l *Lens, msg *hl7v2.Message, s Setting) (*Result, error) {
 		t.leaves[hl7v2.Leaf{Segment: 0, Place: hl7v2.Place{Field: 9, Repetition: 1, Component: component, Subcomponent: 1}}] = ""
 	}
 	result := &Result{}
+	for _, e := range l.message.Events {
+		result.Replaces = result.Replaces || e.Event == header.Event && e.Replaces
+	}
 	if len(l.client) > 0 {
 		client := newResource("Patient")
 		if err := t.get(l.client, scope{}, client); err != nil {
@@ -83,12 +86,17 @@ func (t *turn) get(rules []*rule, s scope, target *fhir.Value) error {
 		if !r.in || !t.guardsAt(r, s) {
 			continue
 		}
+		t.why = ""
 		found, err := t.getRule(r, s, target)
 		if err != nil {
 			return err
 		}
 		if r.need && !found {
-			return &Refusal{Lens: t.lens.String(), Code: hl7v2.FieldMissing, At: r.at.String(), Why: "a needed value is missing or not usable"}
+			refusal := &Refusal{Lens: t.lens.String(), Code: hl7v2.FieldMissing, At: r.at.String(), Why: "a needed value is missing"}
+			if t.why != "" {
+				refusal.Code, refusal.Why = hl7v2.DataType, t.why
+			}
+			return refusal
 		}
 	}
 	return nil
@@ -173,7 +181,8 @@ func (t *turn) describe(r *rule, item *fhir.Value) {
 func (t *turn) decode(r *rule, c *cell) (*fhir.Value, error) {
 	v, why := r.codec.decode(t, r, c)
 	if why != "" {
-		c.refuse(fmt.Sprintf("codec %s: %s", r.codecName, why))
+		t.why = fmt.Sprintf("codec %s: %s", r.codecName, why)
+		c.refuse(t.why)
 		if r.codes != nil && r.codes.refuse {
 			return nil, &Refusal{Lens: t.lens.String(), Code: hl7v2.TableValue, At: r.at.String(), Why: why}
 		}

@@ -48,6 +48,7 @@ type Outcome struct {
 // Reasons of an Outcome and of a kept message.
 const (
 	Repeated       = "repeated"          // the same visit was recorded before
+	Replaced       = "replaced"          // what was recorded before was replaced, such as by the end of the visit
 	NoCode         = "no-identity-code"  // the message names no identity code
 	BadCode        = "bad-identity-code" // the identity code is not one, or its check character is wrong
 	NoCertainMatch = "no-certain-match"  // identity code and name are no certain client's

@@ -40,6 +40,7 @@ type county struct {
 	matching error
 	writing  error
 	hold     chan struct{}
+	updated  int
 }
 
 func (c *county) Match(_ context.Context, caller exchange.Caller, id exchange.Identification) (*exchange.Resource, error) {
@@ -68,6 +69,15 @@ func (c *county) Transact(_ context.Context, caller exchange.Caller, ops []excha
 	}
 	var out []exchange.Written
 	for _, op := range ops {
+		if op.Interaction == exchange.Update {
+			for i := range c.created {
+				if fmt.Sprint(i) == op.ID && op.IfMatch == int64(7+i) && fhir.ID(op.Doc) == op.ID {
+					c.updated++
+					c.created[i] = op.Doc
+				}
+			}
+			continue
+		}
 		if op.IfNoneExist == nil {
 			return nil, errors.New("a create that is not conditional")
 		}
@@ -76,9 +86,9 @@ func (c *county) Transact(_ context.Context, caller exchange.Caller, ops []excha
 			return nil, errors.New("not a condition on the identifier")
 		}
 		written := exchange.Written{Resource: exchange.Resource{Type: op.Type, Body: op.Doc.JSON()}, Created: true}
-		for _, there := range c.created {
+		for i, there := range c.created {
 			if fhir.ResourceType(there) == op.Type && there.Text("identifier", "system") == want.System && there.Text("identifier", "value") == want.Code {
-				written = exchange.Written{Resource: exchange.Resource{Type: op.Type, Body: there.JSON()}, Existing: true}
+				written = exchange.Written{Resource: exchange.Resource{Type: op.Type, ID: fmt.Sprint(i), Version: int64(7 + i), Body: there.JSON()}, Existing: true}
 			}
 		}
 		if written.Created {
@@ -192,6 +202,25 @@ func TestVisitOfACertainClientIsRecordedOnce(t *testing.T) {
 		require.Equal(t, exchange.Receive, c.Interaction)
 		require.Equal(t, "jukola-ehr", c.Actor.App)
 	}
+}
+
+// The end of a visit ends what rests on it; a late repeat of its beginning does not begin it again.
+func TestVisitEndsOnce(t *testing.T) {
+	r := start(t, nil)
+	end := strings.NewReplacer("ADT^A04", "ADT^A03", "JUK0001", "JUK0002", "20260302081000+0200", "20260302081000+0200|20260302090000+0200").Replace(visit)
+	for i, message := range []string{visit, end, end, visit} {
+		require.Equal(t, "AA", send(t, r.address, message).Get("MSA-1"))
+		if i == 0 {
+			r.desk.all()[0].Set("priority", fhir.NewObject(fhir.Member{Name: "text", Value: fhir.NewString("added over FHIR")}))
+		}
+	}
+	created := r.desk.all()
+	require.Len(t, created, 1)
+	require.Equal(t, 1, r.desk.updated)
+	require.Equal(t, "finished", created[0].Text("status"))
+	require.Equal(t, "added over FHIR", created[0].Text("priority", "text"), "what the message does not speak of stays")
+	require.Equal(t, "2026-03-02T09:00:00+02:00", created[0].Text("period", "end"))
+	require.Equal(t, "Patient/aino", created[0].Text("subject", "reference"))
 }
 
 func TestSeveralMessagesOnOneConnection(t *testing.T) {

@@ -1,6 +1,7 @@
 package inbound
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -106,7 +107,7 @@ func (s *Server) take(ctx context.Context, src *Source, data []byte, outcome *Ou
 		}
 		return nil
 	}
-	return s.store(ctx, src, caller, client, result.Resources, outcome)
+	return s.store(ctx, src, caller, client, result, outcome)
 }
 
 // choose finds the lens for a message by type, event and version.
@@ -193,12 +194,13 @@ func (s *Server) match(ctx context.Context, src *Source, caller exchange.Caller,
 	return found.Type + "/" + found.ID, "", nil
 }
 
-// store creates what the message made, each under its identity, all or nothing.
-func (s *Server) store(ctx context.Context, src *Source, caller exchange.Caller, client string, made []mappings.Made, outcome *Outcome) *refusal {
-	ops := make([]exchange.Op, 0, len(made))
-	for _, m := range made {
+// store creates what the message made, each under its identity, all or nothing. What is there already stays, or is
+// replaced if the message is one that replaces.
+func (s *Server) store(ctx context.Context, src *Source, caller exchange.Caller, client string, result *mappings.Result, outcome *Outcome) *refusal {
+	ops := make([]exchange.Op, 0, len(result.Resources))
+	for _, m := range result.Resources {
 		m.Link(client)
-		op := exchange.Op{Interaction: exchange.Create, Type: fhir.ResourceType(m.Doc), Doc: m.Doc}
+		op := exchange.Op{Interaction: exchange.Create, Type: fhir.ResourceType(m.Doc), Doc: m.Doc.Clone()}
 		system, value, ok := m.Identity()
 		if !ok { // without it the same message twice would be two visits
 			return fault("unidentified", hl7v2.Error{Code: hl7v2.FieldMissing, Text: "what the message tells has no identifier of a known system"})
@@ -210,20 +212,48 @@ func (s *Server) store(ctx context.Context, src *Source, caller exchange.Caller,
 	if err != nil {
 		return s.refused(ctx, src, err)
 	}
+	var updates []exchange.Op
 	for i, w := range written {
 		if !w.Existing {
 			continue
 		}
-		outcome.Reason = Repeated
-		// The identifier is taken: by this message sent before, or by a message about somebody else.
+		// The identifier is taken: by what was sent before of the same visit, or by what is about somebody else.
+		m := result.Resources[i]
 		there, err := fhir.Parse(w.Body, fhir.DefaultLimits)
-		if err != nil || !made[i].SameClient(there) {
+		if err != nil || !m.SameClient(there) {
 			return fault("identifier-of-another", hl7v2.Error{
 				Code: hl7v2.DuplicateKey, Text: "the identifier belongs to what was sent about another person",
 			})
 		}
+		outcome.Reason = Repeated
+		if result.Replaces && !says(there, m.Doc) {
+			for _, member := range m.Doc.Members() { // what the message does not speak of stays
+				there.Set(member.Name, member.Value)
+			}
+			there.Set("id", fhir.NewString(w.ID))
+			updates = append(updates, exchange.Op{
+				Interaction: exchange.Update, Type: w.Type, ID: w.ID, Doc: there, IfMatch: w.Version,
+			})
+		}
 	}
+	if len(updates) == 0 {
+		return nil
+	}
+	if _, err := s.Desk.Transact(ctx, caller, updates); err != nil {
+		return s.refused(ctx, src, err)
+	}
+	outcome.Reason = Replaced
 	return nil
+}
+
+// says whether a resource that is there holds every member of doc as it is.
+func says(there, doc *fhir.Value) bool {
+	for _, m := range doc.Members() {
+		if !bytes.Equal(there.Get(m.Name).JSON(), m.Value.JSON()) {
+			return false
+		}
+	}
+	return true
 }
 
 // refused words a refusal of the Desk: the message's own fault is AE; what may pass later is AR.

@@ -1,7 +1,7 @@
 // Package jukola holds the lenses of the county's electronic health record at the Jukola health station, the API
 // client jukola-ehr of the sandbox county: HL7 v2.5 over MLLP. The lenses are the YAML files beside this one.
 //
-//	adt.yaml   ADT^A01, A04 in: a visit begins → Encounter, and who it is about
+//	adt.yaml   ADT^A01, A04, A03, A11 in: a visit begins or ends → Encounter, and who it is about
 //	siu.yaml   SIU^S12, S14, S15, S26 out ← Appointment
 package jukola
 

@@ -86,12 +86,16 @@ func TestVisitBecomesAnEncounterLinkedToNobody(t *testing.T) {
 	require.Equal(t, "4711", value)
 	made.Link("Patient/aino")
 	require.Equal(t, "Patient/aino", made.Doc.Text("subject", "reference"))
+	require.Empty(t, fhir.Validate(made.Doc))
+	require.Empty(t, fhir.Validate(result.Client))
 }
 
 func TestVisitStates(t *testing.T) {
 	for name, c := range map[string]struct{ from, to, status string }{
 		"registered": {"", "", "arrived"},
 		"admitted":   {"ADT^A04", "ADT^A01", "in-progress"},
+		"left":       {"ADT^A04", "ADT^A03", "finished"},
+		"never was":  {"ADT^A04", "ADT^A11", "cancelled"},
 		"discharged": {"20260302081000+0200", "20260302081000+0200|20260302091000+0200", "finished"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -122,8 +126,8 @@ func TestVisitsThatAreRefused(t *testing.T) {
 		"another type":        {"ADT^A04", "SIU^S12", hl7v2.UnsupportedType, "MSH-9.1"},
 		"another version":     {"|P|2.5|", "|P|3.0|", hl7v2.UnsupportedForm, "MSH-12"},
 		"no PV1":              {"PV1|", "ZV1|", hl7v2.FieldMissing, "PV1-19"},
-		"two authorities":     {"4711^^^VISIT", "4711^^^VISIT&1.2.3&ISO", hl7v2.FieldMissing, "PV1-19"},
-		"authority of no oid": {"4711^^^VISIT", "4711^^^VISIT&x&DNS", hl7v2.FieldMissing, "PV1-19"},
+		"two authorities":     {"4711^^^VISIT", "4711^^^VISIT&1.2.3&ISO", hl7v2.DataType, "PV1-19"},
+		"authority of no oid": {"4711^^^VISIT", "4711^^^VISIT&x&DNS", hl7v2.DataType, "PV1-19"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := mappings.Translate(lens(t, "jukola-adt"), visit(t, c.from, c.to), setting)
@@ -292,12 +296,16 @@ func TestPublicSamplesAreTakenOrRefusedNeverLostInSilence(t *testing.T) {
 		if err != nil {
 			var refusal *mappings.Refusal
 			require.ErrorAs(t, err, &refusal, file)
+			t.Log(filepath.Base(file), err)
 			continue
 		}
 		taken++
 		r := result.Report
 		require.Equal(t, r.Values, r.Mapped+r.Ignored+r.Lost, file)
 		require.Equal(t, "Encounter", fhir.ResourceType(result.Resources[0].Doc))
+		for _, issue := range fhir.Validate(result.Resources[0].Doc) {
+			require.NotEqual(t, "error", issue.Severity, "%s: %+v", file, issue)
+		}
 		t.Logf("%s: %d values, %d mapped, %d ignored, %d lost", filepath.Base(file), r.Values, r.Mapped, r.Ignored, r.Lost)
 	}
 	require.Positive(t, taken)
