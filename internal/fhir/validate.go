@@ -167,12 +167,8 @@ func (c *checker) object(v *Value, def *typeDef) {
 			c.reportAt(def.elements[i].name, "required", "is required")
 		}
 	}
-	switch def.name {
-	case "Extension":
-		// url, and exactly one of extension and value.
-		if v.Get("extension") != nil == c.hasValue(v, def) {
-			c.report("invariant", "an extension must have either a value or extensions (ext-1)")
-		}
+	if def.name == "Extension" && v.Get("extension") != nil == c.hasValue(v, def) {
+		c.report("invariant", "an extension must have either a value or extensions (ext-1)")
 	}
 }
 

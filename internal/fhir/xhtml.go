@@ -217,7 +217,7 @@ func safeLink(link, attribute string) bool {
 	case "":
 		// a colon before any slash is a scheme to some readers, in whatever characters it is written
 		colon := strings.IndexAny(link, ":&")
-		return colon < 0 || strings.IndexAny(link[:colon], "/?#") >= 0
+		return colon < 0 || strings.ContainsAny(link[:colon], "/?#")
 	case "http", "https", "mailto", "tel", "ftp", "urn":
 		return true
 	case "data":

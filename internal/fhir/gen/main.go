@@ -113,7 +113,7 @@ func read(folder string) (*definitions, error) {
 		}
 		for _, e := range bundle.Entry {
 			if err := d.add(e.Resource); err != nil {
-				return nil, fmt.Errorf("Bundle-%s.json: %w", name, err)
+				return nil, fmt.Errorf("bundle of %s: %w", name, err)
 			}
 		}
 	}
