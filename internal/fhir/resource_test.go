@@ -60,7 +60,8 @@ func TestPatientsOfAResource(t *testing.T) {
 			`{"resourceType":"CarePlan","subject":{"reference":"Patient/aino"},"contained":[{"resourceType":"Observation","subject":{"reference":"Patient/onni/_history/2"}}],` +
 				`"author":{"reference":"Patient/aino"},"activity":[{"detail":{"performer":[{"reference":"Patient/helmi"},{"reference":"Practitioner/x"}]}}],` +
 				`"extension":[{"url":"a","valueReference":{"reference":"Patient/eino"}}],"contributor":[{"reference":"https://a.fi/Patient/other"},{"reference":"urn:uuid:1"}]}`,
-			[]string{"aino", "onni", "helmi", "eino"}, []string{"helmi", "aino"},
+			[]string{"aino", "onni", "helmi", "eino"},
+			[]string{"helmi", "aino"},
 		},
 		{`{"resourceType":"Task","for":{"reference":"Patient/a"},"owner":{"reference":"Patient/b"}}`, []string{"a", "b"}, []string{"a"}},
 		{`{"resourceType":"Patient","id":"a","link":[{"other":{"reference":"Patient/b"},"type":"seealso"}]}`, []string{"b"}, []string{"a", "b"}},

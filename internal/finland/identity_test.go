@@ -47,10 +47,19 @@ func TestIdentityCodesThatAreNone(t *testing.T) {
 		s    string
 		want error
 	}{
-		{"", ErrIdentityForm}, {"010190-999", ErrIdentityForm}, {"010190-999WP", ErrIdentityForm}, {"010190G999W", ErrIdentityForm},
-		{"010190-99AP", ErrIdentityForm}, {"010190-999G", ErrIdentityForm}, {"o10190-999W", ErrIdentityForm},
-		{"010190-0018", ErrIdentityForm}, {"310290-999W", ErrIdentityDate}, {"290201A999W", ErrIdentityDate}, {"011390-999W", ErrIdentityDate},
-		{"000190-999W", ErrIdentityDate}, {"010190-999R", ErrIdentityCheck},
+		{"", ErrIdentityForm},
+		{"010190-999", ErrIdentityForm},
+		{"010190-999WP", ErrIdentityForm},
+		{"010190G999W", ErrIdentityForm},
+		{"010190-99AP", ErrIdentityForm},
+		{"010190-999G", ErrIdentityForm},
+		{"o10190-999W", ErrIdentityForm},
+		{"010190-0018", ErrIdentityForm},
+		{"310290-999W", ErrIdentityDate},
+		{"290201A999W", ErrIdentityDate},
+		{"011390-999W", ErrIdentityDate},
+		{"000190-999W", ErrIdentityDate},
+		{"010190-999R", ErrIdentityCheck},
 	} {
 		_, err := ParseIdentityCode(c.s)
 		require.ErrorIs(t, err, c.want, c.s)

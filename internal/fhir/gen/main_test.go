@@ -76,8 +76,10 @@ func TestValueSetsAreExpanded(t *testing.T) {
 
 func TestElementPaths(t *testing.T) {
 	for _, c := range []struct{ branch, typ, path string }{
-		{" CarePlan.subject.where(resolve() is Patient) ", "CarePlan", "subject"}, {"Task.for", "CarePlan", ""},
-		{"(MedicationRequest.medication as Reference)", "MedicationRequest", "medicationReference"}, {"Procedure.performer.actor", "Procedure", "performer.actor"},
+		{" CarePlan.subject.where(resolve() is Patient) ", "CarePlan", "subject"},
+		{"Task.for", "CarePlan", ""},
+		{"(MedicationRequest.medication as Reference)", "MedicationRequest", "medicationReference"},
+		{"Procedure.performer.actor", "Procedure", "performer.actor"},
 	} {
 		path, err := elementPath(c.branch, c.typ)
 		require.NoError(t, err)
