@@ -144,6 +144,8 @@ func (r *Record) eventType(s shape, disclosed bool) *fhir.Value {
 		return coding(systemDCM, "110106", "Export")
 	case r.Interaction == "receive":
 		return coding(systemDCM, "110107", "Import")
+	case r.Interaction == Erase:
+		return coding(systemDCM, "110101", "Audit Log Used")
 	default:
 		return coding(systemType, "rest", "RESTful Operation")
 	}

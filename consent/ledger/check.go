@@ -61,8 +61,8 @@ type checked struct {
 	problems   []string
 }
 
-// lateness is how long after a record's own time it may have been committed at most: exchanges are bounded to
-// seconds.
+// lateness is how far from a record's own time it may have been committed: exchanges are bounded to seconds, and a
+// clock may be set back between.
 const lateness = 10 * time.Minute
 
 // check looks at what an entry says of itself.
@@ -93,7 +93,7 @@ func check(e *Entry) checked {
 	for _, name := range differences(Columns(r), e.Columns) {
 		wrong(fmt.Sprintf("column %s is not what the record says", name))
 	}
-	if !e.Committed.IsZero() && (e.Committed.Before(r.Time) || e.Committed.Sub(r.Time) > lateness) {
+	if !e.Committed.IsZero() && e.Committed.Sub(r.Time).Abs() > lateness {
 		wrong("it was not committed at the time that the record says")
 	}
 	c.erases = erasuresOf(r)

@@ -40,8 +40,8 @@ func NewKey(origin string) (*Key, error) {
 	return parseKey(private)
 }
 
-// LoadKey reads ledger.key and ledger.pub of a folder. A missing file is fs.ErrNotExist; a ledger.key that others
-// than its owner may read, and a ledger.pub of another key, are errors.
+// LoadKey reads ledger.key of a folder; without one the error is fs.ErrNotExist. A ledger.key that others than its
+// owner may read, and a ledger.pub of another key beside it, are errors.
 func LoadKey(dir string) (*Key, error) {
 	path := filepath.Join(dir, privateFile)
 	info, err := os.Stat(path)
@@ -60,10 +60,10 @@ func LoadKey(dir string) (*Key, error) {
 		return nil, fmt.Errorf("ledger: %s: %w", path, err)
 	}
 	public, err := LoadVerifierKey(dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if public != k.public {
+	if err == nil && public != k.public {
 		return nil, fmt.Errorf("ledger: %s is not the public half of %s", filepath.Join(dir, publicFile), path)
 	}
 	return k, nil
@@ -84,14 +84,10 @@ func (k *Key) Save(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, privateFile)); err == nil {
-		return fmt.Errorf("ledger: %s: %w", filepath.Join(dir, privateFile), fs.ErrExist)
-	}
-	// The public half first: whoever sees the private one sees both.
-	if err := writeOnce(filepath.Join(dir, publicFile), k.public, 0o644); err != nil {
+	if err := writeOnce(filepath.Join(dir, privateFile), k.private, 0o600); err != nil {
 		return err
 	}
-	return writeOnce(filepath.Join(dir, privateFile), k.private, 0o600)
+	return writeOnce(filepath.Join(dir, publicFile), k.public, 0o644)
 }
 
 // writeOnce makes a file with the text whole or not at all, and fails when it exists.

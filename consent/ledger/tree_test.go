@@ -2,7 +2,9 @@ package ledger
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/base64"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -218,12 +220,38 @@ func TestProofText(t *testing.T) {
 	}
 }
 
+// fixedKey is a key that is the same in every process of a fuzzing run.
+func fixedKey(t require.TestingT) *Key {
+	seed := make([]byte, ed25519.SeedSize)
+	public, err := note.NewEd25519VerifierKey(Origin, ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey))
+	require.NoError(t, err)
+	hash, _, _ := strings.Cut(strings.TrimPrefix(public, Origin+"+"), "+")
+	key, err := parseKey("PRIVATE+KEY+" + Origin + "+" + hash + "+" + base64.StdEncoding.EncodeToString(append([]byte{1}, seed...)))
+	require.NoError(t, err)
+	return key
+}
+
 func FuzzParseProof(f *testing.F) {
-	m, key := written(f, 12)
-	hashes, err := NewTree(m).Inclusion(context.Background(), 3, 12)
+	key, m := fixedKey(f), new(memory)
+	for i := range 12 {
+		e := NewEntry("a", int64(i+1), [32]byte{}, make([]byte, SaltSize), (&Record{ID: fmt.Sprintf("record-%d", i), Time: at(i)}).Canonical())
+		e.Seq = int64(i)
+		m.placed = append(m.placed, e)
+	}
+	tree := NewTree(m)
+	root, err := tree.Root(context.Background(), 12)
+	require.NoError(f, err)
+	signed, err := key.sign(12, root)
+	require.NoError(f, err)
+	hashes, err := tree.Inclusion(context.Background(), 3, 12)
 	require.NoError(f, err)
 	e := m.placed[3]
-	f.Add((&Proof{Salt: e.Salt, Canonical: e.Canonical, Seq: 3, Hashes: hashes, Checkpoint: m.checkpoints[1]}).Text())
+	text := (&Proof{Salt: e.Salt, Canonical: e.Canonical, Seq: 3, Hashes: hashes, Checkpoint: signed}).Text()
+	p, err := ParseProof(text)
+	require.NoError(f, err)
+	_, err = p.Verify(key.Verifier())
+	require.NoError(f, err)
+	f.Add(text)
 	f.Fuzz(func(t *testing.T, text []byte) {
 		p, err := ParseProof(text)
 		if err != nil {

@@ -98,7 +98,7 @@ func TestTampering(t *testing.T) {
 		{"node", func(m *memory) { m.placed[20].Node = "c" }, Edited, 20},
 		{"count", func(m *memory) { m.placed[20].Count += 100 }, Edited, 20},
 		{"committed", func(m *memory) { m.placed[20].Committed = at(0).Add(24 * time.Hour) }, Edited, 20},
-		{"committed before the exchange", func(m *memory) { m.placed[20].Committed = at(0).Add(-time.Second) }, Edited, 20},
+		{"committed before the exchange", func(m *memory) { m.placed[20].Committed = at(0).Add(-time.Hour) }, Edited, 20},
 		{"a column changed", func(m *memory) {
 			m.placed[20].Columns = slices.Clone(m.placed[20].Columns)
 			m.placed[20].Columns[5].Value = "nobody"
