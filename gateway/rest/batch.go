@@ -1,8 +1,6 @@
 package rest
 
 import (
-	"errors"
-
 	"sotesilta/gateway/exchange"
 	"sotesilta/internal/fhir"
 )
@@ -15,7 +13,7 @@ func (v *visit) batch(items []*fhir.Value) (answer, error) {
 	for i, item := range items {
 		var err error
 		if entries[i], err = v.entry(item); err != nil {
-			answers[i] = v.refusedAnswer(err, &entries[i])
+			answers[i] = v.refusedAnswer(err)
 		}
 	}
 	for _, i := range processingOrder(entries) {
@@ -24,7 +22,7 @@ func (v *visit) batch(items []*fhir.Value) (answer, error) {
 		}
 		a, err := v.perform(entries[i])
 		if err != nil {
-			a = v.refusedAnswer(err, &entries[i])
+			a = v.refusedAnswer(err)
 		}
 		answers[i] = a
 	}
@@ -44,11 +42,8 @@ func (v *visit) perform(e entry) (answer, error) {
 }
 
 // refusedAnswer is a refusal as the answer to one entry.
-func (v *visit) refusedAnswer(err error, e *entry) answer {
+func (v *visit) refusedAnswer(err error) answer {
 	r := refused(err)
-	var desk *exchange.Error
-	if r.status >= 500 && r.cause != nil && !errors.As(err, &desk) {
-		v.server.Log.ErrorContext(v.ctx, "failed", "request", v.id, "interaction", string(e.op.Interaction), "cause", r.cause.Error())
-	}
+	v.logCause(r)
 	return answer{status: r.status, body: appendOutcome(nil, r.issues...)}
 }

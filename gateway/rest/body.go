@@ -2,7 +2,6 @@ package rest
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -27,7 +26,7 @@ func (v *visit) document(limit int) (*fhir.Value, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, refuse(http.StatusBadRequest, "required", "", "The body is empty; a resource is needed.")
 	}
-	doc, err := fhir.Parse(data, fhir.Limits{Bytes: limit, Values: fhir.DefaultLimits.Values})
+	doc, err := fhir.Parse(data, limitsOf(limit))
 	if err != nil {
 		return nil, err
 	}
@@ -35,6 +34,12 @@ func (v *visit) document(limit int) (*fhir.Value, error) {
 		return nil, err
 	}
 	return doc, nil
+}
+
+// limitsOf bounds the parsing of a document of at most limit bytes: as many values to a byte as by default.
+func limitsOf(limit int) fhir.Limits {
+	ratio := fhir.DefaultLimits.Bytes / fhir.DefaultLimits.Values
+	return fhir.Limits{Bytes: limit, Values: max(fhir.DefaultLimits.Values, limit/ratio)}
 }
 
 // isResource refuses what names no resource type of R4; place is where it stands, "" for the body itself.
@@ -111,21 +116,40 @@ func (v *visit) read(limit int) ([]byte, error) {
 	if v.r.ContentLength > int64(limit) {
 		return nil, tooLong(limit)
 	}
+	expected := int(v.r.ContentLength)
+	if expected < 0 {
+		expected = limit
+	}
+	if err := v.hold(expected); err != nil {
+		return nil, err
+	}
 	var buf bytes.Buffer
 	if v.r.ContentLength > 0 {
-		buf.Grow(int(v.r.ContentLength) + bytes.MinRead)
+		buf.Grow(expected + bytes.MinRead)
 	}
 	n, err := buf.ReadFrom(io.LimitReader(v.r.Body, int64(limit)+1))
 	switch {
 	case err != nil && v.ctx.Err() != nil:
 		return nil, v.ctx.Err()
 	case err != nil:
-		return nil, &refusal{status: http.StatusBadRequest, cause: errors.Join(err), issues: issue("incomplete", "",
+		return nil, &refusal{status: http.StatusBadRequest, cause: err, issues: issue("incomplete", "",
 			"The body ended early or came too slowly.")}
 	case n > int64(limit):
 		return nil, tooLong(limit)
 	}
 	return buf.Bytes(), nil
+}
+
+// hold takes the bytes of a body out of what all bodies together may be, until the visit is over. A document takes
+// many times the memory of its text, so many large ones at once would take the process down.
+func (v *visit) hold(bytes int) error {
+	v.held += int64(bytes)
+	if v.server.held.Add(int64(bytes)) <= int64(v.server.Limits.Bodies) {
+		return nil
+	}
+	v.unread = true
+	return &refusal{status: http.StatusServiceUnavailable, retry: 1, issues: issue("throttled", "",
+		"Too many large bodies are being read. Try again in a moment.")}
 }
 
 func tooLong(limit int) error {

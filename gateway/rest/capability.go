@@ -128,10 +128,10 @@ func (s *server) resource(t Type) *fhir.Value {
 		"referencePolicy", texts("literal", "local"),
 	)
 	if known.allows[exchange.Search] {
-		includes, revIncludes := s.includes(t.Name)
+		includes, revIncludes := s.includes(t)
 		r.Set("searchInclude", orNone(texts(includes...)))
 		r.Set("searchRevInclude", orNone(texts(revIncludes...)))
-		r.Set("searchParam", orNone(searchParams(t.Name)))
+		r.Set("searchParam", orNone(searchParams(t)))
 	}
 	operations := fhir.NewArray()
 	for _, op := range s.Operations {
@@ -144,8 +144,15 @@ func (s *server) resource(t Type) *fhir.Value {
 }
 
 // includes are the values of _include and _revinclude for a type, between registered types.
-func (s *server) includes(typ string) (includes, revIncludes []string) {
+func (s *server) includes(of Type) (includes, revIncludes []string) {
+	if of.Params != nil {
+		return nil, nil
+	}
+	typ := of.Name
 	for _, other := range s.Types {
+		if other.Params != nil {
+			continue
+		}
 		for _, param := range search.Params(other.Name) {
 			if param.Type != "reference" {
 				continue
@@ -161,9 +168,12 @@ func (s *server) includes(typ string) (includes, revIncludes []string) {
 	return includes, revIncludes
 }
 
-func searchParams(typ string) *fhir.Value {
+func searchParams(t Type) *fhir.Value {
 	out := fhir.NewArray()
-	for _, param := range search.Params(typ) {
+	for _, param := range search.Params(t.Name) {
+		if t.Params != nil && !slices.Contains(t.Params, param.Name) {
+			continue
+		}
 		documentation := param.Documentation
 		if len(param.Modifiers) > 0 {
 			documentation = strings.TrimSpace(documentation + " Modifiers: " + strings.Join(param.Modifiers, ", ") + ".")

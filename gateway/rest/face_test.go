@@ -10,7 +10,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
 	"sotesilta/consent"
@@ -62,7 +64,7 @@ func newFace(t testing.TB, change ...func(*Config)) *face {
 			{Name: "CareTeam", Interactions: ReadWrite},
 			{Name: "Observation", Interactions: ReadWrite},
 			{Name: "PlanDefinition", Interactions: ReadWrite},
-			{Name: "AuditEvent", Interactions: ReadOnly},
+			{Name: "AuditEvent", Interactions: ReadOnly, Params: exchange.AuditParams},
 		},
 		PageKey:  []byte("0123456789abcdef0123456789abcdef"),
 		TokenURL: "https://gw.example/auth/token",
@@ -492,6 +494,71 @@ func TestLimits(t *testing.T) {
 		close(leave)
 		<-done
 		require.Equal(t, 200, f.ask("GET", "/metadata", "").Code, "room is given back")
+	})
+}
+
+func TestLargeBodiesTakeTurns(t *testing.T) {
+	f := newFace(t, func(c *Config) { c.Limits.Bodies = 100 })
+	w := f.ask("POST", "/Task", `{"resourceType":"Task","description":"`+strings.Repeat("x", 100)+`"}`)
+	outcome(t, w, 503, "throttled")
+	require.Equal(t, "1", w.Header().Get("Retry-After"))
+	require.Equal(t, 201, f.ask("POST", "/Task", `{"resourceType":"Task"}`).Code, "what was held is given back")
+}
+
+// What is mounted beside the FHIR base passes the same front.
+func TestMountedAddresses(t *testing.T) {
+	var seen []Seen
+	f := newFace(t, func(c *Config) {
+		c.Mount = func(r gin.IRouter) {
+			r.POST("/auth/token", func(g *gin.Context) { g.JSON(200, gin.H{"access_token": "x"}) })
+			r.GET("/ledger/*tile", func(g *gin.Context) { panic("broken") })
+		}
+		c.SMART = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"token_endpoint":"x"}`) })
+		c.Observe = func(s Seen) { seen = append(seen, s) }
+	})
+	w := f.ask("POST", "https://gw.example/auth/token", "a=b", "Content-Type", formBody)
+	require.Equal(t, 200, w.Code)
+	require.NotEmpty(t, w.Header().Get("X-Request-Id"))
+	outcome(t, f.ask("GET", "https://gw.example/ledger/tile/0/000", ""), 500, "exception")
+	w = f.ask("GET", "/.well-known/smart-configuration", "", "Authorization", "")
+	require.Equal(t, `{"token_endpoint":"x"}`, w.Body.String())
+	f.ask("GET", "/Task/1", "")
+	for i := range seen {
+		require.Positive(t, seen[i].Duration)
+		seen[i].Duration = 0
+	}
+	require.Equal(t, []Seen{
+		{Route: "/auth/token", Status: 200},
+		{Route: "/ledger/*tile", Status: 500},
+		{Route: "/fhir/:type/:id", Status: 200},
+		{Route: "/fhir/:type/:id", Type: "Task", Interaction: "read", Status: 404, App: "jukola-ehr"},
+	}, seen)
+}
+
+func TestServerWaitsForNobodyLong(t *testing.T) {
+	s := Server(":0", http.NotFoundHandler())
+	for _, bound := range []time.Duration{s.ReadHeaderTimeout, s.ReadTimeout, s.WriteTimeout, s.IdleTimeout} {
+		require.Positive(t, bound)
+		require.LessOrEqual(t, bound, 2*time.Minute)
+	}
+	require.LessOrEqual(t, s.MaxHeaderBytes, 128<<10)
+}
+
+// Whatever is sent to the base, the answer is a refusal or a response, never a failure of ours.
+func FuzzBundle(f *testing.F) {
+	f.Add(bundleOf("batch", `{"request":{"method":"GET","url":"Task/t1"}}`))
+	f.Add(bundleOf("transaction", post("Task", `,"for":{"reference":"urn:uuid:`+urn1+`"}`, urn1)))
+	f.Add(bundleOf("batch", `{"resource":5,"request":{"method":"PUT","url":"Task/t1?x=%zz","ifMatch":"W/"}}`, `[]`))
+	f.Add(`{"resourceType":"Bundle","type":"transaction","entry":{"request":[]}}`)
+	h := newFace(f, func(c *Config) { c.Log = nil })
+	f.Fuzz(func(t *testing.T, body string) {
+		w := h.ask("POST", "", body)
+		if w.Code >= 500 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		if _, err := fhir.Parse(w.Body.Bytes(), fhir.Limits{Bytes: 64 << 20}); err != nil {
+			t.Fatal(err)
+		}
 	})
 }
 

@@ -33,7 +33,8 @@ type visit struct {
 	caller              exchange.Caller
 	target              target
 	wants               wants
-	unread              bool // a body was refused before its end
+	unread              bool  // a body was refused before its end
+	held                int64 // bytes of bodies taken; see hold
 }
 
 var (
@@ -116,6 +117,7 @@ func (v *visit) survive() {
 
 // finish logs the answer and tells the metrics. Neither ever sees a path, a query or a body.
 func (v *visit) finish() {
+	v.server.held.Add(-v.held)
 	if v.unread {
 		v.linger()
 	}

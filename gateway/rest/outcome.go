@@ -108,14 +108,7 @@ func refusedByDesk(err *exchange.Error) *refusal {
 // fail answers an error with an OperationOutcome.
 func (v *visit) fail(err error) {
 	r := refused(err)
-	if r.status == http.StatusUnauthorized && r.cause != nil {
-		v.server.Log.LogAttrs(v.ctx, slog.LevelInfo, "unauthenticated",
-			slog.String("request", v.id), slog.String("cause", r.cause.Error()))
-	}
-	if r.status >= 500 && r.cause != nil {
-		v.server.Log.LogAttrs(v.ctx, slog.LevelError, "failed",
-			slog.String("request", v.id), slog.String("interaction", string(v.interaction)), slog.String("cause", r.cause.Error()))
-	}
+	v.logCause(r)
 	h := v.out.Header()
 	switch r.status {
 	case http.StatusUnauthorized:
@@ -133,6 +126,22 @@ func (v *visit) fail(err error) {
 		h.Set("Retry-After", strconv.Itoa(r.retry))
 	}
 	v.write(answer{status: r.status, body: appendOutcome(nil, r.issues...)})
+}
+
+// logCause logs why a token or the gateway itself failed; the caller is not told.
+func (v *visit) logCause(r *refusal) {
+	if r.cause == nil {
+		return
+	}
+	level, text := slog.LevelError, "failed"
+	switch {
+	case r.status == http.StatusUnauthorized:
+		level, text = slog.LevelInfo, "unauthenticated"
+	case r.status < http.StatusInternalServerError:
+		return
+	}
+	v.server.Log.LogAttrs(v.ctx, level, text, slog.String("request", v.id),
+		slog.String("interaction", string(v.interaction)), slog.String("cause", r.cause.Error()))
 }
 
 // appendOutcome appends an OperationOutcome (FHIR R4 § 2.40).

@@ -62,6 +62,9 @@ type Type struct {
 	Name          string
 	Interactions  []exchange.Interaction // of Read, VRead, History, Search, Create, Update, Delete
 	Documentation string                 // for the CapabilityStatement; may be empty
+	// Params, when not nil, are the only search parameters that the CapabilityStatement names, of a type that is not
+	// searched like the others (AuditEvent: exchange.AuditParams); it takes no part in _include and _revinclude.
+	Params []string
 }
 
 // The usual sets of interactions of a Type.
@@ -93,6 +96,7 @@ type Limits struct {
 	Entries    int           // entries of a batch or transaction
 	Page       int           // versions on a page of history, unless _count says less
 	Concurrent int           // requests being answered at once; over it 503
+	Bodies     int           // bytes of the bodies of all requests being answered; over it 503
 	Timeout    time.Duration // of one request
 	Rate       rate.Limit    // requests a second per API client; over it 429. 0: unlimited
 	Burst      int           // requests an API client may make at once within its Rate; 0: as many as a second's
@@ -100,7 +104,7 @@ type Limits struct {
 
 // DefaultLimits are used where Config.Limits is zero.
 var DefaultLimits = Limits{
-	Body: 5 << 20, Bundle: 5 << 20, Entries: 1000, Page: 50, Concurrent: 512, Timeout: 20 * time.Second,
+	Body: 5 << 20, Bundle: 5 << 20, Entries: 1000, Page: 50, Concurrent: 512, Bodies: 256 << 20, Timeout: 20 * time.Second,
 }
 
 // Seen is what a metrics hook is told of an answer: nothing that tells of a person.
@@ -154,7 +158,8 @@ type server struct {
 	capability []byte
 	sealer     cipher.AEAD
 	rates      rates
-	busy       atomic.Int64
+	busy       atomic.Int64 // requests being answered
+	held       atomic.Int64 // bytes of their bodies
 }
 
 // registered is a Type as routes look it up.
@@ -236,6 +241,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.Entries, &DefaultLimits.Entries},
 		{&l.Page, &DefaultLimits.Page},
 		{&l.Concurrent, &DefaultLimits.Concurrent},
+		{&l.Bodies, &DefaultLimits.Bodies},
 	} {
 		if *f.field <= 0 {
 			*f.field = *f.fallback
@@ -260,6 +266,6 @@ func Server(addr string, handler http.Handler) *http.Server {
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      60 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
+		MaxHeaderBytes:    96 << 10,
 	}
 }

@@ -112,11 +112,10 @@ func (v *visit) transaction(items []*fhir.Value) (answer, error) {
 	for _, i := range reads {
 		a, err := v.get(entries[i])
 		if err != nil {
-			r := v.refusedEntry(err, &entries[i])
 			if len(ops) == 0 {
-				return answer{}, r.inEntry(i)
+				return answer{}, v.refusedEntry(err, &entries[i]).inEntry(i)
 			}
-			a = answer{status: r.status, body: appendOutcome(nil, r.issues...)}
+			a = v.refusedAnswer(err)
 		}
 		answers[i] = a
 	}

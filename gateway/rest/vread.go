@@ -22,5 +22,5 @@ func (v *visit) readVersion(typ, id, version string) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status: http.StatusOK, resource: resource}, nil
+	return current(resource)
 }
