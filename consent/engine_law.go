@@ -373,6 +373,8 @@ func banModeOf(permit bool, note types.String, switches map[string]string) (banM
 		return banPasses, nil
 	case note == "documents":
 		return banDocuments, nil
+	case note == "human":
+		return banHuman, nil
 	case isSwitch:
 		modes := map[string]banMode{"needs-human": banHuman, "stops": banStops, "passes": banPasses}
 		mode, ok := modes[switches[name]]
@@ -381,7 +383,7 @@ func banModeOf(permit bool, note types.String, switches map[string]string) (banM
 		}
 		return mode, nil
 	}
-	return banStops, fmt.Errorf("@ban: %q is not known; use yes, no, documents or switch:O1", note)
+	return banStops, fmt.Errorf("@ban: %q is not known; use yes, no, documents, human or switch:O1", note)
 }
 
 // finnishDay is the first moment of a day in Finland.
