@@ -29,6 +29,7 @@ var codecs = map[string]codec{
 	"xpn":     nameCodec{},     // XPN ↔ HumanName
 	"xcn":     personCodec{},   // XCN ↔ Reference to a professional
 	"pl":      locationCodec{}, // PL ↔ Reference to a location
+	"named":   namedCodec{},    // XPN ↔ Reference to a professional, by name only
 	"cwe":     conceptCodec{},  // CE, CWE ↔ CodeableConcept
 	"code":    codeCodec{},     // a code through a map
 }
@@ -344,10 +345,7 @@ func (personCodec) encode(t *turn, r *rule, v *fhir.Value, c *cell) string {
 		c.set(3, 1, t.see(name, "given"))
 		t.see(v, "display")
 	} else if display := t.see(v, "display"); display != "" {
-		given, family := "", display
-		if i := strings.LastIndex(display, " "); i > 0 {
-			given, family = display[:i], display[i+1:]
-		}
+		given, family := parted(display)
 		c.set(2, 1, family)
 		c.set(3, 1, given)
 	}
@@ -356,6 +354,42 @@ func (personCodec) encode(t *turn, r *rule, v *fhir.Value, c *cell) string {
 	}
 	t.see(v, "reference")
 	return ""
+}
+
+// namedCodec relates XPN to a Reference by its display, or the name of the professional given with it.
+type namedCodec struct{}
+
+func (namedCodec) decode(_ *turn, _ *rule, c *cell) (*fhir.Value, string) {
+	family, given := c.get(1, 1), c.get(2, 1)
+	return object([]string{"display"}, strings.TrimSpace(given+" "+family)), ""
+}
+
+func (namedCodec) encode(t *turn, r *rule, v *fhir.Value, c *cell) string {
+	person := t.target(v)
+	if fhir.ResourceType(person) == "PractitionerRole" {
+		person = t.target(person.Get("practitioner"))
+	}
+	if name := person.First("name"); fhir.ResourceType(person) == "Practitioner" && name != nil {
+		c.set(1, 1, t.see(name, "family"))
+		c.set(2, 1, t.see(name, "given"))
+	} else if display := t.see(v, "display"); display != "" {
+		given, family := parted(display)
+		c.set(1, 1, family)
+		c.set(2, 1, given)
+	}
+	if !c.wrote {
+		return "nothing is known of the person"
+	}
+	t.see(v, "reference")
+	return ""
+}
+
+// parted divides a name as people write it before its last word.
+func parted(display string) (given, family string) {
+	if i := strings.LastIndex(display, " "); i > 0 {
+		return display[:i], display[i+1:]
+	}
+	return "", display
 }
 
 // target is the given resource that a Reference points at, or nil.
@@ -469,6 +503,9 @@ func (conceptCodec) encode(t *turn, r *rule, v *fhir.Value, c *cell) string {
 	return ""
 }
 
+// narrowed is why a code counts as lost that came through as another's equal: there is no way back to it.
+const narrowed = "it went through as a wider code of the map "
+
 type codeCodec struct{}
 
 func (codeCodec) decode(t *turn, r *rule, c *cell) (*fhir.Value, string) {
@@ -480,6 +517,9 @@ func (codeCodec) decode(t *turn, r *rule, c *cell) (*fhir.Value, string) {
 	to, ok := m.forward(t.setting, code)
 	if !ok {
 		return nil, "the code is not in the map " + m.name
+	}
+	if at, ok := m.back(t.setting, to); !ok || at != code {
+		c.refuse(narrowed + m.name)
 	}
 	switch m.as {
 	case "code":
@@ -510,6 +550,9 @@ func (codeCodec) encode(t *turn, r *rule, v *fhir.Value, c *cell) string {
 			continue
 		}
 		t.see(coding, names...)
+		if to, ok := m.forward(t.setting, code); !ok || to != coding.Text(names...) {
+			t.elements[coding.First(names...)] = narrowed + m.name
+		}
 		if coding.Get("system") != nil {
 			t.see(coding, "system")
 		}

@@ -257,6 +257,37 @@ func TestAppointmentsThatDoNotGoOut(t *testing.T) {
 	refused(append(resources(t, "PractitionerRole/nurse", "Patient/onni"), other), "it concerns several clients")
 }
 
+const referral = `{"resourceType":"ServiceRequest","id":"r1","meta":{"versionId":"1"},"status":"active","intent":"order","priority":"urgent",
+"code":{"text":"Kotipalvelun arviointi"},"subject":{"reference":"Patient/aino"},"authoredOn":"2026-03-02T09:00:00+02:00",
+"requester":{"reference":"PractitionerRole/nurse"},"performer":[{"reference":"Organization/social"},{"reference":"Practitioner/olli"}],
+"reasonCode":[{"coding":[{"system":"urn:oid:1.2.246.537.6.1","code":"Z60"}]}],"note":[{"text":"Soita ensin"},{"text":"Avain naapurilla"}],
+"locationCode":[{"text":"koti"}]}`
+
+func TestReferralGoesOut(t *testing.T) {
+	l := lens(t, "jukola-ref")
+	render := func(text string) (*hl7v2.Message, mappings.Report) {
+		var all []*fhir.Value
+		for _, text := range append([]string{text, `{"resourceType":"Organization","id":"social","name":"Aikuisten palvelut"}`}, others[:3]...) {
+			v, err := fhir.Parse([]byte(text), fhir.Limits{})
+			require.NoError(t, err)
+			all = append(all, v)
+		}
+		require.Equal(t, []string{"Patient/aino", "PractitionerRole/nurse", "Organization/social", "Practitioner/olli"}, l.References(all[0]))
+		m, r, err := mappings.Render(l, envelope, setting, all...)
+		require.NoError(t, err)
+		return m, r
+	}
+	m, r := render(referral)
+	wire, err := m.Encode()
+	require.NoError(t, err)
+	golden(t, "referral.hl7", bytes.ReplaceAll(wire, []byte("\r"), []byte("\n")))
+	golden(t, "referral.report.txt", report(r))
+	m, _ = render(strings.Replace(referral, `"versionId":"1"`, `"versionId":"2"`, 1))
+	require.Equal(t, "I13", m.Get("MSH-9.2"))
+	m, _ = render(strings.Replace(referral, "active", "revoked", 1))
+	require.Equal(t, "I14", m.Get("MSH-9.2"))
+}
+
 // What PID says comes back from PID: the same rules work both ways.
 func TestClientRoundTrip(t *testing.T) {
 	m, _, err := mappings.Render(lens(t, "jukola-siu"), envelope, setting, resources(t)...)
