@@ -510,7 +510,13 @@ func TestMountedAddresses(t *testing.T) {
 	var seen []Seen
 	f := newFace(t, func(c *Config) {
 		c.Mount = func(r gin.IRouter) {
-			r.POST("/auth/token", func(g *gin.Context) { g.JSON(200, gin.H{"access_token": "x"}) })
+			r.POST("/auth/token", func(g *gin.Context) {
+				if _, err := io.ReadAll(g.Request.Body); err != nil {
+					g.Status(413)
+					return
+				}
+				g.JSON(200, gin.H{"access_token": "x"})
+			})
 			r.GET("/ledger/*tile", func(g *gin.Context) { panic("broken") })
 		}
 		c.SMART = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"token_endpoint":"x"}`) })
@@ -519,6 +525,7 @@ func TestMountedAddresses(t *testing.T) {
 	w := f.ask("POST", "https://gw.example/auth/token", "a=b", "Content-Type", formBody)
 	require.Equal(t, 200, w.Code)
 	require.NotEmpty(t, w.Header().Get("X-Request-Id"))
+	require.Equal(t, 413, f.ask("POST", "https://gw.example/auth/token", strings.Repeat("x", 6<<20)).Code)
 	outcome(t, f.ask("GET", "https://gw.example/ledger/tile/0/000", ""), 500, "exception")
 	w = f.ask("GET", "/.well-known/smart-configuration", "", "Authorization", "")
 	require.Equal(t, `{"token_endpoint":"x"}`, w.Body.String())
@@ -529,6 +536,7 @@ func TestMountedAddresses(t *testing.T) {
 	}
 	require.Equal(t, []Seen{
 		{Route: "/auth/token", Status: 200},
+		{Route: "/auth/token", Status: 413},
 		{Route: "/ledger/*tile", Status: 500},
 		{Route: "/fhir/:type/:id", Status: 200},
 		{Route: "/fhir/:type/:id", Type: "Task", Interaction: "read", Status: 404, App: "jukola-ehr"},

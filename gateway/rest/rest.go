@@ -134,7 +134,7 @@ type Config struct {
 	TokenURL string
 	SMART    http.Handler
 	// Mount registers further addresses (token endpoint, ledger, decision API…) behind the same front: request ids,
-	// identity codes refused in URLs, panics, room, logs. They authenticate for themselves.
+	// identity codes refused in URLs, bodies of at most Limits.Body, panics, room, logs. They authenticate for themselves.
 	Mount func(gin.IRouter)
 	// Ready says whether exchanges can be served now; lost names what is missing but can be done without.
 	Ready func(ctx context.Context) (lost []string, err error)

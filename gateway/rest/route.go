@@ -96,7 +96,11 @@ func (s *server) route() {
 		v.fail(nowhere)
 	})
 	if s.Mount != nil {
-		s.Mount(s.engine.Group("/", func(c *gin.Context) { visitOf(c).route = c.FullPath() }))
+		s.Mount(s.engine.Group("/", func(c *gin.Context) {
+			v := visitOf(c)
+			v.route = c.FullPath()
+			c.Request.Body = http.MaxBytesReader(v, c.Request.Body, int64(s.Limits.Body))
+		}))
 	}
 }
 
