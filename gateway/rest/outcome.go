@@ -80,11 +80,15 @@ func refused(err error) *refusal {
 		}
 		return &refusal{status: status, issues: []fhir.Issue{syntax.Issue()}}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return &refusal{status: http.StatusServiceUnavailable, retry: 1, cause: err,
-			issues: issue("timeout", "", "The request took too long and was given up. Try again, or ask for less.")}
+		return &refusal{
+			status: http.StatusServiceUnavailable, retry: 1, cause: err,
+			issues: issue("timeout", "", "The request took too long and was given up. Try again, or ask for less."),
+		}
 	default:
-		return &refusal{status: http.StatusInternalServerError, cause: err,
-			issues: issue("exception", "", "The gateway failed to answer this request. It is logged under its X-Request-Id.")}
+		return &refusal{
+			status: http.StatusInternalServerError, cause: err,
+			issues: issue("exception", "", "The gateway failed to answer this request. It is logged under its X-Request-Id."),
+		}
 	}
 }
 
