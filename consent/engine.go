@@ -3,6 +3,8 @@ package consent
 import (
 	"embed"
 	"fmt"
+	"hash/maphash"
+	"slices"
 	"strings"
 	"time"
 )
@@ -37,7 +39,7 @@ type Engine struct {
 	joint    map[place]string // signed place → controller
 	public   map[string]bool
 	version  string
-	records  records
+	rulings  rulings
 }
 
 // place is a joint service at its location.
@@ -55,6 +57,7 @@ func New(cfg Config) (*Engine, error) {
 
 func newEngine(files map[string][]byte, cfg Config) (*Engine, error) {
 	e := &Engine{joint: map[place]string{}, public: map[string]bool{}}
+	e.rulings.seed = maphash.MakeSeed()
 	var err error
 	if e.switches, err = readSwitches(files, cfg.Switches); err != nil {
 		return nil, err
@@ -145,39 +148,27 @@ func discloses(req *Request, class *Class) bool {
 func (e *Engine) decideFor(req *Request, class *Class, client string, facts *Facts) Decision {
 	var w weighing
 	e.weigh(&w, req, class, client, facts)
-	slice := e.law.slice(req.Actor.Kind, req.Action, req.Purpose)
-	env := e.environment(&w, req, class)
+	ruling := e.rulings.get(e.question(&w, req, class), req.Time)
 
 	out := Decision{Disclosure: discloses(req, class)}
-	permits, errs := slice.permits.satisfied(env, req.Time)
-	if errs != "" {
-		out.Reason = "policy error: " + errs
+	switch {
+	case ruling.err != "":
+		out.Reason = "policy error: " + ruling.err
+		return out
+	case len(ruling.permits) == 0:
+		w.gather(&out, nil, false)
+		out.Reason = e.unmet(ruling, &w, req)
 		return out
 	}
-	if len(permits) == 0 {
-		w.gather(&out, permits, false)
-		out.Reason = e.unmet(slice, env, &w, req)
-		return out
-	}
-	forbids, errs := slice.forbids.satisfied(env, req.Time)
-	if errs != "" {
-		out.Reason = "policy error: " + errs
-		return out
-	}
-	verdict := e.judge(&w, permits, forbids)
+	verdict := e.judge(&w, ruling.permits, ruling.forbids)
 	out.Outcome = verdict.outcome
 	w.gather(&out, verdict.weighed, verdict.bans)
 	if out.Outcome != Permitted {
-		out.Reason = e.stopped(permits, forbids, &w, req, out.Outcome)
+		out.Reason = e.stopped(ruling.permits, ruling.forbids, &w, req, out.Outcome)
 		return out
 	}
 	out.Bases = verdict.bases
-	out.Reason = permits[0].permitted
-	if len(out.Bases) > 0 {
-		if row := e.law.row(out.Bases[0].ID); row != nil {
-			out.Reason = row.permitted
-		}
-	}
+	out.Reason = e.law.row(out.Bases[0].ID).permitted
 	if verdict.ranges {
 		out.Recorded = union(w.recorded)
 	}
@@ -310,14 +301,10 @@ func both(a, b Decision) Decision {
 
 func merge(a, b []string) []string {
 	out := a[:len(a):len(a)]
-next:
 	for _, s := range b {
-		for _, t := range out {
-			if s == t {
-				continue next
-			}
+		if !slices.Contains(out, s) {
+			out = append(out, s)
 		}
-		out = append(out, s)
 	}
 	return out
 }

@@ -1,8 +1,9 @@
 package consent
 
 import (
-	"maps"
-	"sync/atomic"
+	"hash/maphash"
+	"sync"
+	"time"
 
 	"github.com/cedar-policy/cedar-go"
 	publicast "github.com/cedar-policy/cedar-go/ast"
@@ -49,8 +50,17 @@ func actionUID(action Action) cedar.EntityUID {
 	return cedar.NewEntityUID("Action", cedar.String(action))
 }
 
-// Equal keys make equal records, so the records of recent requests are kept: building and hashing one costs more than
-// the decision that reads it.
+// question is everything that the policies of a slice can see of a request, and nothing else: equal questions have equal
+// rulings. Building its records and evaluating the policies costs tens of microseconds, so rulings are kept.
+type question struct {
+	slice  *slice
+	epoch  int // which policies are in force: see law.epoch
+	action Action
+	who    principalKey
+	what   resourceKey
+	how    contextKey
+}
+
 type (
 	principalKey struct {
 		kind          Kind
@@ -73,41 +83,40 @@ type (
 	}
 )
 
-type records struct {
-	principals cache[principalKey]
-	resources  cache[resourceKey]
-	contexts   cache[contextKey]
-}
-
-// environment puts a weighed request into Cedar's terms.
-func (e *Engine) environment(w *weighing, req *Request, class *Class) environment {
-	who := principalKey{kind: req.Actor.Kind}
-	switch who.kind {
-	case Professional:
-		who.register, who.task, who.service = req.Actor.Register, req.Actor.Task, req.Actor.Service
-		who.authority = req.Actor.Authority
-	case System:
-		who.register = req.Actor.Register
+// question puts a weighed request into the words of the policies.
+func (e *Engine) question(w *weighing, req *Request, class *Class) question {
+	q := question{
+		slice: e.law.slice(req.Actor.Kind, req.Action, req.Purpose), epoch: e.law.epoch(req.Time), action: req.Action,
+		who:  principalKey{kind: req.Actor.Kind},
+		what: resourceKey{class.Type, class.Register, class.Joint, class.ServiceTask, class.DataClass, class.Protection},
+		how:  contextKey{flags: w.flags, permits: w.permits, assents: w.assents, purpose: req.Purpose},
 	}
-	what := resourceKey{class.Type, class.Register, class.Joint, class.ServiceTask, class.DataClass, class.Protection}
-	how := contextKey{flags: w.flags, permits: w.permits, assents: w.assents, purpose: req.Purpose}
+	switch q.who.kind {
+	case Professional:
+		q.who.register, q.who.task, q.who.service = req.Actor.Register, req.Actor.Task, req.Actor.Service
+		q.who.authority = req.Actor.Authority
+	case System:
+		q.who.register = req.Actor.Register
+	}
 	if ground := req.Assertion.Ground; ground != "" {
-		how.ground = "other" // what a human may write is not bounded; a row of the table is
+		q.how.ground = "other" // what a human may write is not bounded; a row of the table is
 		if e.law.row(ground) != nil {
-			how.ground = ground
+			q.how.ground = ground
 		}
 	}
 	if req.Action == Invite && (req.Invitee.Register == Health || req.Invitee.Register == Social) {
-		how.invitee = req.Invitee.Register
+		q.how.invitee = req.Invitee.Register
 	}
-	principal := principalUID(who.kind)
+	return q
+}
+
+// environment puts a question into Cedar's terms.
+func (q *question) environment() environment {
+	principal := principalUID(q.who.kind)
 	return environment{
-		request: cedar.Request{
-			Principal: principal, Action: actionUID(req.Action), Resource: dataUID,
-			Context: e.records.contexts.get(how, contextRecord),
-		},
-		principal: cedar.Entity{UID: principal, Attributes: e.records.principals.get(who, principalRecord)},
-		resource:  cedar.Entity{UID: dataUID, Attributes: e.records.resources.get(what, resourceRecord)},
+		request:   cedar.Request{Principal: principal, Action: actionUID(q.action), Resource: dataUID, Context: contextRecord(q.how)},
+		principal: cedar.Entity{UID: principal, Attributes: principalRecord(q.who)},
+		resource:  cedar.Entity{UID: dataUID, Attributes: resourceRecord(q.what)},
 	}
 }
 
@@ -152,29 +161,64 @@ func (s rowSet) set() cedar.Set {
 	return cedar.NewSet(values...)
 }
 
-// cacheSize bounds a cache: labels come from outside.
-const cacheSize = 1024
-
-// cache keeps records by key: read without a lock, copied on the rare write, emptied when full.
-type cache[K comparable] struct {
-	m atomic.Pointer[map[K]cedar.Record]
+// ruling is what the policies say to a question.
+type ruling struct {
+	permits []*policy // rows that hold, in the order of the decision procedure
+	forbids []*policy // limits that hold; looked for only where a row does
+	failed  []failure // where no row holds: rows that speak of the case, and the clause each failed on
+	err     string    // an error in a policy: the answer is no
 }
 
-func (c *cache[K]) get(k K, build func(K) cedar.Record) cedar.Record {
-	old := c.m.Load()
-	if old != nil {
-		if record, ok := (*old)[k]; ok {
-			return record
-		}
+type failure struct {
+	policy *policy
+	clause *clause
+}
+
+// rule evaluates the policies.
+func (q *question) rule(at time.Time) *ruling {
+	r := &ruling{}
+	env := q.environment()
+	r.permits, r.err = q.slice.permits.satisfied(&env, at)
+	switch {
+	case r.err != "":
+	case len(r.permits) > 0:
+		r.forbids, r.err = q.slice.forbids.satisfied(&env, at)
+	default:
+		r.failed = q.slice.permits.failures(&env, at)
 	}
-	record := build(k)
-	next := map[K]cedar.Record{}
-	if old != nil && len(*old) < cacheSize {
-		next = maps.Clone(*old)
+	return r
+}
+
+// Rulings are kept in shards, each emptied when it is full: labels come from outside, so their number has no bound.
+const (
+	rulingShards    = 16
+	rulingsPerShard = 512
+)
+
+type rulings struct {
+	seed   maphash.Seed
+	shards [rulingShards]struct {
+		sync.RWMutex
+		m map[question]*ruling
 	}
-	next[k] = record
-	c.m.CompareAndSwap(old, &next) // a lost race costs one more building
-	return record
+}
+
+func (r *rulings) get(q question, at time.Time) *ruling {
+	shard := &r.shards[maphash.Comparable(r.seed, q)%rulingShards]
+	shard.RLock()
+	known := shard.m[q]
+	shard.RUnlock()
+	if known != nil {
+		return known
+	}
+	made := q.rule(at)
+	shard.Lock()
+	if shard.m == nil || len(shard.m) >= rulingsPerShard {
+		shard.m = make(map[question]*ruling)
+	}
+	shard.m[q] = made
+	shard.Unlock()
+	return made
 }
 
 // publicAST turns the tree that the schema validator reads into the one that cedar.NewPolicyFromAST takes.

@@ -49,6 +49,16 @@ type law struct {
 	byID   map[string]*policy
 	rows   []Row
 	none   []noneRow
+	days   []time.Time // when policies come into force or cease, earliest first
+}
+
+// epoch counts the days of law.days that have come: within one epoch the same policies are in force.
+func (l *law) epoch(t time.Time) int {
+	n := len(l.days)
+	for n > 0 && t.Before(l.days[n-1]) {
+		n--
+	}
+	return n
 }
 
 // sliceKey is what is known before any facts are: most policies fall away by it.
@@ -112,13 +122,13 @@ type policies []*policy
 
 // satisfied evaluates the policies in force at t; any error is reported, because Cedar skips a policy that errs and a
 // limit must not be skipped.
-func (ps policies) satisfied(env environment, t time.Time) ([]*policy, string) {
+func (ps policies) satisfied(env *environment, t time.Time) ([]*policy, string) {
 	if len(ps) == 0 {
 		return nil, ""
 	}
 	var out []*policy
 	run := run{policies: ps, at: t}
-	_, diag := cedar.Authorize(&run, &env, env.request)
+	_, diag := cedar.Authorize(&run, env, env.request)
 	if len(diag.Errors) > 0 {
 		first := diag.Errors[0]
 		return nil, fmt.Sprintf("%s:%d: %s", first.Position.Filename, first.Position.Line, first.Message)
@@ -135,6 +145,25 @@ func (ps policies) satisfied(env environment, t time.Time) ([]*policy, string) {
 		out = append(out, ps[i])
 	}
 	return out, ""
+}
+
+// failures are the policies in force that speak of the case (their first clause holds) with the clause they fail on.
+func (ps policies) failures(env *environment, t time.Time) []failure {
+	var out []failure
+	for _, p := range ps {
+		if !p.inForce(t) {
+			continue
+		}
+		for i := range p.clauses {
+			if decision, _ := cedar.Authorize(single{p.clauses[i].test}, env, env.request); decision == cedar.Deny {
+				if i > 0 {
+					out = append(out, failure{p, &p.clauses[i]})
+				}
+				break
+			}
+		}
+	}
+	return out
 }
 
 // run iterates over the policies in force at a time.
@@ -227,9 +256,15 @@ func readLaw(files map[string][]byte, switches map[string]string) (law, error) {
 					parsed.Position().Filename, parsed.Position().Line, p.basis.ID)
 			}
 			all = append(all, p)
+			l.days = append(l.days, p.from)
+			if !p.to.IsZero() {
+				l.days = append(l.days, p.to)
+			}
 		}
 	}
-	if err := l.slice0(all); err != nil {
+	slices.SortFunc(l.days, time.Time.Compare)
+	l.days = slices.CompactFunc(l.days, time.Time.Equal)
+	if err := l.cut(all); err != nil {
 		return l, err
 	}
 	l.none, err = readNone(files, l.byID)
@@ -421,9 +456,9 @@ func compileClause(whole *ast.Policy, condition ast.ConditionType) (clause, erro
 	return c, nil
 }
 
-// slice0 sorts the policies into slices: for each kind of actor, action and purpose, a policy stays unless its scope or
+// cut sorts the policies into slices: for each kind of actor, action and purpose, a policy stays unless its scope or
 // a clause is false on these alone. A clause that needs more errs on the bare circumstances, and its policy stays.
-func (l *law) slice0(all []*policy) error {
+func (l *law) cut(all []*policy) error {
 	kinds := []Kind{System, Professional, Client, Guardian, Auditor, Operator}
 	actions := []Action{Read, Record, Change, Identify, Invite, Direct, Audit, Notify}
 	purposes := []Purpose{Care, NeedAssessment, Incapacity, Emergency, StatutoryAct, Supervision, OwnData}

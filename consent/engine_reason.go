@@ -1,41 +1,25 @@
 package consent
 
-import (
-	"strings"
+import "strings"
 
-	"github.com/cedar-policy/cedar-go"
-)
-
-// unmet says, for the ledger, on what each row that speaks of the case failed. A row whose first clause (the case) does
-// not fit is not named; when none fits, that is said.
-func (e *Engine) unmet(s *slice, env environment, w *weighing, req *Request) string {
-	if len(s.permits) == 0 {
+// unmet says, for the ledger, on what each row that speaks of the case failed.
+func (e *Engine) unmet(r *ruling, w *weighing, req *Request) string {
+	if len(e.law.slice(req.Actor.Kind, req.Action, req.Purpose).permits) == 0 {
 		return "no row speaks of " + string(req.Action) + " by " + string(req.Actor.Kind) + " for the purpose " + string(req.Purpose)
 	}
-	var b strings.Builder
-	for _, p := range s.permits {
-		if !p.inForce(req.Time) {
-			continue
-		}
-		for i := range p.clauses {
-			decision, _ := cedar.Authorize(single{p.clauses[i].test}, &env, env.request)
-			if decision == cedar.Allow {
-				continue
-			}
-			if i > 0 {
-				if b.Len() > 0 {
-					b.WriteString("; ")
-				}
-				b.WriteString(p.basis.ID)
-				b.WriteString(": ")
-				e.tell(&b, &p.clauses[i], w, req)
-			}
-			break
-		}
-	}
-	if b.Len() == 0 {
+	if len(r.failed) == 0 {
 		return "no row speaks of this case: " + string(w.class.Register) + " data of " + nonempty(w.class.Controller, "no controller") +
 			" to " + nonempty(string(req.Actor.Register), string(req.Actor.Kind)) + " of " + nonempty(req.Actor.Controller, "no controller")
+	}
+	var b strings.Builder
+	b.Grow(256)
+	for i, f := range r.failed {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(f.policy.basis.ID)
+		b.WriteString(": ")
+		e.tell(&b, f.clause, w, req)
 	}
 	return b.String()
 }

@@ -295,10 +295,19 @@ func (w *weighing) exclude() []string {
 		if t.Kind != Ban || !t.Active || !t.Valid.Contains(w.req.Time) {
 			continue
 		}
-		out = merge(out, t.Documents)
-		out = merge(out, t.ServiceEvents)
+		for _, row := range t.Documents {
+			if w.ofType(row) && !slices.Contains(out, row) {
+				out = append(out, row)
+			}
+		}
 	}
 	return out
+}
+
+// ofType says whether a row, Type/id, is of the type of the class.
+func (w *weighing) ofType(row string) bool {
+	typ := w.class.Type
+	return len(row) > len(typ) && row[len(typ)] == '/' && row[:len(typ)] == typ
 }
 
 // gather names in the decision what weighed: the actor's relationships, the permits and consents of the rows, and bans.
@@ -335,7 +344,7 @@ func (w *weighing) gather(out *Decision, rows []*policy, withBans bool) {
 		case Assent:
 			weighs = wanted.has(t.Statute)
 		default:
-			weighs = withBans && (t.Kind != Ban || bans(t, w.class) || len(t.Documents) > 0)
+			weighs = withBans && (t.Kind != Ban || bans(t, w.class) || slices.ContainsFunc(t.Documents, w.ofType))
 		}
 		if weighs {
 			out.Directives = append(out.Directives, directiveVersion(t))
