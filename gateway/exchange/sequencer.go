@@ -15,7 +15,7 @@ import (
 // The sequencer's times: records get their place in the tree within a second, and exchanges stop when one has waited
 // for more than ten (design § 7).
 const (
-	sequenceEvery = 100 * time.Millisecond
+	sequenceEvery = 100 * time.Millisecond // unless said otherwise
 	checkLagEvery = time.Second
 	maxLag        = 10 * time.Second
 	sequenceBatch = 4096
@@ -27,6 +27,7 @@ type Sequencer struct {
 	store    store.Store
 	seal     store.Seal
 	holder   string
+	every    time.Duration
 	log      *slog.Logger
 	observer func([]ledger.Entry)
 
@@ -34,10 +35,14 @@ type Sequencer struct {
 	err error // why exchanges must stop; nil when all is well
 }
 
-// NewSequencer makes a sequencer. holder names the node for the lease; observer, when not nil, is shown the entries
-// this node sequenced, in their order, after the checkpoint over them is durable.
-func NewSequencer(s store.Store, seal store.Seal, holder string, log *slog.Logger, observer func([]ledger.Entry)) *Sequencer {
-	return &Sequencer{store: s, seal: seal, holder: holder, log: log, observer: observer}
+// NewSequencer makes a sequencer. holder names the node for the lease; every is the pause between batches (0: the
+// default); observer, when not nil, is shown the entries this node sequenced, in their order, after the checkpoint
+// over them is durable.
+func NewSequencer(s store.Store, seal store.Seal, holder string, every time.Duration, log *slog.Logger, observer func([]ledger.Entry)) *Sequencer {
+	if every <= 0 {
+		every = sequenceEvery
+	}
+	return &Sequencer{store: s, seal: seal, holder: holder, every: every, log: log, observer: observer}
 }
 
 // Err says whether the ledger lags too far behind to go on: a Config.Sequencer.
@@ -49,7 +54,7 @@ func (s *Sequencer) Err() error {
 
 // Run sequences until the context ends.
 func (s *Sequencer) Run(ctx context.Context) {
-	tick := time.NewTicker(sequenceEvery)
+	tick := time.NewTicker(s.every)
 	defer tick.Stop()
 	var checked time.Time
 	for {
@@ -79,7 +84,10 @@ func (s *Sequencer) Once(ctx context.Context) (int, error) {
 	var sealed []ledger.Entry
 	placed, err := s.store.Sequence(ctx, s.holder, sequenceBatch,
 		func(ctx context.Context, src ledger.Source, size int64, entries []ledger.Entry) ([]byte, error) {
-			sealed = entries
+			sealed = append(sealed[:0], entries...)
+			for i := range sealed {
+				sealed[i].Seq = size + int64(i)
+			}
 			return s.seal(ctx, src, size, entries)
 		})
 	if err != nil {

@@ -155,6 +155,9 @@ func (w *writing) target(ctx context.Context) error {
 		for ref := range fhir.References(item.Doc) {
 			if to, ok := urns[ref.Text()]; ok {
 				ref.Set(to)
+			} else if ref.Parse().Kind == fhir.ConditionalReference {
+				return w.refuse(item, Refuse(Invalid, "not-supported", ref.Expression(),
+					"Conditional references are not supported. Refer to the resource by its id; learn a client's with POST Patient/$match."))
 			}
 		}
 	}
@@ -164,7 +167,10 @@ func (w *writing) target(ctx context.Context) error {
 			continue
 		}
 		item.Class = w.desk.label(w.caller, item.Type, item.ID, item.Doc, item.Before)
-		if item.Type == "Provenance" && item.Before == nil {
+	}
+	// A Provenance takes its label from what it is about, which must have its own first.
+	for _, item := range w.draft.Items {
+		if item.Type == "Provenance" && item.Doc != nil && item.Before == nil {
 			if err := w.provenance(ctx, item); err != nil {
 				return err
 			}

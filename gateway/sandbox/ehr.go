@@ -110,7 +110,7 @@ func (e *EHR) send(ctx context.Context, gateway, client, event string) error {
 	born := person.Text("birthDate")
 	message := "MSH|^~\\&|JUKOLA|JUKOLA|SOTESILTA|COUNTY|" + now + "||ADT^" + event + "^ADT_A01|" + ledger.NewID()[:20] + "|P|2.5|||||FIN|UNICODE UTF-8\r" +
 		"EVN|" + event + "|" + now + "\r" +
-		"PID|1||" + code + "^^^&1.2.246.21&ISO^NNFIN||" + person.Text("name", "family") + "^" + person.Text("name", "given") + "||" +
+		"PID|1||" + code + "^^^HETU^NNFIN||" + person.Text("name", "family") + "^" + person.Text("name", "given") + "||" +
 		born[0:4] + born[5:7] + born[8:10] + "|" + map[string]string{"female": "F", "male": "M"}[person.Text("gender")] + "\r" +
 		"PV1|1|O|JUKOLA||||||||||||||||" + e.visit + "|||||||||||||||||||||||||" + now + "\r"
 	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", gateway)

@@ -38,6 +38,13 @@ func (f *Feed) Print(w io.Writer) {
 	f.mu.Unlock()
 }
 
+// Begin tells the feed how many records the ledger holds already, from before.
+func (f *Feed) Begin(size int64) {
+	f.mu.Lock()
+	f.size = max(f.size, size)
+	f.mu.Unlock()
+}
+
 // Observe takes in sequenced entries.
 func (f *Feed) Observe(entries []ledger.Entry) {
 	f.mu.Lock()
@@ -186,4 +193,44 @@ func clip(s string, n int) string {
 		return s
 	}
 	return string(runes[:n-1]) + "…"
+}
+
+// Permitted says whether the line's exchange was permitted.
+func (l Line) Permitted() bool { return l.Record.Outcome == consent.Permitted.String() }
+
+// Size is how many records the ledger held when the feed was last shown some.
+func (f *Feed) Size() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.size
+}
+
+// Quiesce waits until no record waits for its place in the tree and the feed was shown all size records.
+func (f *Feed) Quiesce(ctx context.Context, src ledger.Source, size func(context.Context) (int64, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		pending := false
+		for _, err := range src.Pending(ctx) {
+			if err != nil {
+				return err
+			}
+			pending = true
+			break
+		}
+		if !pending {
+			placed, err := size(ctx)
+			if err != nil {
+				return err
+			}
+			if f.Size() >= placed {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("sandbox: records wait for their places: %w", ctx.Err())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }

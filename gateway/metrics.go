@@ -1,0 +1,73 @@
+package main
+
+import (
+	"net/http"
+	"net/http/pprof"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/rest"
+)
+
+// metrics are what the admin address tells: counts and times, never of whom.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.HistogramVec
+	records  *prometheus.CounterVec
+	size     prometheus.Gauge
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "sotesilta_http_request_seconds", Help: "Time to answer, by type, interaction and status.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}, []string{"type", "interaction", "status"}),
+		records: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sotesilta_ledger_records_total", Help: "Records that this node sequenced, by interaction and outcome.",
+		}, []string{"interaction", "outcome"}),
+		size: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "sotesilta_ledger_size", Help: "Entries in the ledger's tree when this node last sequenced.",
+		}),
+	}
+	m.registry.MustRegister(m.requests, m.records, m.size, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) seen(s rest.Seen) {
+	m.requests.WithLabelValues(s.Type, s.Interaction, strconv.Itoa(s.Status)).Observe(s.Duration.Seconds())
+}
+
+func (m *metrics) sequenced(entries []ledger.Entry) {
+	for _, entry := range entries {
+		outcome, interaction := "", ""
+		for _, column := range entry.Columns {
+			switch column.Name {
+			case ledger.ColumnOutcome:
+				outcome = column.Value
+			case ledger.ColumnInteraction:
+				interaction = column.Value
+			}
+		}
+		m.records.WithLabelValues(interaction, outcome).Inc()
+		m.size.Set(float64(entry.Seq + 1))
+	}
+}
+
+// handler serves metrics and profiling.
+func (m *metrics) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}

@@ -1,0 +1,380 @@
+package main
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/time/rate"
+
+	"sotesilta/consent"
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/auth"
+	"sotesilta/gateway/conformance"
+	"sotesilta/gateway/exchange"
+	"sotesilta/gateway/inbound"
+	"sotesilta/gateway/notify"
+	"sotesilta/gateway/process"
+	"sotesilta/gateway/rest"
+	"sotesilta/gateway/store"
+	"sotesilta/gateway/store/postgres"
+	"sotesilta/gateway/store/sqlite"
+	"sotesilta/internal/fhir"
+	"sotesilta/internal/terms"
+	"sotesilta/mappings"
+	"sotesilta/mappings/jukola"
+)
+
+// version of this software, told by /metadata.
+const version = "0.1.0"
+
+// release is the date of the version.
+var release = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+
+// served are the resource types at the FHIR base. A type that nothing reaches is absent.
+var served = []rest.Type{
+	{Name: "Patient", Interactions: rest.ReadWrite}, {Name: "Practitioner", Interactions: rest.ReadWrite},
+	{Name: "PractitionerRole", Interactions: rest.ReadWrite}, {Name: "Organization", Interactions: rest.ReadWrite},
+	{Name: "Location", Interactions: rest.ReadWrite}, {Name: "HealthcareService", Interactions: rest.ReadWrite},
+	{Name: "CarePlan", Interactions: rest.ReadWrite}, {Name: "CareTeam", Interactions: rest.ReadWrite},
+	{Name: "Task", Interactions: rest.ReadWrite}, {Name: "Consent", Interactions: rest.ReadWrite},
+	{Name: "Provenance", Interactions: rest.ReadWrite}, {Name: "EpisodeOfCare", Interactions: rest.ReadWrite},
+	{Name: "Encounter", Interactions: rest.ReadWrite}, {Name: "Condition", Interactions: rest.ReadWrite},
+	{Name: "Observation", Interactions: rest.ReadWrite}, {Name: "QuestionnaireResponse", Interactions: rest.ReadWrite},
+	{Name: "ServiceRequest", Interactions: rest.ReadWrite}, {Name: "DocumentReference", Interactions: rest.ReadWrite},
+	{Name: "Appointment", Interactions: rest.ReadWrite}, {Name: "PlanDefinition", Interactions: rest.ReadWrite},
+	{Name: "CodeSystem", Interactions: rest.ReadWrite},
+	{Name: "AuditEvent", Interactions: rest.ReadOnly, Params: exchange.AuditParams},
+}
+
+// nodeConfig is what one node is made of.
+type nodeConfig struct {
+	settings
+	Keys          keys
+	Registry      *auth.Registry
+	JointServices []consent.JointService
+	Public        []string
+	Switches      map[string]string
+	Rate          rate.Limit // requests a second per API client; 0: unlimited
+	LimitTokens   bool       // limits token requests as well
+	MLLPSource    string     // API client that plain loopback peers of the MLLP listener are; empty: no listener
+	SyntheticOnly bool       // refuses identity codes that may be real people's
+	Receivers     []receiver
+	Observe       func([]ledger.Entry) // shown each sequenced batch
+	Sequence      time.Duration        // how often records get their places
+	Log           *slog.Logger
+}
+
+// receiver is an API client that takes HL7 v2 messages at an address.
+type receiver struct{ client, address string }
+
+// node is a running gateway.
+type node struct {
+	store   store.Store
+	desk    *exchange.Desk
+	who     *auth.Server
+	root    string
+	mllp    net.Addr
+	ready   func(ready bool)
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	servers []*http.Server
+	log     *slog.Logger
+	failed  chan error
+}
+
+// openStore opens the store that a setting names.
+func openStore(ctx context.Context, setting string) (store.Store, error) {
+	if path, isFile := strings.CutPrefix(setting, "sqlite:"); isFile && path != "" {
+		return sqlite.Open(ctx, path, sqlite.Options{})
+	}
+	if strings.HasPrefix(setting, "postgres://") || strings.HasPrefix(setting, "postgresql://") {
+		return postgres.Open(ctx, setting)
+	}
+	return nil, errors.New("SOTESILTA_STORE: neither sqlite:PATH nor a postgres:// URL")
+}
+
+// startNode opens everything and serves. listener is already bound, so that two gateways never share an address.
+func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *node, err error) {
+	root, err := cfg.root()
+	if err != nil {
+		return nil, err
+	}
+	n := &node{root: root, log: cfg.Log, failed: make(chan error, 4)}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	n.stop = stop
+	defer func() {
+		if err != nil {
+			n.Close()
+		}
+	}()
+
+	if n.store, err = openStore(ctx, cfg.Store); err != nil {
+		return nil, err
+	}
+	law, err := consent.New(consent.Config{Switches: cfg.Switches, JointServices: cfg.JointServices, Public: cfg.Public})
+	if err != nil {
+		return nil, err
+	}
+	rules, err := process.New()
+	if err != nil {
+		return nil, err
+	}
+	metrics := newMetrics()
+	tree := ledger.NewTree(n.store.Ledger())
+	sequencer := exchange.NewSequencer(n.store, ledger.NewLog(cfg.Keys.ledger).Seal, ledger.NewID(), cfg.Sequence, cfg.Log,
+		func(entries []ledger.Entry) {
+			metrics.sequenced(entries)
+			if cfg.Observe != nil {
+				cfg.Observe(entries)
+			}
+		})
+	bases := []string{root + "/fhir"}
+	for _, twin := range loopbackTwins(root) {
+		bases = append(bases, twin+"/fhir")
+	}
+	if n.desk, err = exchange.New(exchange.Config{
+		Store: n.store, Law: law, Person: cfg.Registry.Person, Rules: rules, Bases: bases, Sequencer: sequencer.Err, Log: cfg.Log,
+	}); err != nil {
+		return nil, err
+	}
+
+	var used auth.Used = auth.UsedFunc(n.use)
+	var lost func(context.Context) []string
+	if cfg.RedisURL != "" {
+		options, err := redis.ParseURL(cfg.RedisURL)
+		if err != nil {
+			return nil, errors.New("SOTESILTA_REDIS_URL: not a redis:// URL") // the error would quote its password
+		}
+		client := redis.NewClient(options)
+		used = auth.SpareUsed(used, client, cfg.Log)
+		lost = func(ctx context.Context) []string {
+			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			if client.Ping(ctx).Err() != nil {
+				return []string{"redis"}
+			}
+			return nil
+		}
+	}
+	var tokenURLs []string
+	for _, twin := range loopbackTwins(root) {
+		tokenURLs = append(tokenURLs, twin+auth.TokenPath)
+	}
+	who, err := auth.New(auth.Config{
+		BaseURL: root, TokenURLs: tokenURLs, Registry: cfg.Registry, Key: cfg.Keys.token, Used: used,
+		Limits: auth.Limits{Off: !cfg.LimitTokens}, Log: cfg.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.who = who
+	pageKey, err := hkdf.Key(sha256.New, cfg.Keys.data, nil, "sotesilta page links 1", 32)
+	if err != nil {
+		return nil, err
+	}
+	loaded := newGate()
+	n.ready = loaded.set
+	face, err := rest.New(rest.Config{
+		Desk: n.desk, Authenticate: who.Authenticate, Base: root + "/fhir", Types: served,
+		Operations: []rest.Operation{
+			rest.Match(n.desk, root+"/fhir"),
+			{
+				Type: "PlanDefinition", Name: "apply", Instance: true,
+				Definition:    "http://hl7.org/fhir/OperationDefinition/PlanDefinition-apply",
+				Documentation: "Starts the joint-client process: draft CarePlan, CareTeam and first Task; answers the stored CarePlan.",
+				Handle: func(ctx context.Context, c exchange.Caller, id string, in *fhir.Value) (*exchange.Resource, error) {
+					if terms.Base+"PlanDefinition/"+id != terms.JointClient {
+						return nil, exchange.Refuse(exchange.Absent, "not-found", "", "PlanDefinition/"+id+" cannot be applied.")
+					}
+					return rules.Apply(ctx, n.desk, c, in)
+				},
+			},
+		},
+		PageKey: pageKey, Limits: rest.Limits{Rate: cfg.Rate}, TokenURL: root + auth.TokenPath,
+		Mount: func(r gin.IRouter) {
+			who.Routes(r)
+			mountLedger(r, tree, n.store.Ledger())
+		},
+		Ready: func(ctx context.Context) ([]string, error) {
+			if err := loaded.err(); err != nil {
+				return nil, err
+			}
+			if lost == nil {
+				return nil, n.desk.Ready(ctx)
+			}
+			return lost(ctx), n.desk.Ready(ctx)
+		},
+		Observe: metrics.seen, Log: cfg.Log, Version: version, Released: release,
+	})
+	if err != nil {
+		return nil, err
+	}
+
+	n.run(func() { sequencer.Run(background) })
+	n.serve(listener, rest.Server(cfg.Addr, face))
+	if cfg.AdminAddr != "" {
+		admin, err := net.Listen("tcp", cfg.AdminAddr)
+		if err != nil {
+			return nil, fmt.Errorf("SOTESILTA_ADMIN_ADDR: %w", err)
+		}
+		n.serve(admin, rest.Server(cfg.AdminAddr, metrics.handler()))
+	}
+	lenses, err := jukola.Lenses()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.MLLPSource != "" && cfg.MLLPAddr != "off" {
+		if err := n.listenMLLP(background, cfg, lenses); err != nil {
+			return nil, err
+		}
+	}
+	return n, n.deliver(background, cfg, lenses)
+}
+
+// publish puts our own definitions, and what the operator publishes, into the directory and the population data.
+func (n *node) publish(ctx context.Context, operator consent.Actor, docs []*fhir.Value) error {
+	definitions, err := conformance.Resources()
+	if err != nil {
+		return err
+	}
+	_, err = n.desk.Publish(ctx, operator, append(definitions, docs...))
+	return err
+}
+
+// use makes the use of an assertion durable: the truth behind auth.
+func (n *node) use(ctx context.Context, key string, until time.Time) error {
+	err := n.store.Commit(ctx, store.Change{Once: []store.Once{{Key: key, Until: until}}})
+	if errors.Is(err, store.ErrUsed) {
+		return auth.ErrUsed
+	}
+	return err
+}
+
+// system is the caller of a registered system without a user, for wires that carry no token.
+func (n *node) system(client string) (exchange.Caller, error) {
+	caller, ok := n.who.Caller(client, "")
+	if !ok || caller.Actor.Kind != consent.System {
+		return exchange.Caller{}, fmt.Errorf("%s is not a registered system", client)
+	}
+	return caller, nil
+}
+
+func (n *node) listenMLLP(ctx context.Context, cfg nodeConfig, lenses []*mappings.Lens) error {
+	caller, err := n.system(cfg.MLLPSource)
+	if err != nil {
+		return err
+	}
+	sealer, err := inbound.NewSealer(cfg.Keys.data)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", cfg.MLLPAddr)
+	if err != nil {
+		return fmt.Errorf("SOTESILTA_MLLP_ADDR: %w", err)
+	}
+	n.mllp = listener.Addr()
+	source := &inbound.Source{ID: cfg.MLLPSource, Caller: caller, Lenses: lenses, SyntheticOnly: cfg.SyntheticOnly}
+	server := &inbound.Server{
+		Desk: n.desk, Quarantine: inbound.WorkQueueTasks{Desk: n.desk}, Sealer: sealer, Source: inbound.Loopback(source), Log: cfg.Log,
+	}
+	n.run(func() {
+		if err := server.Serve(ctx, listener); err != nil {
+			n.failed <- fmt.Errorf("MLLP: %w", err)
+		}
+	})
+	return nil
+}
+
+// deliver starts sending messages to the receivers.
+func (n *node) deliver(ctx context.Context, cfg nodeConfig, lenses []*mappings.Lens) error {
+	worker := &notify.Worker{Desk: n.desk, Log: cfg.Log, Poll: 100 * time.Millisecond}
+	for _, to := range cfg.Receivers {
+		caller, err := n.system(to.client)
+		if err != nil {
+			return err
+		}
+		worker.Receivers = append(worker.Receivers, notify.Receiver{
+			ID: to.client, Caller: caller, Address: to.address, Lens: mappings.Find(lenses, "jukola-siu"), Types: []string{"Appointment"},
+			Envelope: mappings.Envelope{Sender: [3]string{"SOTESILTA"}, Receiver: [3]string{"JUKOLA"}},
+		})
+	}
+	if len(worker.Receivers) == 0 {
+		return nil
+	}
+	n.run(func() {
+		if err := worker.Run(ctx); err != nil {
+			n.failed <- fmt.Errorf("messages out: %w", err)
+		}
+	})
+	return nil
+}
+
+func (n *node) run(f func()) {
+	n.running.Add(1)
+	go func() {
+		defer n.running.Done()
+		f()
+	}()
+}
+
+func (n *node) serve(listener net.Listener, server *http.Server) {
+	n.servers = append(n.servers, server)
+	n.run(func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			n.failed <- err
+		}
+	})
+}
+
+// shutdownTime is how long requests under way may take to end.
+const shutdownTime = 10 * time.Second
+
+// Close lets the requests under way end, then stops everything and closes the store.
+func (n *node) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	var errs []error
+	for _, server := range n.servers {
+		errs = append(errs, server.Shutdown(ctx))
+	}
+	n.stop()
+	n.running.Wait()
+	if n.store != nil {
+		errs = append(errs, n.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// gate says whether the gateway's first data are in place.
+type gate struct {
+	mu   sync.Mutex
+	open bool
+}
+
+func newGate() *gate { return &gate{} }
+
+func (g *gate) set(open bool) {
+	g.mu.Lock()
+	g.open = open
+	g.mu.Unlock()
+}
+
+func (g *gate) err() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.open {
+		return nil
+	}
+	return errors.New("loading")
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"sotesilta/consent/ledger"
+)
+
+// verifyCommand checks a ledger, or single proofs, offline against a pinned key.
+type verifyCommand struct {
+	settings
+	Proofs []string `arg:"" optional:"" type:"existingfile" help:"Proof files (C2SP tlog-proof) of single records; without any, the whole ledger in SOTESILTA_STORE."`
+	Key    string   `help:"The pinned key: the text of ledger.pub, or a file that holds it; by default ledger.pub of the folder of keys."`
+	Seen   []string `type:"existingfile" help:"Signed checkpoints kept from earlier: the ledger must still hold what they signed."`
+	JSON   bool     `help:"Print the report as JSON."`
+}
+
+// Run prints what was found. It fails with errNotWell when anything is wrong.
+func (v *verifyCommand) Run(ctx context.Context, out streams) error {
+	key, err := v.pinned()
+	if err != nil {
+		return err
+	}
+	if len(v.Proofs) > 0 {
+		return v.proofs(key, out)
+	}
+	if v.Store == "" {
+		// The sandbox without a store keeps its file in its own folder.
+		folder, err := sandboxFolder(v.Addr)
+		if err != nil {
+			return err
+		}
+		v.Store = "sqlite:" + folder + "/sandbox.db"
+	}
+	if path, isFile := strings.CutPrefix(v.Store, "sqlite:"); isFile {
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("the store: %w", err)
+		}
+	}
+	s, err := openStore(ctx, v.Store)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	options := ledger.Options{}
+	for _, path := range v.Seen {
+		checkpoint, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		options.Seen = append(options.Seen, checkpoint)
+	}
+	if terminal(os.Stderr) {
+		options.Progress = func(checked int64) { fmt.Fprintf(out.err, "\r%d records checked", checked) }
+	}
+	report, err := ledger.Verify(ctx, s.Ledger(), key, options)
+	if options.Progress != nil {
+		fmt.Fprint(out.err, "\r\033[K")
+	}
+	if err != nil {
+		return err
+	}
+	if v.JSON {
+		text, err := json.MarshalIndent(struct {
+			OK   bool   `json:"ok"`
+			Root string `json:"root"`
+			*ledger.Report
+		}{report.OK(), hex.EncodeToString(report.Root[:]), report}, "", "  ")
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out.out, "%s\n", text)
+	} else {
+		printReport(out, report)
+	}
+	if !report.OK() {
+		return errNotWell
+	}
+	return nil
+}
+
+func printReport(out streams, report *ledger.Report) {
+	fmt.Fprintf(out.out, "ledger %s: %d records in the tree, %d waiting, by %d node(s), under %d checkpoint(s)\nroot %x\n",
+		report.Origin, report.Size, report.Pending, report.Nodes, report.Checkpoints, report.Root)
+	for _, finding := range report.Findings {
+		fmt.Fprintln(out.out, finding)
+	}
+	if report.More > 0 {
+		fmt.Fprintf(out.out, "and %d more\n", report.More)
+	}
+	if report.OK() {
+		fmt.Fprintln(out.out, "all is well: nothing edited, deleted, inserted, reordered or cut")
+	} else {
+		fmt.Fprintln(out.out, "NOT WELL")
+	}
+}
+
+// proofs checks proofs of single records, and prints the records that hold.
+func (v *verifyCommand) proofs(key string, out streams) error {
+	failed := false
+	for _, path := range v.Proofs {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		proof, err := ledger.ParseProof(text)
+		if err == nil {
+			var rec *ledger.Record
+			if rec, err = proof.Verify(key); err == nil {
+				fmt.Fprintf(out.out, "%s: record %s is in the ledger at place %d\n", path, rec.ID, proof.Seq)
+				continue
+			}
+		}
+		failed = true
+		fmt.Fprintf(out.out, "%s: NOT PROVED: %v\n", path, err)
+	}
+	if failed {
+		return errNotWell
+	}
+	return nil
+}
+
+// pinned is the key that the auditor trusts.
+func (v *verifyCommand) pinned() (string, error) {
+	if v.Key == "" {
+		dir, err := v.keysFolder()
+		if err != nil {
+			return "", err
+		}
+		return ledger.LoadVerifierKey(dir)
+	}
+	if strings.Contains(v.Key, "+") {
+		return v.Key, nil
+	}
+	text, err := os.ReadFile(v.Key)
+	if err != nil {
+		return "", errors.New("--key: neither the text of a key nor a file that can be read")
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+// terminal says whether a file is a terminal: progress is shown to people only.
+func terminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
