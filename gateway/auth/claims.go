@@ -95,6 +95,7 @@ const (
 var identityCode = regexp.MustCompile(`(?i)[0-9]{6}[-+A-FU-Y][0-9]{3}[0-9A-FHJ-NPR-Y]`)
 
 var (
+	shortGround  = regexp.MustCompile(`^[0-9]{1,3}(\.[0-9]+[a-z]?)?$`)
 	groundForm   = regexp.MustCompile(`^[A-Z][A-Za-z0-9]*(-[A-Za-z0-9.]+)+$`)
 	factNameForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$`)
 )
@@ -159,6 +160,9 @@ func readGround(data []byte) (*consent.Assertion, error) {
 		if err := plain(text.value, text.max); err != nil {
 			return nil, fmt.Errorf(".%s: %w", text.name, err)
 		}
+	}
+	if shortGround.MatchString(in.Ground) {
+		in.Ground = "ATL-" + in.Ground // a section of 703/2023, as people write it
 	}
 	if in.Ground != "" && !groundForm.MatchString(in.Ground) {
 		return nil, errors.New(".ground: not a row of the table of legal bases, such as ATL-53.5b")
@@ -252,8 +256,8 @@ func accept(client *Client, c claims) (grant, error) {
 		return g, nil
 	case user == nil && client.Kind == SystemApp:
 		return grant{}, errors.New("extensions.sotesilta is a person's assertion: it needs a user")
-	case c.ground.Ground == "" && slices.Contains(statutory, g.purpose):
-		return grant{}, errors.New("this purpose_of_use needs extensions.sotesilta.ground, the row of the table of legal bases it claims")
+	case c.ground.Ground+c.ground.Task == "" && slices.Contains(statutory, g.purpose):
+		return grant{}, errors.New("this purpose_of_use needs extensions.sotesilta.ground, the row of the table of legal bases it claims, or the statutory task it arises in")
 	}
 	g.assertion = *c.ground
 	return g, nil
