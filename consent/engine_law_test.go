@@ -1,7 +1,9 @@
 package consent
 
 import (
+	"fmt"
 	"maps"
+	"sync"
 	"testing"
 	"time"
 
@@ -191,4 +193,29 @@ func TestPeriods(t *testing.T) {
 	require.Nil(t, union([]Period{{d(1), d(2)}, {}}))
 	require.Equal(t, []Period{{d(2), d(3)}}, intersect([]Period{{d(1), d(3)}}, []Period{{d(2), time.Time{}}}))
 	require.Empty(t, intersect([]Period{{d(1), d(2)}}, []Period{{d(2), d(3)}}))
+}
+
+// Labels come from outside: however many there are, what is kept of them is bounded, and the answers stay right.
+func TestRulingsAreBoundedAndShared(t *testing.T) {
+	e := propertyEngine(t)
+	req, class, facts := aQuestion(0, false)
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := range 4000 {
+				c := class
+				c.DataClass = fmt.Sprintf("class-%d-%d", worker, i)
+				if d := e.Decide(req, c, facts); d.Outcome != Permitted {
+					t.Errorf("%s: %s", c.DataClass, d.Reason)
+					return
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	for i := range e.rulings.shards {
+		require.LessOrEqual(t, len(e.rulings.shards[i].m), rulingsPerShard)
+	}
 }

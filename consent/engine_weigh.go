@@ -67,7 +67,7 @@ type weighing struct {
 	gone       int   // index of the first directive of the direction that is not in force, + 1
 }
 
-func (w *weighing) has(f flags) bool { return w.flags&f != 0 }
+func (w *weighing) has(f flags) bool { return w.flags&f == f }
 
 func (w *weighing) set(f flags, is bool) {
 	if is {
@@ -359,7 +359,8 @@ func directiveVersion(t *Terms) string {
 
 // redacts says whether non-disclosure for personal safety (turvakielto) leaves the client's whereabouts out. Only a unit
 // of a public controller that has the client in care sees them, and the client; never in invitations, messages or
-// notifications. Of whom nothing is known, the whereabouts stay.
+// notifications. What a system wrote into its own register itself is not kept from it. Of whom nothing is known, the
+// whereabouts stay.
 func (e *Engine) redacts(w *weighing, req *Request, class *Class) bool {
 	if class.Type != "Patient" {
 		return false
@@ -371,7 +372,7 @@ func (e *Engine) redacts(w *weighing, req *Request, class *Class) bool {
 	case Client:
 		return false
 	case Professional:
-		return !w.has(inCare) || !e.public[req.Actor.Controller]
+		return !w.has(ownRegister|authored) && (!w.has(inCare) || !e.public[req.Actor.Controller])
 	case System:
 		return req.Action != Read || !w.has(authored)
 	}

@@ -264,6 +264,7 @@ func (r *reader) ban(t *consent.Terms, c, provision *fhir.Value) {
 	}
 	for i, data := range items(provision.Get("data")) {
 		here := fmt.Sprintf("%s.data[%d]", at, i)
+		r.only(data, here, "meaning", "reference")
 		text := data.Text("reference", "reference")
 		ref := fhir.ParseReference(text)
 		switch {
@@ -350,6 +351,7 @@ func (r *reader) only(v *fhir.Value, at string, names ...string) {
 func (r *reader) organizations(actors *fhir.Value, at string) []string {
 	var out []string
 	for i, actor := range items(actors) {
+		r.only(actor, fmt.Sprintf("%s[%d]", at, i), "role", "reference")
 		ref := fhir.ParseReference(actor.Text("reference", "reference"))
 		if !ref.Local() || ref.Type != "Organization" {
 			r.fail(fmt.Sprintf("%s[%d].reference", at, i), "value", "Who is named in a directive is an Organization/id.")
