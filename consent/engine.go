@@ -113,11 +113,16 @@ func (e *Engine) Decide(req Request, class Class, facts []*Facts) Decision {
 	return whole
 }
 
+// labels are the registers and labels that data may carry.
+var labels = []Register{Health, Social, Identity, Directory, Directive}
+
 // refused says what makes a request undecidable: a missing fact is never taken as fulfilled.
 func refused(req *Request, class *Class) string {
 	switch {
 	case class.Register == "":
 		return "the data carry no register: unlabelled data never leave"
+	case !slices.Contains(labels, class.Register):
+		return "the data carry a register that the law does not know"
 	case class.Type == "":
 		return "the data carry no type: unlabelled data never leave"
 	case req.Time.IsZero():

@@ -219,3 +219,20 @@ func TestRulingsAreBoundedAndShared(t *testing.T) {
 		require.LessOrEqual(t, len(e.rulings.shards[i].m), rulingsPerShard)
 	}
 }
+
+func TestAPolicyCeasesOnItsDay(t *testing.T) {
+	const passing = `@id("X-1") @citation("1/2000 § 1") @title_fi("Esimerkki") @title_en("Example") @from("2025-01-01") @to("2026-01-01") @ban("no")
+		permit (principal is Operator, action == Action::"audit", resource) when { resource.type == "AuditEvent" };`
+	e, err := newEngine(broken(t, func(files map[string][]byte) { files["extra.cedar"] = []byte(passing) }), Config{})
+	require.NoError(t, err)
+	at := func(day string) Outcome {
+		when, err := time.Parse(time.RFC3339, day)
+		require.NoError(t, err)
+		return e.Decide(Request{Actor: Actor{Kind: Operator, App: "a"}, Action: Audit, Purpose: Care, Time: when},
+			Class{Type: "AuditEvent", Register: Directive}, nil).Outcome
+	}
+	require.Equal(t, Denied, at("2024-12-31T12:00:00Z"))
+	require.Equal(t, Permitted, at("2025-12-31T21:59:59Z"))
+	require.Equal(t, Denied, at("2025-12-31T22:00:00Z"), "midnight in Finland")
+	require.Equal(t, Permitted, at("2025-06-01T00:00:00Z"), "and a decision of the past is repeated as it was")
+}
