@@ -177,6 +177,12 @@ type Draft struct {
 	Caller Caller
 	Time   time.Time
 	Items  []*Item
+	// Held are rows that Rules looked at: if one has another version when the draft commits, it is decided anew. Rules
+	// add them; rows that are items of the draft are held anyway.
+	Held []*Current
+	// Keys name what Rules found not to be there, such as a running process of a client: of two drafts with the same key
+	// at once, one is decided anew.
+	Keys []string
 }
 
 // Item is one row of a draft.

@@ -463,6 +463,21 @@ func (w *writing) govern(ctx context.Context) error {
 		}
 		return unrecorded(err)
 	}
+	for _, row := range w.draft.Held {
+		if w.draft.Find(row.Type, row.ID) == nil {
+			w.expect = append(w.expect, store.Expect{Type: row.Type, ID: row.ID, Version: row.Version})
+		}
+	}
+	for _, name := range w.draft.Keys {
+		sum := sha256.Sum256([]byte("rules " + name))
+		key := hex.EncodeToString(sum[:])
+		version, err := w.snap.Key(ctx, key)
+		if err != nil {
+			return unrecorded(err)
+		}
+		w.expect = append(w.expect, store.Expect{Key: key, Version: version})
+		w.keys = append(w.keys, key)
+	}
 	for _, item := range w.draft.Items {
 		if item.Before == nil {
 			continue
