@@ -18,7 +18,7 @@ func (p *Process) Apply(ctx context.Context, desk Desk, c exchange.Caller, param
 	if err != nil {
 		return nil, err
 	}
-	me := personOf(c)
+	me := personOf(c.Actor)
 	if c.Actor.Kind != consent.Professional || me == "" {
 		return nil, exchange.Refuse(exchange.Forbidden, "forbidden", "", "A joint-client process is started by a professional.")
 	}
@@ -45,7 +45,7 @@ func (p *Process) Apply(ctx context.Context, desk Desk, c exchange.Caller, param
 		fhir.Member{Name: "name", Value: fhir.NewString("Yhteisasiakkaan tiimi")},
 		fhir.Member{Name: "subject", Value: reference(subject)},
 	)
-	first := p.stepTask(planURN, subject, terms.StepIdentify, me, me)
+	first := p.stepTask(planURN, subject, p.flow.action(terms.StepIdentify), me, me)
 	ops := []exchange.Op{
 		{Interaction: exchange.Create, Type: "CarePlan", Doc: plan, FullURL: planURN},
 		{Interaction: exchange.Create, Type: "CareTeam", Doc: team, FullURL: teamURN},
@@ -92,25 +92,23 @@ func subjectOf(params *fhir.Value) (string, error) {
 }
 
 // start governs what Apply makes: the client is one of the caller's unit, and has no running joint process that the
-// caller may see.
+// caller may see. Of two that are started at once in one register, one is decided again after the other.
 func (g *governing) start(ctx context.Context) error {
-	var plan, team, task *exchange.Item
+	parts := map[string]*exchange.Item{}
 	for _, item := range g.draft.Items {
-		switch item.Type {
-		case "CarePlan":
-			plan = item
-		case "CareTeam":
-			team = item
-		case "Task":
-			task = item
-		}
+		parts[item.Type] = item
 	}
+	plan, team, task := parts["CarePlan"], parts["CareTeam"], parts["Task"]
+	if len(g.draft.Items) != 3 || plan == nil || team == nil || task == nil {
+		return exchange.Refuse(exchange.Invalid, "invalid", "", "$apply makes a CarePlan, its CareTeam and the first Task, and nothing else.")
+	}
+	actor := g.draft.Caller.Actor
 	client := fhir.ParseReference(plan.Doc.Text("subject", "reference")).ID
 	facts, err := g.view.Facts(ctx, client)
 	if err != nil {
 		return err
 	}
-	if !g.related(facts) {
+	if !g.related(facts, actor) {
 		return violation("Parameters.parameter", "The process is started for a client of one's own unit: record the EpisodeOfCare or Encounter first.")
 	}
 	plans, err := g.view.Own(ctx, "CarePlan", client)
@@ -123,37 +121,17 @@ func (g *governing) start(ctx context.Context) error {
 			return violation("Parameters.parameter", "The client has a running joint-client process already: %s.", other.Ref())
 		}
 	}
+	g.draft.Keys = append(g.draft.Keys, strings.Join([]string{g.canonical, client, actor.Controller, string(actor.Register)}, " "))
 	for _, item := range g.draft.Items {
 		item.Class.Process = plan.Ref()
 	}
 	plan.Doc.Set("created", fhir.NewString(g.now()))
 	plan.Doc.Set("period", fhir.NewObject(fhir.Member{Name: "start", Value: fhir.NewString(g.now())}))
-	if unit := g.draft.Caller.Actor.Unit; unit != "" {
-		team.Doc.Set("managingOrganization", fhir.NewArray(reference(unit)))
+	if actor.Unit != "" {
+		team.Doc.Set("managingOrganization", fhir.NewArray(reference(actor.Unit)))
 	}
-	addParticipant(team.Doc, newParticipant(personOf(g.draft.Caller), g.draft.Caller.Actor.Unit, recogniser, g.now()))
+	addParticipant(team.Doc, newParticipant("", personOf(actor), actor.Unit, recogniser, g.now()))
 	task.Doc.Set("authoredOn", fhir.NewString(g.now()))
 	task.Doc.Set("lastModified", fhir.NewString(g.now()))
 	return nil
-}
-
-// related says whether the caller's unit, or the caller as a participant, has a running relationship with the client.
-func (g *governing) related(facts *consent.Facts) bool {
-	actor := g.draft.Caller.Actor
-	for _, rel := range facts.Relationships {
-		if !rel.Period.Contains(g.draft.Time) {
-			continue
-		}
-		switch rel.Kind {
-		case consent.InCare, consent.Registered:
-			if rel.Unit == actor.Unit && rel.Unit != "" {
-				return true
-			}
-		case consent.Participant:
-			if g.isCaller(rel.Person) {
-				return true
-			}
-		}
-	}
-	return false
 }

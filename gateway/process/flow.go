@@ -1,162 +1,115 @@
 package process
 
 import (
-	_ "embed"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
+	"strconv"
 
-	"go.yaml.in/yaml/v3"
-
-	"sotesilta/gateway/exchange"
 	"sotesilta/internal/fhir"
 	"sotesilta/internal/terms"
 )
 
-// flow tells which steps follow which, read from PlanDefinition.action.relatedAction (after-end).
-type flow []edge
+// flow tells which steps there are and which follow which, read from PlanDefinition.action.
+type flow []*action
 
-type edge struct {
-	from, to    string
-	kind, value string // the output of from that it depends on; "" always
+// action is one step.
+type action struct {
+	id, title string
+	months    int    // it is due so many months after it opened (timingDuration); 0: no due date
+	byCallers bool   // the flow does not open it, callers do (requiredBehavior could)
+	waits     bool   // it opens only when somebody takes part (condition of kind start)
+	after     []edge // relatedAction, after-end
 }
 
-// afterOutput is the extension of relatedAction that makes it depend on an output of the action that went before.
-const afterOutput = terms.Base + "StructureDefinition/after-output"
+// edge is one way to a step. Where it depends on an output of the step before it, that output is (or is not) a code.
+type edge struct {
+	from        string
+	kind, value string // "" always
+	not         bool
+}
 
-// outputCondition is the one form of FHIRPath that a condition of the flow may take.
-var outputCondition = regexp.MustCompile(`^%task\.output\.where\(type\.coding\.code='([a-z-]+)'\)\.value = '([a-z-]+)'$`)
+// What a PlanDefinition of ours may say beyond plain FHIR. Anything else is refused when the process is read, so that
+// nothing in the definition is there for show.
+const (
+	// afterOutput is the extension of relatedAction that makes it depend on an output of the action before.
+	afterOutput = terms.Base + "StructureDefinition/after-output"
+	// takesPart is the one start condition: somebody accepted an invitation and still takes part.
+	takesPart = "%team.participant.where(role.coding.code='participant' and period.end.empty()).exists()"
+)
+
+// outputCondition is the one form of FHIRPath that a condition on an output may take.
+var outputCondition = regexp.MustCompile(`^%task\.output\.where\(type\.coding\.code='([a-z-]+)'\)\.value (=|!=) '([a-z-]+)'$`)
 
 func readFlow(definition *fhir.Value) (flow, error) {
 	var f flow
-	known := map[string]bool{}
-	for _, action := range definition.Get("action").Items() {
-		known[action.Text("id")] = true
+	for _, a := range definition.Get("action").Items() {
+		f = append(f, &action{id: a.Text("id"), title: a.Text("title"), byCallers: a.Text("requiredBehavior") == "could"})
 	}
-	for _, action := range definition.Get("action").Items() {
-		for _, related := range action.Get("relatedAction").Items() {
-			e := edge{from: related.Text("actionId"), to: action.Text("id")}
-			if !known[e.from] || related.Text("relationship") != "after-end" {
-				return nil, fmt.Errorf("action %s: relatedAction must be after-end of an action of this definition", e.to)
-			}
-			for _, ext := range related.Get("extension").Items() {
-				match := outputCondition.FindStringSubmatch(ext.Text("valueExpression", "expression"))
-				if ext.Text("url") != afterOutput || match == nil {
-					return nil, fmt.Errorf("action %s: a condition that is not understood", e.to)
-				}
-				e.kind, e.value = match[1], match[2]
-			}
-			f = append(f, e)
+	for i, a := range definition.Get("action").Items() {
+		if err := f.read(f[i], a); err != nil {
+			return nil, fmt.Errorf("action %s: %w", f[i].id, err)
 		}
 	}
 	return f, nil
 }
 
+func (f flow) read(into *action, a *fhir.Value) error {
+	if into.id == "" || into.title == "" || a.Text("code", "coding", "system") != terms.Step || a.Text("code", "coding", "code") != into.id {
+		return errors.New("an action has an id, a title, and the id as its code of joint-client-step")
+	}
+	if due := a.Get("timingDuration"); due != nil {
+		months, err := strconv.Atoi(due.Text("value"))
+		if err != nil || months < 1 || due.Text("code") != "mo" || due.Text("system") != "http://unitsofmeasure.org" {
+			return errors.New("timingDuration must be whole months (UCUM mo)")
+		}
+		into.months = months
+	}
+	for _, condition := range a.Get("condition").Items() {
+		if condition.Text("kind") != "start" || condition.Text("expression", "expression") != takesPart {
+			return errors.New("a condition that is not understood")
+		}
+		into.waits = true
+	}
+	for _, related := range a.Get("relatedAction").Items() {
+		e := edge{from: related.Text("actionId")}
+		if f.action(e.from) == nil || related.Text("relationship") != "after-end" {
+			return errors.New("relatedAction must be after-end of an action of this definition")
+		}
+		for _, ext := range related.Get("extension").Items() {
+			match := outputCondition.FindStringSubmatch(ext.Text("valueExpression", "expression"))
+			if ext.Text("url") != afterOutput || match == nil {
+				return errors.New("a condition on an output that is not understood")
+			}
+			e.kind, e.not, e.value = match[1], match[2] == "!=", match[3]
+		}
+		into.after = append(into.after, e)
+	}
+	return nil
+}
+
+// action is the step with an id, or nil.
+func (f flow) action(id string) *action {
+	for _, a := range f {
+		if a.id == id {
+			return a
+		}
+	}
+	return nil
+}
+
 // after is the steps that a completed step opens, given its outputs.
-func (f flow) after(code string, task *fhir.Value) []string {
-	var next []string
-	for _, e := range f {
-		if e.from == code && (e.kind == "" || output(task, e.kind).Str() == e.value) {
-			next = append(next, e.to)
+func (f flow) after(code string, task *fhir.Value) []*action {
+	var next []*action
+	for _, a := range f {
+		if !a.byCallers && slices.ContainsFunc(a.after, func(e edge) bool { return e.from == code && e.holds(task) }) {
+			next = append(next, a)
 		}
 	}
 	return next
 }
 
-//go:embed transitions.yaml
-var transitionsFile []byte
-
-// transitions is transitions.yaml.
-type transitions struct {
-	Profile string `yaml:"profile"`
-	Version string `yaml:"version"`
-	Invite  table  `yaml:"invite"`
-	Step    table  `yaml:"step"`
-}
-
-type table []transition
-
-type transition struct {
-	From string   `yaml:"from"`
-	To   []string `yaml:"to"`
-	By   []string `yaml:"by"`
-}
-
-// The parties of a Task, as the table names them.
-const (
-	owner     = "owner"
-	requester = "requester"
-)
-
-func readTransitions(text []byte) (transitions, error) {
-	var t transitions
-	decoder := yaml.NewDecoder(strings.NewReader(string(text)))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&t); err != nil {
-		return t, err
-	}
-	for _, rows := range []table{t.Invite, t.Step} {
-		for _, row := range rows {
-			for _, party := range row.By {
-				if party != owner && party != requester && party != responsible {
-					return t, fmt.Errorf("transitions: %q is no party of a Task", party)
-				}
-			}
-		}
-	}
-	return t, nil
-}
-
-// check refuses a transition that the table does not give to one of the caller's parties. A change that leaves the
-// status as it is needs a party too: nobody else edits the body of a Task.
-func (t table) check(ref, from, to string, parties []string) error {
-	if from == to {
-		if len(parties) == 0 {
-			return violation("Task", "%s: only its owner, its requester or the responsible worker change it (table joint-client)", ref)
-		}
-		return nil
-	}
-	possible := false
-	for _, row := range t {
-		if row.From != from || !slices.Contains(row.To, to) {
-			continue
-		}
-		possible = true
-		for _, party := range row.By {
-			if slices.Contains(parties, party) {
-				return nil
-			}
-		}
-	}
-	if possible {
-		as := "who is no party of the Task"
-		if len(parties) > 0 {
-			as = "the " + strings.Join(parties, " and ")
-		}
-		return violation("Task.status", "%s: %s → %s: not allowed for %s (table joint-client, FHIR R4 Task § 12.8.6)", ref, from, to, as)
-	}
-	return violation("Task.status", "%s: %s → %s: not a transition of the table joint-client (FHIR R4 Task § 12.8.6)", ref, from, to)
-}
-
-// parties is what the caller is to a Task.
-func (g *governing) parties(run *running, task *fhir.Value) []string {
-	var out []string
-	if g.isCaller(task.Text("owner", "reference")) {
-		out = append(out, owner)
-	}
-	if g.isCaller(task.Text("requester", "reference")) {
-		out = append(out, requester)
-	}
-	if g.isCaller(run.responsible()) {
-		out = append(out, responsible)
-	}
-	return out
-}
-
-// isCaller says whether a reference is the calling person, or the caller's unit.
-func (g *governing) isCaller(ref string) bool { return ref != "" && is(g.draft.Caller, ref) }
-
-func is(c exchange.Caller, ref string) bool {
-	return ref == c.Actor.Person && ref != "" || ref == c.Actor.Role && ref != "" || ref == c.Actor.Unit && c.Actor.User != ""
+func (e edge) holds(task *fhir.Value) bool {
+	return e.kind == "" || (output(task, e.kind).Str() == e.value) != e.not
 }

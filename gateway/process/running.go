@@ -2,13 +2,19 @@ package process
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"time"
+
+	"github.com/google/uuid"
 
 	"sotesilta/consent"
 	"sotesilta/gateway/exchange"
 	"sotesilta/internal/fhir"
 	"sotesilta/internal/terms"
 )
+
+func newID() string { return uuid.NewString() }
 
 // running is one process with its rows as they will be after the draft. Rows are cloned into the draft when touched.
 type running struct {
@@ -18,11 +24,13 @@ type running struct {
 	tasks []*exchange.Current
 	other []*exchange.Current // further documents of the process
 	draft *exchange.Draft
-	// crossed: a professional of the other sector accepted an invitation in this draft.
+	// crossed: a professional of the controller's other register accepted an invitation in this draft.
 	crossed bool
+	over    bool // the process ends in this draft
 }
 
-// load reads a process, seen by the caller or not; nil when there is none.
+// load reads a process, seen by the caller or not; nil when there is none. What is decided on the process counts only
+// if none of its rows changed meanwhile.
 func (g *governing) load(ctx context.Context, ref string) (*running, error) {
 	if run, known := g.processes[ref]; known {
 		return run, nil
@@ -47,8 +55,28 @@ func (g *governing) load(ctx context.Context, ref string) (*running, error) {
 	if run.plan == nil || run.team == nil {
 		run = nil
 	}
+	g.draft.Held = append(g.draft.Held, rows...)
 	g.processes[ref] = run
 	return run, nil
+}
+
+// loaded are the processes of the draft, in a fixed order.
+func (g *governing) loaded() []*running {
+	var out []*running
+	for _, ref := range slices.Sorted(maps.Keys(g.processes)) {
+		if run := g.processes[ref]; run != nil {
+			out = append(out, run)
+		}
+	}
+	return out
+}
+
+// open refuses when the process has ended, before or in this draft.
+func (r *running) open() error {
+	if status := r.plan.Doc.Text("status"); !r.over && (status == "draft" || status == "active") {
+		return nil
+	}
+	return violation("", "The joint-client process has ended; what belongs to it does not change any more.")
 }
 
 // touch is the draft's item for a row of the process, made as a consequence when the caller did not ask for it.
@@ -71,47 +99,218 @@ func (r *running) subject() string { return r.plan.Doc.Text("subject", "referenc
 
 func (r *running) client() string { return fhir.ParseReference(r.subject()).ID }
 
-// joint says whether the documents of the process are in both registers, after the draft.
-func (r *running) joint() bool {
-	if item := r.draft.Find("CarePlan", r.plan.ID); item != nil {
-		return item.Class.Joint
+// taskDocs are the Tasks of the process as the draft leaves them, oldest first.
+func (r *running) taskDocs() []*fhir.Value {
+	out := make([]*fhir.Value, 0, len(r.tasks)+1)
+	for _, row := range r.tasks {
+		out = append(out, r.doc(row))
 	}
-	return r.plan.Class.Joint
+	for _, item := range r.draft.Items {
+		if item.Before == nil && item.Type == "Task" && item.Class.Process == r.ref && item.Doc != nil {
+			out = append(out, item.Doc)
+		}
+	}
+	return out
+}
+
+// lastStep is the step that was opened last; invitations are beside the line of steps.
+func (r *running) lastStep() *fhir.Value {
+	var last *fhir.Value
+	for _, doc := range r.taskDocs() {
+		// authoredOn is an instant that openStep wrote, so its texts compare as times do.
+		if step(doc) != terms.StepInvite && (last == nil || doc.Text("authoredOn") >= last.Text("authoredOn")) {
+			last = doc
+		}
+	}
+	return last
 }
 
 // accepted says whether the client accepted the joint work at discuss, in the draft or before.
 func (r *running) accepted() bool {
-	return slices.ContainsFunc(r.tasks, func(t *exchange.Current) bool {
-		doc := r.doc(t)
+	return slices.ContainsFunc(r.taskDocs(), func(doc *fhir.Value) bool {
 		return step(doc) == terms.StepDiscuss && doc.Text("status") == "completed" && output(doc, answer).Str() == "accepted"
 	})
 }
 
-// done says whether a step was completed.
-func (r *running) done(code string) bool {
-	return slices.ContainsFunc(r.tasks, func(t *exchange.Current) bool {
-		doc := r.doc(t)
-		return step(doc) == code && doc.Text("status") == "completed"
+// anyParticipant says whether somebody accepted an invitation and still takes part.
+func (r *running) anyParticipant() bool {
+	return slices.ContainsFunc(r.taskDocs(), func(doc *fhir.Value) bool {
+		return step(doc) == terms.StepInvite && membership[doc.Text("status")]
 	})
 }
 
-// opened says whether a step was ever opened, in the draft or before.
-func (r *running) opened(code string) bool {
-	if slices.ContainsFunc(r.tasks, func(t *exchange.Current) bool { return step(t.Doc) == code }) {
+// joint says whether the documents of the process are in both registers, after the draft.
+func (r *running) joint() bool {
+	if item := r.draft.Find("CarePlan", r.plan.ID); item != nil && item.Class.Joint {
 		return true
 	}
-	return slices.ContainsFunc(r.draft.Items, func(i *exchange.Item) bool {
-		return i.Type == "Task" && i.Class.Process == r.ref && i.Doc != nil && step(i.Doc) == code
-	})
+	return r.plan.Class.Joint || r.crossed
 }
 
-// responsible is the member with the role responsible, or "".
-func (r *running) responsible() string { return activeWith(r.doc(r.team), responsible) }
+// ours says whether a row is of the controller whose process it is: only its two registers share documents.
+func (r *running) ours(class consent.Class) bool {
+	return class.Controller == r.plan.Class.Controller && (class.Register == consent.Health || class.Register == consent.Social)
+}
 
-// activeWith is the member of a team who has a role now.
-func activeWith(team *fhir.Value, role string) string {
+// sharedSteps are the steps whose Tasks belong to the joint documents (design § 4, law 6).
+var sharedSteps = map[string]bool{
+	terms.StepAssess: true, terms.StepInvite: true, terms.StepDeliver: true, terms.StepReview: true, terms.StepEnd: true,
+}
+
+// shared says whether a Task belongs to the joint documents. An invitation does once it is accepted; before, only who
+// is invited and the inviter's register see it.
+func shared(doc *fhir.Value) bool {
+	code := step(doc)
+	return sharedSteps[code] && (code != terms.StepInvite || membership[doc.Text("status")])
+}
+
+// share gives the documents of the process both registers' labels, from the version made now on (703/2023 §§ 46–47).
+func (r *running) share() {
+	rows := append([]*exchange.Current{r.plan, r.team}, r.other...)
+	for _, task := range r.tasks {
+		if shared(r.doc(task)) {
+			rows = append(rows, task)
+		}
+	}
+	for _, row := range rows {
+		if !r.ours(row.Class) {
+			continue
+		}
+		if item := r.draft.Find(row.Type, row.ID); item != nil {
+			item.Class.Joint = true
+		} else if !row.Class.Joint {
+			r.touch(row).Class.Joint = true
+		}
+	}
+	for _, item := range r.draft.Items {
+		if item.Before == nil && item.Class.Process == r.ref && item.Doc != nil && r.ours(item.Class) && (item.Type != "Task" || shared(item.Doc)) {
+			item.Class.Joint = true
+		}
+	}
+}
+
+// end ends the process: the plan gets its last status, the team is inactive, open Tasks are over, and every
+// relationship that rested on the process is over.
+func (g *governing) end(run *running, planStatus string) {
+	now := g.now()
+	run.over = true
+	plan := run.touch(run.plan)
+	plan.Doc.Set("status", fhir.NewString(planStatus))
+	if period := plan.Doc.Get("period"); period != nil {
+		period.Set("end", fhir.NewString(now))
+	}
+	team := run.touch(run.team)
+	team.Doc.Set("status", fhir.NewString("inactive"))
+	for _, p := range team.Doc.Get("participant").Items() {
+		if runs(p, g.draft.Time) {
+			p.Get("period").Set("end", fhir.NewString(now))
+		}
+	}
+	for _, task := range run.tasks {
+		if openStatuses[run.doc(task).Text("status")] || run.doc(task).Text("status") == "failed" && step(task.Doc) != terms.StepInvite {
+			g.close(run.touch(task), run, task.Doc.Text("status"))
+		}
+	}
+	for _, item := range g.draft.Items { // made in this very draft
+		if item.Before == nil && item.Type == "Task" && item.Class.Process == run.ref && openStatuses[item.Doc.Text("status")] {
+			g.close(item, run, "")
+		}
+	}
+}
+
+// close ends an open Task with its process: work under an accepted invitation is completed, all else is cancelled.
+func (g *governing) close(item *exchange.Item, run *running, from string) {
+	status := "cancelled"
+	if membership[from] && step(item.Doc) == terms.StepInvite {
+		status = "completed"
+	}
+	item.Doc.Set("status", fhir.NewString(status))
+	item.Doc.Set("lastModified", fhir.NewString(g.now()))
+	if item.Class.Invitation != "" {
+		item.Relationships = ended(run.client())
+	}
+}
+
+// ended is a relationship list that says none: the row gives no relationship any more.
+func ended(client string) map[string][]consent.Relationship {
+	return map[string][]consent.Relationship{client: nil}
+}
+
+// responsible is the responsible worker, or "".
+func (r *running) responsible() string { return activeWith(r.doc(r.team), responsible, r.draft.Time) }
+
+// lead is who has the say over the process: the responsible worker, and the recogniser until there is one.
+func (r *running) lead() string {
+	if worker := r.responsible(); worker != "" {
+		return worker
+	}
+	return activeWith(r.doc(r.team), recogniser, r.draft.Time)
+}
+
+// member says whether a professional is in the team now, in whatever role.
+func (r *running) member(a consent.Actor) bool {
+	return slices.ContainsFunc(r.members(), func(p *fhir.Value) bool { return is(a, p.Text("member", "reference")) })
+}
+
+// inTeam says whether a reference is a member now.
+func (r *running) inTeam(ref string) bool {
+	return slices.ContainsFunc(r.members(), func(p *fhir.Value) bool { return p.Text("member", "reference") == ref })
+}
+
+// stays says whether a member is in the team otherwise than as the responsible worker.
+func (r *running) stays(is func(ref string) bool) bool {
+	return slices.ContainsFunc(r.members(), func(p *fhir.Value) bool { return !hasRole(p, responsible) && is(p.Text("member", "reference")) })
+}
+
+// members are the participants whose period runs.
+func (r *running) members() []*fhir.Value {
+	var out []*fhir.Value
+	for _, p := range r.doc(r.team).Get("participant").Items() {
+		if runs(p, r.draft.Time) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// setResponsible makes a member the one responsible worker: the one before is so no longer, and open steps go over.
+func (r *running) setResponsible(member string) {
+	if r.responsible() == member || member == "" {
+		return
+	}
+	now := fhir.Instant(r.draft.Time)
+	team := r.touch(r.team)
+	for _, p := range team.Doc.Get("participant").Items() {
+		if hasRole(p, responsible) && runs(p, r.draft.Time) {
+			p.Get("period").Set("end", fhir.NewString(now))
+		}
+	}
+	addParticipant(team.Doc, newParticipant("", member, "", responsible, now))
+	for _, row := range r.tasks {
+		doc := r.doc(row)
+		if step(doc) == terms.StepInvite || !openStatuses[doc.Text("status")] && doc.Text("status") != "failed" {
+			continue
+		}
+		item := r.touch(row)
+		item.Doc.Set("owner", reference(member))
+		item.Doc.Set("lastModified", fhir.NewString(now))
+	}
+}
+
+// runs says whether a participation is not over at t.
+func runs(participant *fhir.Value, t time.Time) bool {
+	end := participant.Get("period").Get("end")
+	if end == nil {
+		return true
+	}
+	_, until, ok := fhir.ParseDate(end.Str())
+	return ok && t.Before(until.Add(-time.Millisecond)) // an end that we wrote is the first moment that is outside
+}
+
+// activeWith is the member of a team who has a role now, or "".
+func activeWith(team *fhir.Value, role string, t time.Time) string {
 	for _, p := range team.Get("participant").Items() {
-		if p.Get("period").Get("end") == nil && hasRole(p, role) {
+		if runs(p, t) && hasRole(p, role) {
 			return p.Text("member", "reference")
 		}
 	}
@@ -127,44 +326,16 @@ func hasRole(participant *fhir.Value, role string) bool {
 	return false
 }
 
-// setResponsible makes a member the one responsible worker.
-func (r *running) setResponsible(d *exchange.Draft, member string) {
-	if r.responsible() == member {
-		return
+// newParticipant is a member of the team from since on. The id of the element is that of the invitation (Task) that
+// the participation rests on, so that each ends with its own.
+func newParticipant(invitation, member, onBehalfOf, role, since string) *fhir.Value {
+	p := fhir.NewObject()
+	if invitation != "" {
+		p.Set("id", fhir.NewString(invitation))
 	}
-	item := r.touch(r.team)
-	for _, p := range item.Doc.Get("participant").Items() {
-		if p.Get("period").Get("end") == nil && hasRole(p, responsible) {
-			p.Get("period").Set("end", fhir.NewString(fhir.Instant(d.Time)))
-		}
-	}
-	addParticipant(item.Doc, newParticipant(member, "", responsible, fhir.Instant(d.Time)))
-}
-
-// ensureResponsible makes the caller responsible when nobody is: from assess on somebody answers for the client's
-// matter (vastuutyöntekijä).
-func (r *running) ensureResponsible(d *exchange.Draft) {
-	if r.responsible() == "" {
-		r.setResponsible(d, personOf(d.Caller))
-	}
-}
-
-// personOf is how the process names a caller: by role, otherwise by person, otherwise by unit.
-func personOf(c exchange.Caller) string {
-	for _, ref := range []string{c.Actor.Role, c.Actor.Person, c.Actor.Unit} {
-		if ref != "" {
-			return ref
-		}
-	}
-	return ""
-}
-
-func newParticipant(member, onBehalfOf, role, since string) *fhir.Value {
-	p := fhir.NewObject(
-		fhir.Member{Name: "role", Value: fhir.NewArray(fhir.NewObject(fhir.Member{Name: "coding", Value: fhir.NewArray(
-			fhir.Coding{System: roleSystem, Code: role}.Value())}))},
-		fhir.Member{Name: "member", Value: reference(member)},
-	)
+	p.Set("role", fhir.NewArray(fhir.NewObject(fhir.Member{Name: "coding", Value: fhir.NewArray(
+		fhir.Coding{System: roleSystem, Code: role}.Value())})))
+	p.Set("member", reference(member))
 	if onBehalfOf != "" {
 		p.Set("onBehalfOf", reference(onBehalfOf))
 	}
@@ -181,126 +352,11 @@ func addParticipant(team, p *fhir.Value) {
 	list.Append(p)
 }
 
-// endParticipant ends the running participation of a member that came by invitation.
-func endParticipant(team *fhir.Value, member, at string) {
+// endParticipant ends the participation that rests on an invitation.
+func endParticipant(team *fhir.Value, invitation string, t time.Time) {
 	for _, p := range team.Get("participant").Items() {
-		if p.Text("member", "reference") == member && p.Get("period").Get("end") == nil && hasRole(p, participant) {
-			p.Get("period").Set("end", fhir.NewString(at))
+		if p.Text("id") == invitation && runs(p, t) {
+			p.Get("period").Set("end", fhir.NewString(fhir.Instant(t)))
 		}
 	}
-}
-
-func reference(to string) *fhir.Value {
-	return fhir.NewObject(fhir.Member{Name: "reference", Value: fhir.NewString(to)})
-}
-
-// sharedSteps are the steps whose Tasks belong to the joint documents (design § 4, law 6).
-var sharedSteps = map[string]bool{
-	terms.StepAssess: true, terms.StepInvite: true, terms.StepDeliver: true, terms.StepReview: true, terms.StepEnd: true,
-}
-
-// share gives the documents of the process both registers' labels, from the version made now on (703/2023 §§ 46–47).
-// Invitations not accepted stay what they were: only who was invited and the inviter's register see them.
-func (r *running) share() {
-	rows := append([]*exchange.Current{r.plan, r.team}, r.other...)
-	for _, task := range r.tasks {
-		doc := r.doc(task)
-		code := step(doc)
-		if sharedSteps[code] && (code != terms.StepInvite || membership[doc.Text("status")]) {
-			rows = append(rows, task)
-		}
-	}
-	for _, row := range rows {
-		if item := r.draft.Find(row.Type, row.ID); item != nil {
-			item.Class.Joint = true
-		} else if !row.Class.Joint {
-			r.touch(row).Class.Joint = true
-		}
-	}
-	for _, item := range r.draft.Items {
-		if item.Before == nil && item.Class.Process == r.ref && item.Doc != nil && (item.Type != "Task" || sharedSteps[step(item.Doc)] && step(item.Doc) != terms.StepInvite) {
-			item.Class.Joint = true
-		}
-	}
-}
-
-// end ends the process: the plan gets its last status, the team is inactive, open Tasks are cancelled, and every
-// relationship that rested on the process is over.
-func (g *governing) end(run *running, planStatus string) {
-	now := g.now()
-	plan := run.touch(run.plan)
-	plan.Doc.Set("status", fhir.NewString(planStatus))
-	if period := plan.Doc.Get("period"); period != nil {
-		period.Set("end", fhir.NewString(now))
-	}
-	team := run.touch(run.team)
-	team.Doc.Set("status", fhir.NewString("inactive"))
-	for _, p := range team.Doc.Get("participant").Items() {
-		if p.Get("period").Get("end") == nil {
-			p.Get("period").Set("end", fhir.NewString(now))
-		}
-	}
-	for _, task := range run.tasks {
-		if !openStatuses[run.doc(task).Text("status")] {
-			continue
-		}
-		item := run.touch(task)
-		status := "cancelled"
-		if membership[task.Doc.Text("status")] && step(task.Doc) == terms.StepInvite {
-			status = "completed" // the work under an accepted invitation ends with the process
-		}
-		item.Doc.Set("status", fhir.NewString(status))
-		item.Doc.Set("lastModified", fhir.NewString(now))
-		if item.Class.Invitation != "" {
-			item.Relationships = ended(run.client())
-		}
-	}
-}
-
-// openStep makes the Task of the next step, for the responsible worker, otherwise for the caller.
-func (g *governing) openStep(run *running, code string) *exchange.Item {
-	holder := run.responsible()
-	if holder == "" {
-		holder = personOf(g.draft.Caller)
-	}
-	doc := g.stepTask(run.ref, run.subject(), code, holder, holder)
-	if code == terms.StepReview {
-		doc.Set("restriction", fhir.NewObject(fhir.Member{Name: "period", Value: fhir.NewObject(
-			fhir.Member{Name: "end", Value: fhir.NewString(g.draft.Time.Add(year).Format("2006-01-02"))})}))
-	}
-	doc.Set("authoredOn", fhir.NewString(g.now()))
-	doc.Set("lastModified", fhir.NewString(g.now()))
-	class := run.plan.Class
-	class.Type, class.Invitation, class.ServiceEvent = "Task", "", ""
-	class.Joint = run.joint() && sharedSteps[code]
-	return g.draft.Add(nil, "Task", newID(), doc, class)
-}
-
-// stepTask is the Task of a step.
-func (p *Process) stepTask(plan, subject, code, requester, owner string) *fhir.Value {
-	return fhir.NewObject(
-		fhir.Member{Name: "resourceType", Value: fhir.NewString("Task")},
-		fhir.Member{Name: "instantiatesCanonical", Value: fhir.NewString(p.canonical)},
-		fhir.Member{Name: "basedOn", Value: fhir.NewArray(reference(plan))},
-		fhir.Member{Name: "status", Value: fhir.NewString("ready")},
-		fhir.Member{Name: "intent", Value: fhir.NewString("order")},
-		fhir.Member{Name: "code", Value: fhir.NewObject(fhir.Member{Name: "coding", Value: fhir.NewArray(
-			fhir.Coding{System: terms.Step, Code: code, Display: p.steps[code]}.Value())})},
-		fhir.Member{Name: "for", Value: reference(subject)},
-		fhir.Member{Name: "requester", Value: reference(requester)},
-		fhir.Member{Name: "owner", Value: reference(owner)},
-	)
-}
-
-// participation is the relationship that an accepted invitation makes.
-func participation(invitation, process string, actor consent.Actor, task *fhir.Value, kind consent.Relation) consent.Relationship {
-	rel := consent.Relationship{
-		Kind: kind, Evidence: invitation, Controller: actor.Controller, Register: actor.Register,
-		Unit: actor.Unit, Person: task.Text("owner", "reference"), Process: process,
-	}
-	if kind == consent.Participant {
-		rel.Service = parameter(task.Get("input"), service).Text("reference")
-		rel.Location = task.Text("location", "reference")
-	}
-	return rel
 }

@@ -1,0 +1,121 @@
+package process
+
+import (
+	_ "embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+//go:embed transitions.yaml
+var transitionsFile []byte
+
+// transitions is transitions.yaml.
+type transitions struct {
+	Profile      string        `yaml:"profile"`
+	Version      string        `yaml:"version"`
+	Invite       table         `yaml:"invite"`
+	Step         table         `yaml:"step"`
+	Deviations   []deviation   `yaml:"deviations"`
+	Requirements []requirement `yaml:"requirements"`
+}
+
+// table is who may move a Task from which status to which.
+type table []transition
+
+type transition struct {
+	From string   `yaml:"from"`
+	To   []string `yaml:"to"`
+	By   []string `yaml:"by"`
+}
+
+// deviation is a transition that the diagram of FHIR R4 does not show, and why it is in a table of ours.
+type deviation struct {
+	Table string   `yaml:"table"`
+	From  string   `yaml:"from"`
+	To    []string `yaml:"to"`
+	Why   string   `yaml:"why"`
+}
+
+// requirement is a line of another profile, and how the table and the rules stand to it.
+type requirement struct {
+	Source string `yaml:"source"`
+	Key    string `yaml:"key"`
+	Met    bool   `yaml:"met"`
+	How    string `yaml:"how"`
+}
+
+// The parties of a Task, as the table names them.
+const (
+	owner     = "owner"
+	requester = "requester"
+)
+
+var partyNames = []string{owner, requester, responsible}
+
+// taskStatuses are the codes of Task.status (FHIR R4 task-status).
+var taskStatuses = []string{
+	"draft", "requested", "received", "accepted", "rejected", "ready", "cancelled", "in-progress", "on-hold", "failed",
+	"completed", "entered-in-error",
+}
+
+func readTransitions(text []byte) (transitions, error) {
+	var t transitions
+	decoder := yaml.NewDecoder(strings.NewReader(string(text)))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&t); err != nil {
+		return t, fmt.Errorf("transitions.yaml: %w", err)
+	}
+	for name, rows := range map[string]table{"invite": t.Invite, "step": t.Step} {
+		for _, row := range rows {
+			for _, status := range append([]string{row.From}, row.To...) {
+				if !slices.Contains(taskStatuses, status) {
+					return t, fmt.Errorf("transitions.yaml: %s: %q is no status of a Task", name, status)
+				}
+			}
+			for _, party := range row.By {
+				if !slices.Contains(partyNames, party) {
+					return t, fmt.Errorf("transitions.yaml: %s: %q is no party of a Task", name, party)
+				}
+			}
+			if len(row.By) == 0 || len(row.To) == 0 {
+				return t, fmt.Errorf("transitions.yaml: %s: a row from %s without to or by", name, row.From)
+			}
+		}
+	}
+	return t, nil
+}
+
+// check refuses a transition that the table does not give to one of the caller's parties. A change that leaves the
+// status as it is needs a party too: nobody else edits the body of a Task; and a Task that is over keeps its body.
+func (t table) check(ref, from, to string, parties []string) error {
+	if from == to {
+		switch {
+		case len(parties) == 0:
+			return violation("Task", "%s: only its owner, its requester or the responsible worker change it (table joint-client)", ref)
+		case !openStatuses[from]:
+			return violation("Task", "%s: it is %s and does not change any more (table joint-client)", ref, from)
+		}
+		return nil
+	}
+	possible := false
+	for _, row := range t {
+		if row.From != from || !slices.Contains(row.To, to) {
+			continue
+		}
+		possible = true
+		if slices.ContainsFunc(row.By, func(party string) bool { return slices.Contains(parties, party) }) {
+			return nil
+		}
+	}
+	if possible {
+		as := "who is no party of the Task"
+		if len(parties) > 0 {
+			as = "the " + strings.Join(parties, " and ")
+		}
+		return violation("Task.status", "%s: %s → %s: not allowed for %s (table joint-client, FHIR R4 Task § 12.8.6)", ref, from, to, as)
+	}
+	return violation("Task.status", "%s: %s → %s: not a transition of the table joint-client (FHIR R4 Task § 12.8.6)", ref, from, to)
+}
