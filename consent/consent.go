@@ -172,6 +172,9 @@ type Relationship struct {
 	Period     Period   `json:"period"`
 }
 
+// open says whether p has no bounds.
+func (p Period) open() bool { return p.From.IsZero() && p.To.IsZero() }
+
 // Will is the kind of a Directive (tahdonilmaisu).
 type Will string
 
@@ -304,6 +307,86 @@ type Decision struct {
 	Directives []string // Consent versions that weighed, such as Consent/1/_history/2
 	Evidence   []string // relationships that weighed
 	Reason     string   // why, for the ledger only; never for the asker
+	// Covers say what of the class each basis lets out; Recorded and Exclude are their union. In the order of Bases.
+	Covers []Cover
+}
+
+// Cover is what of a class one basis lets out, for one client of the class.
+type Cover struct {
+	Basis      Basis
+	Client     string   // "" for data about nobody
+	Recorded   Period   // only rows recorded in it; the zero Period is any
+	Exclude    []string // rows ("Type/id") that bans of single documents leave out
+	Directives []string // the permit or consent that this basis rests on
+}
+
+// lets says whether a row leaves under the cover.
+func (c *Cover) lets(row string, recorded time.Time) bool {
+	return c.Recorded.Contains(recorded) && !slices.Contains(c.Exclude, row)
+}
+
+// For narrows a decision on a class to one of its rows, "Type/id", recorded at a time: it rests only on the bases that
+// cover the row, and on their directives. It is a denial that says which basis missed when none covers the row; then
+// the row may not leave. A decision that is no permit, or whose bases cover every row, is answered as it is.
+func (d *Decision) For(row string, recorded time.Time) *Decision {
+	if d.Outcome != Permitted {
+		return d
+	}
+	if len(d.Covers) == 0 { // made by no Engine: the union is all there is to go by
+		inside := len(d.Recorded) == 0 || slices.ContainsFunc(d.Recorded, func(p Period) bool { return p.Contains(recorded) })
+		if inside && !slices.Contains(d.Exclude, row) {
+			return d
+		}
+		return &Decision{Disclosure: d.Disclosure, Directives: d.Directives, Evidence: d.Evidence, Reason: "outside what the basis covers"}
+	}
+	if !slices.ContainsFunc(d.Covers, func(c Cover) bool { return !c.Recorded.open() || len(c.Exclude) > 0 }) {
+		return d
+	}
+	narrow := *d
+	narrow.Bases, narrow.Directives, narrow.Covers, narrow.Recorded, narrow.Exclude = nil, nil, nil, nil, nil
+	covered := map[string]bool{}
+	for i := range d.Covers {
+		c := &d.Covers[i]
+		covered[c.Client] = covered[c.Client] || c.lets(row, recorded)
+		if !c.lets(row, recorded) {
+			continue
+		}
+		narrow.Covers = append(narrow.Covers, *c)
+		if !containsBasis(narrow.Bases, c.Basis.ID) {
+			narrow.Bases = append(narrow.Bases, c.Basis)
+		}
+		narrow.Directives = merge(narrow.Directives, c.Directives)
+	}
+	for _, ok := range covered {
+		if !ok {
+			return &Decision{Disclosure: d.Disclosure, Directives: d.Directives, Evidence: d.Evidence, Reason: d.missed(row, recorded)}
+		}
+	}
+	return &narrow
+}
+
+// missed says, for the ledger, why no basis covers a row.
+func (d *Decision) missed(row string, recorded time.Time) string {
+	var b strings.Builder
+	for i := range d.Covers {
+		c := &d.Covers[i]
+		if c.lets(row, recorded) {
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(c.Basis.ID)
+		if c.Recorded.Contains(recorded) {
+			b.WriteString(": a ban of this document (ATL-59)")
+			continue
+		}
+		b.WriteString(": recorded ")
+		b.WriteString(recorded.UTC().Format(time.DateOnly))
+		b.WriteString(", outside the range of ")
+		b.WriteString(nonempty(strings.Join(c.Directives, ", "), "the permit"))
+	}
+	return b.String()
 }
 
 // Decider decides. *Engine is the real one; the gateway depends on this much of it.

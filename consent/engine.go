@@ -180,6 +180,7 @@ func (e *Engine) decideFor(req *Request, class *Class, client string, facts *Fac
 	if verdict.exclude {
 		out.Exclude = w.exclude()
 	}
+	out.Covers = e.covering(&w, client, verdict.weighed)
 	if e.redacts(&w, req, class) {
 		out.Redact = e.codes.redact
 	}
@@ -203,7 +204,7 @@ type verdict struct {
 // stands permits; failing that, a row that only a human may decide makes the answer needs-human.
 func (e *Engine) judge(w *weighing, permits, forbids []*policy) verdict {
 	var v verdict
-	ranged, unranged, excluding, free := false, false, false, false
+	ranged, unranged, excluding, free, whole := false, false, false, false, false
 	for _, row := range permits {
 		outcome := row.outcome
 		for _, limit := range forbids {
@@ -241,15 +242,59 @@ func (e *Engine) judge(w *weighing, permits, forbids []*policy) verdict {
 			} else {
 				excluding = true
 			}
+			whole = whole || row.bans == banPasses && !(row.fromPermit && len(w.recorded) > 0)
 		}
 	}
 	if v.outcome != Permitted {
 		v.weighed = permits
 	}
-	v.ranges = ranged && !unranged
-	v.exclude = excluding && !free
+	// The union of what the rows let out, or where one range and one list of documents cannot say it, less.
+	mixed := excluding && free
+	v.ranges = ranged && (!unranged || mixed && !whole)
+	v.exclude = excluding && (!free || mixed && !whole)
 	v.bans = v.bans || v.exclude
 	return v
+}
+
+// covering says what each of the rows that stand lets out: a row that rests on permits, one cover for each of them.
+func (e *Engine) covering(w *weighing, client string, rows []*policy) []Cover {
+	out := make([]Cover, 0, len(rows))
+	var exclude []string
+	if slices.ContainsFunc(rows, func(p *policy) bool { return p.bans != banPasses }) {
+		exclude = w.exclude()
+	}
+	for _, row := range rows {
+		cover := Cover{Basis: row.basis, Client: client}
+		if row.ofRelationship {
+			cover.Basis = w.invitation
+		}
+		if row.bans != banPasses {
+			cover.Exclude = exclude
+		}
+		place := slices.Index(directedRows[:], row.basis.ID)
+		if place < 0 || w.facts == nil {
+			out = append(out, cover)
+			continue
+		}
+		found := false
+		for i := range w.facts.Directives {
+			t := &w.facts.Directives[i]
+			if !w.rests(t, 1<<place) {
+				continue
+			}
+			one := cover
+			one.Directives = []string{directiveVersion(t)}
+			if row.fromPermit {
+				one.Recorded = t.Recorded
+			}
+			out = append(out, one)
+			found = true
+		}
+		if !found {
+			out = append(out, cover)
+		}
+	}
+	return out
 }
 
 func containsBasis(bases []Basis, id string) bool {
@@ -288,6 +333,7 @@ func both(a, b Decision) Decision {
 	out.Reason = a.Reason
 	out.Exclude = merge(a.Exclude, b.Exclude)
 	out.Redact = merge(a.Redact, b.Redact)
+	out.Covers = append(a.Covers[:len(a.Covers):len(a.Covers)], b.Covers...)
 	switch {
 	case len(a.Recorded) == 0:
 		out.Recorded = b.Recorded

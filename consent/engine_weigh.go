@@ -332,24 +332,33 @@ func (w *weighing) gather(out *Decision, rows []*policy, withBans bool) {
 		if !t.Active || !t.Valid.Contains(w.req.Time) {
 			continue
 		}
-		var weighs bool
-		switch t.Kind {
-		case Permit:
-			from, to := w.class.Register, w.req.Actor.Register
-			if w.req.Action == Invite {
-				from, to = w.req.Actor.Register, w.req.Invitee.Register
-			}
-			weighs = t.From == string(from) && t.To == string(to) &&
-				wanted&directions[[2]Register{from, to}] != 0 && w.engine.covers(w, t, from, to)
-		case Assent:
-			weighs = wanted.has(t.Statute)
-		default:
+		weighs := w.rests(t, wanted)
+		if t.Kind != Permit && t.Kind != Assent {
 			weighs = withBans && (t.Kind != Ban || bans(t, w.class) || slices.ContainsFunc(t.Documents, w.ofType))
 		}
 		if weighs {
 			out.Directives = append(out.Directives, directiveVersion(t))
 		}
 	}
+}
+
+// rests says whether one of the rows wanted rests on a directive: a permit that covers the class, or a consent.
+func (w *weighing) rests(t *Terms, wanted rowSet) bool {
+	if !t.Active || !t.Valid.Contains(w.req.Time) {
+		return false
+	}
+	switch t.Kind {
+	case Permit:
+		from, to := w.class.Register, w.req.Actor.Register
+		if w.req.Action == Invite {
+			from, to = w.req.Actor.Register, w.req.Invitee.Register
+		}
+		return t.From == string(from) && t.To == string(to) &&
+			wanted&directions[[2]Register{from, to}] != 0 && w.engine.covers(w, t, from, to)
+	case Assent:
+		return wanted.has(t.Statute)
+	}
+	return false
 }
 
 // directiveVersion is Consent/1/_history/2.
