@@ -33,6 +33,8 @@ var (
 	ErrTooCostly = errors.New("store: too costly")
 	// ErrBusy: the write queue is full; nothing was committed.
 	ErrBusy = errors.New("store: busy")
+	// ErrCursor: a cursor that is not one of Result.Next or EntryPage.Next of the same query.
+	ErrCursor = errors.New("store: not a cursor of this query")
 )
 
 // MaxClasses bounds the classes one search may have decided.
@@ -68,12 +70,12 @@ type Row struct {
 	Type, ID string
 	Version  int64 // 1, 2, …
 	Class    consent.Class
-	Recorded time.Time // date of recording, which permits may be limited by
-	Updated  time.Time // UTC, milliseconds: meta.lastUpdated
-	Deleted  bool      // this version is a deletion; Body is nil
-	Method   string    // POST, PUT or DELETE, for history
-	Body     []byte    // compact JSON with id and meta set; kept as text, byte for byte
-	Index    search.Index
+	Recorded time.Time    // date of recording, which permits may be limited by
+	Updated  time.Time    // UTC, milliseconds: meta.lastUpdated
+	Deleted  bool         // this version is a deletion; Body is nil
+	Method   string       // POST, PUT or DELETE, for history
+	Body     []byte       // compact JSON with id and meta set; kept as text, byte for byte
+	Index    search.Index // put with the row; not read back
 }
 
 // Expect is what must still be so when a change commits, or it is stale. Exactly one of three forms.
@@ -161,7 +163,7 @@ type Result struct {
 
 // Snapshot is a read of one moment. It is not safe for concurrent use.
 type Snapshot interface {
-	// Time is when the snapshot opened.
+	// Time is when the snapshot opened. Its moment is that of the first read, never before Time.
 	Time() time.Time
 	// Get is the current version of a row, deletions too; ErrNotFound.
 	Get(ctx context.Context, typ, id string) (Row, error)
@@ -171,7 +173,8 @@ type Snapshot interface {
 	History(ctx context.Context, typ, id string, before int64, limit int) ([]Row, error)
 	// Process is the current rows whose class names the process (CarePlan/…), oldest first.
 	Process(ctx context.Context, process string) ([]Row, error)
-	// Facts is what is known of clients, by Patient id; clients nothing is known of are missing.
+	// Facts is what is known of clients, by Patient id; clients nothing is known of are missing. They are shared
+	// between snapshots and must not be changed.
 	Facts(ctx context.Context, clients ...string) (map[string]*consent.Facts, error)
 	// FactsAt is the facts of a client at one version; ErrNotFound.
 	FactsAt(ctx context.Context, client string, version int64) (*consent.Facts, error)

@@ -1,0 +1,2 @@
+// Package postgres keeps the gateway's store in PostgreSQL: many gateway nodes, one database.
+package postgres

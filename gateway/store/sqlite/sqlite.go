@@ -1,0 +1,239 @@
+// Package sqlite keeps the gateway's store in one SQLite file, inside the process: the embedded default.
+//
+// One connection writes, several read, one moves the write-ahead log into the file. A commit is durable when it is
+// answered: the log is synced at every one (WAL, synchronous=FULL).
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/pressly/goose/v3"
+
+	"sotesilta/gateway/store"
+	"sotesilta/gateway/store/sqlstore"
+)
+
+// Options are choices with sound defaults: the zero Options will do.
+type Options struct {
+	// Readers bounds the connections that read at once; further snapshots wait. 0: eight for each processor.
+	Readers int
+}
+
+// words are SQLite's own of the schema.
+var words = sqlstore.Words{
+	Key: "INTEGER PRIMARY KEY", Serial: "INTEGER PRIMARY KEY AUTOINCREMENT", Text: "TEXT", Bytes: "BLOB",
+	Clustered: " WITHOUT ROWID",
+}
+
+// pragmas of every connection. Temporary trees stay in memory: a spill to disk costs a search ten times its time.
+const pragmas = "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)" +
+	"&_pragma=mmap_size(0)&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(%d)&_pragma=trusted_schema(OFF)"
+
+// Open opens the store in the file at path, making it and bringing it to the newest schema where needed. Two
+// processes may have one file open; their commits take turns.
+func Open(ctx context.Context, path string, opts Options) (*sqlstore.Store, error) {
+	if path == "" {
+		return nil, errors.New("sqlite: no path")
+	}
+	if err := own(path); err != nil {
+		return nil, err
+	}
+	file := "file:" + (&url.URL{Path: path}).EscapedPath()
+	if err := migrate(ctx, file+fmt.Sprintf(pragmas, -2000)); err != nil {
+		return nil, err
+	}
+	if opts.Readers <= 0 {
+		opts.Readers = 8 * runtime.GOMAXPROCS(0)
+	}
+	e := &engine{path: path, dsn: file + fmt.Sprintf(pragmas, -16_000), readers: make(chan *conn, opts.Readers)}
+	var err error
+	if e.writer, err = open(file + fmt.Sprintf(pragmas, -64_000)); err != nil {
+		return nil, err
+	}
+	if e.checkpointer, err = open(file + fmt.Sprintf(pragmas, -2000)); err != nil {
+		return nil, errors.Join(err, e.writer.close())
+	}
+	for range opts.Readers {
+		e.readers <- nil // opened when first needed
+	}
+	e.stop, e.stopped = make(chan struct{}), make(chan struct{})
+	go e.checkpoint()
+	return sqlstore.New(e), nil
+}
+
+// own makes the file, if it is not there, readable to its owner only: it holds what nobody else may see.
+func own(path string) error {
+	f, err := os.OpenFile(filepath.Clean(path), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	return f.Close()
+}
+
+// readWait is how long a snapshot waits for a connection before it is answered store.ErrBusy.
+const readWait = 5 * time.Second
+
+// migrating keeps the stores of one process from migrating at once.
+var migrating sync.Mutex
+
+// migrate brings the schema up. Each migration is an immediate transaction, so of two processes the second finds the
+// work of the first done, and tries again to see that it was.
+func migrate(ctx context.Context, dsn string) (err error) {
+	migrating.Lock()
+	defer migrating.Unlock()
+	db, err := sql.Open("sqlite", dsn+"&_txlock=immediate")
+	if err != nil {
+		return fmt.Errorf("sqlite: open: %w", err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.SetMaxOpenConns(1)
+	for attempt := range 5 {
+		if err = sqlstore.Migrate(ctx, goose.DialectSQLite3, db, words); err == nil || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(time.Duration(attempt*attempt) * 20 * time.Millisecond)
+	}
+	return err
+}
+
+type engine struct {
+	dialect
+	path, dsn    string
+	writer       *conn
+	checkpointer *conn
+	readers      chan *conn // nil where one may be opened
+
+	walLarge      bool // set by the checkpointer when only the writer can make the log begin anew
+	mu            sync.Mutex
+	stop, stopped chan struct{}
+}
+
+// Read implements sqlstore.Engine.
+func (e *engine) Read(ctx context.Context) (sqlstore.Reader, error) {
+	var c *conn
+	select {
+	case c = <-e.readers:
+	default:
+		wait := time.NewTimer(readWait)
+		defer wait.Stop()
+		select {
+		case c = <-e.readers:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-wait.C:
+			return nil, store.ErrBusy
+		}
+	}
+	if c == nil {
+		var err error
+		if c, err = open(e.dsn + "&_pragma=query_only(1)"); err != nil {
+			e.readers <- nil
+			return nil, err
+		}
+	}
+	return &reader{e: e, c: c}, nil
+}
+
+// reader is a read transaction, begun at the first query.
+type reader struct {
+	e     *engine
+	c     *conn
+	begun bool
+}
+
+func (r *reader) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
+	if r.c == nil {
+		return nil, errors.New("sqlite: a closed snapshot")
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if !r.begun {
+		if err := r.c.exec(context.Background(), "BEGIN"); err != nil {
+			return nil, err
+		}
+		r.begun = true
+	}
+	return r.c.query(ctx, text, args...)
+}
+
+func (r *reader) Close() error {
+	if r.c == nil {
+		return nil
+	}
+	c := r.c
+	r.c = nil
+	if r.begun {
+		if err := c.exec(context.Background(), "ROLLBACK"); err != nil {
+			err = errors.Join(err, c.close())
+			r.e.readers <- nil
+			return err
+		}
+	}
+	r.e.readers <- c
+	return nil
+}
+
+// Write implements sqlstore.Engine.
+func (e *engine) Write(ctx context.Context, f func(sqlstore.Tx) error) error {
+	if err := e.writer.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return again(err)
+	}
+	err := f(&tx{e.writer})
+	if err == nil {
+		if err = e.writer.exec(ctx, "COMMIT"); err == nil {
+			return nil
+		}
+	}
+	// An error may have ended the transaction already.
+	if rollback := e.writer.exec(ctx, "ROLLBACK"); rollback != nil {
+		e.writer.forget()
+	}
+	return again(err)
+}
+
+// again marks what may pass when it is tried anew.
+func again(err error) error {
+	if busy(err) {
+		return fmt.Errorf("%w: %w", sqlstore.ErrAgain, err)
+	}
+	return err
+}
+
+// Ping implements sqlstore.Engine.
+func (e *engine) Ping(ctx context.Context) error {
+	r, err := e.Read(ctx)
+	if err != nil {
+		return err
+	}
+	rows, err := r.Query(ctx, "SELECT no FROM ledger_node LIMIT 1")
+	if err == nil {
+		rows.Next()
+		err = rows.Err()
+		rows.Close()
+	}
+	return errors.Join(err, r.Close())
+}
+
+// Close implements sqlstore.Engine.
+func (e *engine) Close() error {
+	close(e.stop)
+	<-e.stopped
+	var errs []error
+	for range cap(e.readers) {
+		if c := <-e.readers; c != nil {
+			errs = append(errs, c.close())
+		}
+	}
+	errs = append(errs, e.checkpointer.close(), e.writer.close())
+	return errors.Join(errs...)
+}

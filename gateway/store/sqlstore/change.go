@@ -1,0 +1,250 @@
+package sqlstore
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"sotesilta/consent"
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/store"
+)
+
+// columns are the columns of ledger_entry that repeat members of a record, with their names in ledger.Columns.
+// Those that come more than once are kept as a JSON list, in the order of ledger.Columns.
+var columns = [...]struct {
+	Name string // in the table
+	Of   string // in the record
+	Many bool
+}{
+	{"id", ledger.ColumnID, false},
+	{"exchange", ledger.ColumnExchange, false},
+	{"time", ledger.ColumnTime, false},
+	{"interaction", ledger.ColumnInteraction, false},
+	{"outcome", ledger.ColumnOutcome, false},
+	{"client", ledger.ColumnClient, false},
+	{"controller", ledger.ColumnController, false},
+	{"actor_controller", ledger.ColumnActorController, false},
+	{"app", ledger.ColumnApp, false},
+	{"recipient", ledger.ColumnRecipient, false},
+	{"user_id", ledger.ColumnUser, false},
+	{"person", ledger.ColumnPerson, false},
+	{"role", ledger.ColumnRole, false},
+	{"basis", ledger.ColumnBasis, true},
+	{"target", ledger.ColumnTarget, true},
+}
+
+// ColumnNames are the columns of ledger_entry that EntryRow.Columns fills, in its order.
+func ColumnNames() []string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.Name
+	}
+	return names
+}
+
+// columnPlace finds a column by its name in ledger.Columns.
+var columnPlace = func() map[string]int {
+	m := make(map[string]int, len(columns))
+	for i, c := range columns {
+		m[c.Of] = i
+	}
+	return m
+}()
+
+// entryColumns spreads the columns of a record over the columns of the table.
+func entryColumns(list []ledger.Column) (out [len(columns)]string, err error) {
+	var many [len(columns)][]string
+	for _, c := range list {
+		i, ok := columnPlace[c.Name]
+		switch {
+		case !ok:
+			return out, fmt.Errorf("sqlstore: no column for %q of a record", c.Name)
+		case columns[i].Many:
+			many[i] = append(many[i], c.Value)
+		default:
+			out[i] = c.Value
+		}
+	}
+	for i, values := range many {
+		if values != nil {
+			out[i] = listText(values)
+		}
+	}
+	return out, nil
+}
+
+// columnsOf is the reverse of entryColumns.
+func columnsOf(row [len(columns)]string) ([]ledger.Column, error) {
+	out := make([]ledger.Column, 0, len(columns)+2)
+	for i, value := range row {
+		if value == "" {
+			continue
+		}
+		if !columns[i].Many {
+			out = append(out, ledger.Column{Name: columns[i].Of, Value: value})
+			continue
+		}
+		var values []string
+		if err := json.Unmarshal([]byte(value), &values); err != nil {
+			return nil, fmt.Errorf("sqlstore: column %s of a ledger entry: %w", columns[i].Name, err)
+		}
+		for _, v := range values {
+			out = append(out, ledger.Column{Name: columns[i].Of, Value: v})
+		}
+	}
+	return out, nil
+}
+
+// listText is a JSON list of texts; quoted finds one of them in it.
+func listText(values []string) string {
+	b, _ := json.Marshal(values) // texts always marshal
+	return string(b)
+}
+
+func quoted(value string) string {
+	b, _ := json.Marshal(value)
+	return string(b)
+}
+
+// The states of a job.
+const (
+	waiting int32 = iota
+	taken         // by the writer: its outcome is the answer
+	dropped       // by who waited for it: nothing is committed
+)
+
+// job is a change that waits for the writer, with all that can be made ready without the database.
+type job struct {
+	change  *store.Change
+	writing bool // more than records
+	puts    []put
+	facts   []string // JSON, per Change.Facts
+	records []record
+
+	state atomic.Int32
+	err   error
+	done  chan struct{}
+}
+
+// put is a row to be put.
+type put struct {
+	class string // key
+	index []named
+}
+
+// record is a record made ready for the ledger.
+type record struct {
+	canonical, salt []byte
+	columns         [len(columns)]string
+}
+
+// prepare checks a change and makes it ready.
+func prepare(c *store.Change) (*job, error) {
+	j := &job{change: c, done: make(chan struct{})}
+	j.writing = len(c.Put)+len(c.Facts)+len(c.Keys)+len(c.Events)+len(c.Once) > 0 || c.Position != nil
+	needless := len(c.Put)+len(c.Facts)+len(c.Keys)+len(c.Events) == 0 && (len(c.Once) > 0 || c.Position != nil)
+	if len(c.Records) == 0 && !needless {
+		return nil, store.ErrUnrecorded
+	}
+	for _, e := range c.Expect {
+		forms := 0
+		if e.Type != "" || e.ID != "" {
+			forms++
+		}
+		if e.Client != "" {
+			forms++
+		}
+		if e.Key != "" {
+			forms++
+		}
+		if forms != 1 {
+			return nil, fmt.Errorf("sqlstore: an expectation of %d forms", forms)
+		}
+	}
+	if err := distinct(c); err != nil {
+		return nil, err
+	}
+	j.puts = make([]put, len(c.Put))
+	for i := range c.Put {
+		r := &c.Put[i]
+		if r.Type == "" || r.ID == "" || r.Version < 1 || r.Deleted != (r.Body == nil) || r.Class.Type != r.Type || clean(r.ID) != r.ID {
+			return nil, fmt.Errorf("sqlstore: %s/%s: not a version of a row", r.Type, r.ID)
+		}
+		j.puts[i].class = r.Class.Key()
+		if !r.Deleted {
+			j.puts[i].index = indexRows(&r.Index)
+		}
+	}
+	j.facts = make([]string, len(c.Facts))
+	for i, f := range c.Facts {
+		if f == nil || f.Client == "" || f.Version < 1 {
+			return nil, fmt.Errorf("sqlstore: facts without a client or version")
+		}
+		b, err := json.Marshal(f)
+		if err != nil {
+			return nil, fmt.Errorf("sqlstore: facts: %w", err)
+		}
+		j.facts[i] = string(b)
+	}
+	j.records = make([]record, len(c.Records))
+	for i := range c.Records {
+		r := &c.Records[i]
+		cols, err := entryColumns(ledger.Columns(r))
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", store.ErrUnrecorded, err)
+		}
+		j.records[i] = record{canonical: r.Canonical(), salt: ledger.NewSalt(), columns: cols}
+	}
+	return j, nil
+}
+
+// distinct refuses a change that writes a row or a client's facts twice, or uses a key twice, and counts each of its
+// Keys once.
+func distinct(c *store.Change) error {
+	if len(c.Put) > 1 {
+		rows := make(set[RowKey], len(c.Put))
+		for i := range c.Put {
+			if !rows.add(nil, RowKey{c.Put[i].Type, c.Put[i].ID}) {
+				return fmt.Errorf("sqlstore: %s/%s is put twice in one change", c.Put[i].Type, c.Put[i].ID)
+			}
+		}
+	}
+	if len(c.Facts) > 1 {
+		clients := make(set[string], len(c.Facts))
+		for _, f := range c.Facts {
+			if f != nil && !clients.add(nil, f.Client) {
+				return fmt.Errorf("sqlstore: the facts of a client are put twice in one change")
+			}
+		}
+	}
+	if len(c.Once) > 1 {
+		keys := make(set[string], len(c.Once))
+		for _, o := range c.Once {
+			if !keys.add(nil, o.Key) {
+				return store.ErrUsed
+			}
+		}
+	}
+	if len(c.Keys) > 1 {
+		keys := slices.Clone(c.Keys) // the caller's own stay as they are
+		slices.Sort(keys)
+		c.Keys = slices.Compact(keys)
+	}
+	return nil
+}
+
+// relations are the parties that facts tell of.
+func relations(f *consent.Facts) []Relation {
+	var out []Relation
+	for _, r := range f.Relationships {
+		for _, party := range [...]string{r.Unit, r.Person} {
+			if party != "" && !strings.ContainsRune(party, 0) {
+				out = append(out, Relation{party, f.Client})
+			}
+		}
+	}
+	return out
+}

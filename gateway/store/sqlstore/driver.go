@@ -1,0 +1,241 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sotesilta/gateway/search"
+)
+
+// A driver is where the rows of a search come from: an index that one of its conditions, or its permitted classes,
+// narrow. Everything else is probed row by row. Which driver is best depends on how skewed the values are, and neither
+// engine's planner can be trusted with that: one keeps no statistics, the other makes one plan for all values. So the
+// store gauges: it counts what each driver would give, up to a bound that rises, and takes the least.
+type driver struct {
+	// rows spells a query of one column rid.
+	rows func(*statement) string
+	// gauges spell queries whose number of rows is what the driver costs; the greatest counts. A LIMIT is appended.
+	gauges []func(*statement) string
+	unique bool // rid comes at most once
+	sure   bool // so narrow that nothing need be gauged
+}
+
+// bounds are how far drivers are gauged.
+var bounds = [...]int64{256, 8192}
+
+// clauseDriver is the driver that a clause gives on resources of a type, or nil when it narrows too little to be one.
+func (p *plan) clauseDriver(c search.Clause, typ string) *driver {
+	switch {
+	case c.Has != nil:
+		return p.hasDriver(c.Has, typ)
+	case c.Param == nil || c.Modifier == "not" || c.Modifier == "missing" || c.Modifier == "text" || len(c.Values) == 0:
+		return nil
+	case c.Chain != nil:
+		return p.chainDriver(c, typ)
+	}
+	for _, v := range c.Values {
+		if !narrow(c, v) {
+			return nil
+		}
+	}
+	rows := func(s *statement) string {
+		parts := make([]string, len(c.Values))
+		for i, v := range c.Values {
+			parts[i] = s.valueRows(c, v, typ)
+		}
+		return strings.Join(parts, " UNION ALL ")
+	}
+	gauges := make([]func(*statement) string, len(c.Values))
+	for i, v := range c.Values {
+		gauges[i] = func(s *statement) string { return s.valueRows(c, v, typ) }
+	}
+	return &driver{rows: rows, gauges: gauges, unique: len(c.Values) == 1 && own(c.Param.Name), sure: c.Param.Name == "_id"}
+}
+
+// narrow says whether a value bounds a range of an index.
+func narrow(c search.Clause, v search.Value) bool {
+	switch c.Param.Type {
+	case search.Token:
+		return v.Code != "" && c.Modifier == ""
+	case search.Reference:
+		return c.Modifier == "" || c.Modifier == "identifier" && v.Code != ""
+	case search.String:
+		return c.Modifier == "" && v.Text != ""
+	case search.URI:
+		return c.Modifier == ""
+	case search.Date:
+		if c.Param.Name == "_lastUpdated" {
+			return v.Prefix != "ne"
+		}
+		switch v.Prefix {
+		case "", "eq", "lt", "le", "sa", "eb":
+			return true
+		}
+	case search.Quantity, search.NumberType:
+		switch v.Prefix {
+		case "", "eq", "lt", "le", "sa", "eb":
+			return true
+		}
+	}
+	return false
+}
+
+// valueRows spells the rows whose index has a value that matches v.
+func (s *statement) valueRows(c search.Clause, v search.Value, typ string) string {
+	switch {
+	case c.Param.Name == "_id":
+		return "SELECT r.rid AS rid FROM resource r WHERE r.type = " + s.text(typ) + " AND r.id = " + s.text(v.Code)
+	case c.Param.Name == "_lastUpdated":
+		match, _ := s.dateMatch(v, "r.updated", "r.updated + 1")
+		return "SELECT r.rid AS rid FROM resource r WHERE r.deleted = 0 AND r.type = " + s.text(typ) + s.range1("r.updated", v) + " AND " + match
+	}
+	match, _ := s.match(c, v, "x") // narrow knows only values that match knows
+	switch c.Param.Type {
+	case search.Date:
+		match += s.range1("x.f", v)
+	case search.Quantity, search.NumberType:
+		switch v.Prefix {
+		case "", "eq":
+			match += " AND x.low < " + s.arg(v.High)
+		case "eb":
+			match += " AND x.low < " + s.arg(v.Low)
+		}
+	}
+	return fmt.Sprintf("SELECT x.rid AS rid FROM %s x WHERE x.param = %d AND %s", tables[c.Param.Type], s.number(typ, c.Param.Name), match)
+}
+
+// range1 spells the bounds of the beginning of a span that follow from a value, so that an index over beginnings serves.
+func (s *statement) range1(column string, v search.Value) string {
+	switch v.Prefix {
+	case "", "eq":
+		return " AND " + column + " >= " + s.arg(millis(v.From)) + " AND " + column + " < " + s.arg(millis(v.To))
+	case "lt":
+		return " AND " + column + " < " + s.arg(millis(v.From))
+	case "le", "ap":
+		return " AND " + column + " < " + s.arg(millis(v.To))
+	case "gt", "sa":
+		if column == "r.updated" {
+			return " AND " + column + " >= " + s.arg(millis(v.To))
+		}
+		return ""
+	case "ge":
+		if column == "r.updated" {
+			return " AND " + column + " >= " + s.arg(millis(v.From))
+		}
+		return ""
+	case "eb":
+		return " AND " + column + " < " + s.arg(millis(v.From))
+	}
+	return ""
+}
+
+// chainDriver comes from the target's side.
+func (p *plan) chainDriver(c search.Clause, typ string) *driver {
+	d := &driver{}
+	var parts []func(*statement) string
+	for _, target := range c.Chain.Types {
+		branch, ok := c.Chain.Branches[target]
+		if !ok {
+			continue
+		}
+		inner := p.clauseDriver(branch, target)
+		if inner == nil {
+			return nil
+		}
+		d.gauges = append(d.gauges, inner.gauges...)
+		part := func(s *statement) string {
+			return fmt.Sprintf(
+				"SELECT x.rid AS rid FROM (%s) i CROSS JOIN resource t CROSS JOIN ix_reference x WHERE t.rid = i.rid AND t.type = %s AND x.param = %d AND x.id = t.id AND x.type = t.type",
+				inner.rows(s), s.text(target), s.number(typ, c.Param.Name))
+		}
+		parts, d.gauges = append(parts, part), append(d.gauges, part)
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	d.rows = func(s *statement) string {
+		texts := make([]string, len(parts))
+		for i, part := range parts {
+			texts[i] = part(s)
+		}
+		return strings.Join(texts, " UNION ALL ")
+	}
+	return d
+}
+
+// hasDriver comes from the referring side.
+func (p *plan) hasDriver(h *search.Has, typ string) *driver {
+	inner := p.clauseDriver(h.Where, h.Type)
+	if inner == nil {
+		return nil
+	}
+	rows := func(s *statement) string {
+		return fmt.Sprintf(
+			"SELECT t.rid AS rid FROM (%s) i CROSS JOIN ix_reference x CROSS JOIN resource t WHERE x.rid = i.rid AND x.param = %d AND x.type = %s AND t.type = x.type AND t.id = x.id",
+			inner.rows(s), s.number(h.Type, h.Param.Name), s.text(typ))
+	}
+	return &driver{rows: rows, gauges: append(slices.Clone(inner.gauges), rows)}
+}
+
+// classDriver comes from the permitted classes of the type searched.
+func (p *plan) classDriver() *driver {
+	rows := func(s *statement) string {
+		return "SELECT r.rid AS rid FROM (" + s.d.Ints(s.arg(s.d.IntsArg(s.own))) + ") c CROSS JOIN resource r WHERE r.class = c.v AND r.deleted = 0"
+	}
+	return &driver{rows: rows, gauges: []func(*statement) string{rows}, unique: true}
+}
+
+// choose picks the driver of a search. It answers nil when rows are best walked in the order of the index that the
+// search is sorted by, which needs ordered; and none when no row can match.
+func (n *snapshot) choose(ctx context.Context, p *plan, ordered bool) (best *driver, none bool, err error) {
+	var drivers []*driver
+	for _, c := range p.where {
+		if d := p.clauseDriver(c, p.typ); d != nil {
+			if d.sure {
+				return d, false, nil
+			}
+			drivers = append(drivers, d)
+		}
+	}
+	drivers = append(drivers, p.classDriver())
+	if len(drivers) == 1 && !ordered {
+		return drivers[0], false, nil
+	}
+	for _, bound := range bounds {
+		s := &statement{plan: p}
+		var counts []string
+		var of []int
+		for i, d := range drivers {
+			for _, gauge := range d.gauges {
+				counts = append(counts, fmt.Sprintf("(SELECT count(*) FROM (SELECT 1 AS one FROM (%s) y LIMIT %d) z)", gauge(s), bound))
+				of = append(of, i)
+			}
+		}
+		costs := make([]int64, len(drivers))
+		err := each(ctx, n.r, func(rows Rows) error {
+			values := make([]int64, len(counts))
+			dest := make([]any, len(counts))
+			for i := range values {
+				dest[i] = &values[i]
+			}
+			err := rows.Scan(dest...)
+			for i, v := range values {
+				costs[of[i]] = max(costs[of[i]], v)
+			}
+			return err
+		}, "SELECT "+strings.Join(counts, ", "), s.args...)
+		if err != nil {
+			return nil, false, err
+		}
+		at := slices.Index(costs, slices.Min(costs))
+		if costs[at] < bound {
+			return drivers[at], costs[at] == 0, nil
+		}
+	}
+	if ordered {
+		return nil, false, nil
+	}
+	return drivers[0], false, nil
+}

@@ -1,0 +1,205 @@
+package sqlstore
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/store"
+)
+
+// entryColumnsSQL are what scanEntry reads, of an entry e, its node n and, if it has one, its leaf l.
+var entryColumnsSQL = "e.entry, n.node, coalesce(l.seq, -1), e.prev, e.commitment, e.chain, e.committed, e.salt, e.canonical, e." +
+	strings.Join(ColumnNames(), ", e.")
+
+// nodeOf spells the number of the node of an entry e. A shift is the same on both engines.
+const nodeOf = "(e.entry >> 40)"
+
+// entryFrom joins an entry e with its node and its leaf.
+const entryFrom = " CROSS JOIN ledger_node n LEFT JOIN ledger_leaf l ON l.entry = e.entry"
+
+func scanEntry(rows Rows) (e ledger.Entry, key int64, err error) {
+	var prev, commitment, chain []byte
+	var committed int64
+	var list [len(columns)]string
+	dest := []any{&key, &e.Node, &e.Seq, &prev, &commitment, &chain, &committed, &e.Salt, &e.Canonical}
+	for i := range list {
+		dest = append(dest, &list[i])
+	}
+	if err = rows.Scan(dest...); err != nil {
+		return e, key, err
+	}
+	// A hash of another length is a tampered one: it stays different from any true one, and Verify finds it.
+	copy(e.Prev[:], prev)
+	copy(e.Commitment[:], commitment)
+	copy(e.Chain[:], chain)
+	e.Count = key & (1<<nodeBits - 1)
+	e.Committed = moment(committed)
+	if e.Columns, err = columnsOf(list); err != nil {
+		// Tampered with, too: shown as it is, so that Verify names the entry.
+		e.Columns, err = []ledger.Column{{Name: "unreadable", Value: err.Error()}}, nil
+	}
+	return e, key, nil
+}
+
+func (n *snapshot) Entry(ctx context.Context, id string) (ledger.Entry, error) {
+	var out ledger.Entry
+	found := false
+	if id == "" || clean(id) != id {
+		return out, store.ErrNotFound
+	}
+	err := each(ctx, n.r, func(rows Rows) (err error) {
+		out, _, err = scanEntry(rows)
+		found = true
+		return err
+	}, "SELECT "+entryColumnsSQL+" FROM ledger_entry e"+entryFrom+" WHERE n.no = "+nodeOf+" AND e.id = $1 ORDER BY e.entry LIMIT 1", id)
+	switch {
+	case err != nil:
+		return out, fmt.Errorf("sqlstore: entry: %w", err)
+	case !found:
+		return out, store.ErrNotFound
+	}
+	return out, nil
+}
+
+// entryTime is how times lie in the column time.
+const entryTime = "2006-01-02T15:04:05.000Z"
+
+// entryCursor is where a page of entries ended.
+type entryCursor struct {
+	Print uint64 `json:"p"`
+	Time  string `json:"t"`
+	Entry int64  `json:"e"`
+}
+
+// maxEntries bounds a page of entries.
+const maxEntries = 1000
+
+func (n *snapshot) Entries(ctx context.Context, q store.EntryQuery) (store.EntryPage, error) {
+	out := store.EntryPage{Total: -1}
+	s := &statement{plan: &plan{d: n.s.engine}}
+	where := []string{"e.canonical IS NOT NULL"}
+	oneOf := func(columns []string, values []string) {
+		if len(values) == 0 {
+			return
+		}
+		var any []string
+		for _, column := range columns {
+			for _, v := range values {
+				any = append(any, column+" = "+s.arg(clean(v)))
+			}
+		}
+		where = append(where, join(any, " OR "))
+	}
+	listed := func(column string, values []string) {
+		if len(values) == 0 {
+			return
+		}
+		var any []string
+		for _, v := range values {
+			any = append(any, s.d.Contains(column, s.arg(quoted(v))))
+		}
+		where = append(where, join(any, " OR "))
+	}
+	oneOf([]string{"e.controller", "e.actor_controller"}, q.Controllers)
+	oneOf([]string{"e.id"}, q.ID)
+	if q.Exchange != "" {
+		id := s.arg(clean(q.Exchange))
+		where = append(where, "e.exchange = "+id+" AND (e.id = "+id+" OR e.exchange <> e.id)")
+	}
+	if len(q.Client) > 0 {
+		where = append(where, "e.client <> ''")
+	}
+	oneOf([]string{"e.client"}, q.Client)
+	oneOf([]string{"e.app"}, q.App)
+	oneOf([]string{"e.user_id"}, q.User)
+	oneOf([]string{"e.person"}, q.Person)
+	oneOf([]string{"e.outcome"}, q.Outcome)
+	oneOf([]string{"e.interaction"}, q.Interaction)
+	listed("e.basis", q.Basis)
+	listed("e.target", q.Target)
+	if !q.From.IsZero() {
+		where = append(where, "e.time >= "+s.arg(moment(ceilMillis(q.From)).Format(entryTime)))
+	}
+	if !q.To.IsZero() {
+		where = append(where, "e.time < "+s.arg(moment(ceilMillis(q.To)).Format(entryTime)))
+	}
+	if q.Total {
+		err := each(ctx, n.r, func(rows Rows) error { return rows.Scan(&out.Total) },
+			"SELECT count(*) FROM ledger_entry e WHERE "+strings.Join(where, " AND "), s.args...)
+		if err != nil {
+			return out, fmt.Errorf("sqlstore: entries: %w", err)
+		}
+	}
+	if q.Limit <= 0 {
+		return out, nil
+	}
+	limit := min(q.Limit, maxEntries)
+	print := fingerprint(fmt.Sprint(q.Controllers, q.ID, q.Exchange, q.Client, q.App, q.User, q.Person, q.Outcome, q.Basis,
+		q.Interaction, q.Target, q.From.UnixMilli(), q.To.UnixMilli(), q.Ascending))
+	sign, direction := " < ", " DESC"
+	if q.Ascending {
+		sign, direction = " > ", ""
+	}
+	if q.After != "" {
+		c, err := readEntryCursor(q.After, print)
+		if err != nil {
+			return out, err
+		}
+		at := s.arg(c.Time)
+		where = append(where, "e.time"+strings.TrimRight(sign, " ")+"= "+at+" AND (e.time"+sign+at+" OR e.entry"+sign+s.arg(c.Entry)+")")
+	}
+	sql := "SELECT " + entryColumnsSQL + " FROM (SELECT e.* FROM ledger_entry e WHERE " + strings.Join(where, " AND ") +
+		" ORDER BY e.time" + direction + ", e.entry" + direction + " LIMIT " + s.arg(int64(limit+1)) + ") e" + entryFrom +
+		" WHERE n.no = " + nodeOf + " ORDER BY e.time" + direction + ", e.entry" + direction
+	var last int64
+	err := each(ctx, n.r, func(rows Rows) error {
+		e, key, err := scanEntry(rows)
+		if len(out.Entries) == limit {
+			before := out.Entries[limit-1]
+			at := ""
+			if i := slices.IndexFunc(before.Columns, func(c ledger.Column) bool { return c.Name == ledger.ColumnTime }); i >= 0 {
+				at = before.Columns[i].Value
+			}
+			out.Next = entryCursor{print, at, last}.String()
+			return err
+		}
+		out.Entries, last = append(out.Entries, e), key
+		return err
+	}, sql, s.args...)
+	if err != nil {
+		return out, fmt.Errorf("sqlstore: entries: %w", err)
+	}
+	return out, nil
+}
+
+func (c entryCursor) String() string {
+	b, _ := json.Marshal(c) // numbers and text always marshal
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+func readEntryCursor(text string, print uint64) (entryCursor, error) {
+	var c entryCursor
+	if len(text) > maxCursor {
+		return c, store.ErrCursor
+	}
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || json.Unmarshal(b, &c) != nil || c.Print != print || clean(c.Time) != c.Time {
+		return c, store.ErrCursor
+	}
+	return c, nil
+}
+
+// ceilMillis is the first whole millisecond not before t.
+func ceilMillis(t time.Time) int64 {
+	ms := t.UnixMilli()
+	if time.UnixMilli(ms).Before(t) {
+		ms++
+	}
+	return ms
+}

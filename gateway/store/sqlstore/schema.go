@@ -1,0 +1,60 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"fmt"
+	"strings"
+	"text/template"
+
+	"github.com/pressly/goose/v3"
+)
+
+// Words are how an engine spells what differs in the one schema.
+type Words struct {
+	Key       string // type of a whole-number primary key that the store gives
+	Serial    string // type of one that the engine gives, rising
+	Text      string // type of a text compared byte by byte
+	Bytes     string // type of bytes
+	Clustered string // after a table whose rows lie in its primary key
+	Bodies    string // after a table of long rows
+	Sequences string // statements for what gives numbers to rows
+}
+
+//go:embed schema.sql
+var schema string
+
+// Migrate brings a database to the newest schema. The caller sees to it that only one does so at a time.
+func Migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, words Words) error {
+	t, err := template.New("schema").Parse(schema)
+	if err != nil {
+		return fmt.Errorf("sqlstore: schema: %w", err)
+	}
+	var text strings.Builder
+	if err := t.Execute(&text, map[string]string{
+		"key": words.Key, "serial": words.Serial, "text": words.Text, "bytes": words.Bytes, "clustered": words.Clustered,
+		"bodies": words.Bodies, "sequences": words.Sequences,
+	}); err != nil {
+		return fmt.Errorf("sqlstore: schema: %w", err)
+	}
+	first := goose.NewGoMigration(1, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+		for _, statement := range strings.Split(text.String(), ";\n") {
+			if statement = strings.TrimSpace(statement); statement == "" {
+				continue
+			}
+			if _, err := tx.ExecContext(ctx, statement); err != nil {
+				return fmt.Errorf("%s: %w", strings.SplitN(statement, "\n", 2)[0], err)
+			}
+		}
+		return nil
+	}}, nil)
+	p, err := goose.NewProvider(dialect, db, nil, goose.WithGoMigrations(first), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return fmt.Errorf("sqlstore: migrations: %w", err)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("sqlstore: migrations: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,261 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/store"
+)
+
+// leaseFor is how long a sequencer holds its lease without renewing it.
+const leaseFor = 10 * time.Second
+
+// sequencer names the lease.
+const sequencer = "sequencer"
+
+// errLost ends a sequencing whose lease or tree another holder took meanwhile.
+var errLost = errors.New("sqlstore: another sequencer was first")
+
+// sourcePage is how many entries one read of a source takes: it walks a ledger in many short snapshots, so that it
+// holds nobody up. What it walks is only ever appended to.
+const sourcePage = 1000
+
+// Ledger implements store.Store.
+func (s *Store) Ledger() ledger.Source { return &source{s} }
+
+type source struct{ s *Store }
+
+// read calls f with a reader of one moment.
+func (s *Store) read(ctx context.Context, f func(Reader) error) error {
+	r, err := s.engine.Read(ctx)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return f(r)
+}
+
+// walk pages through entries: page gives those after place at, and the place of its last.
+func (s *Store) walk(ctx context.Context, at int64, page func(Reader, int64) ([]ledger.Entry, int64, error)) pairs[ledger.Entry] {
+	return func(yield func(ledger.Entry, error) bool) {
+		for {
+			var entries []ledger.Entry
+			err := s.read(ctx, func(r Reader) (err error) {
+				entries, at, err = page(r, at)
+				return err
+			})
+			if err != nil {
+				yield(ledger.Entry{}, fmt.Errorf("sqlstore: ledger: %w", err))
+				return
+			}
+			for _, e := range entries {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			if len(entries) < sourcePage {
+				return
+			}
+		}
+	}
+}
+
+// Entries implements ledger.Source.
+func (s *source) Entries(ctx context.Context, from int64) pairs[ledger.Entry] {
+	return s.s.walk(ctx, from-1, func(r Reader, after int64) (out []ledger.Entry, last int64, err error) {
+		last = after
+		err = each(ctx, r, func(rows Rows) error {
+			e, _, err := scanEntry(rows)
+			out, last = append(out, e), e.Seq
+			return err
+		}, "SELECT "+entryColumnsSQL+" FROM ledger_leaf l CROSS JOIN ledger_entry e CROSS JOIN ledger_node n WHERE l.seq > $1 AND e.entry = l.entry AND n.no = "+nodeOf+" ORDER BY l.seq LIMIT $2",
+			after, int64(sourcePage))
+		return out, last, err
+	})
+}
+
+// pendingSQL gives entries without a place that come after a key, by node and count.
+var pendingSQL = "SELECT " + entryColumnsSQL + " FROM ledger_node n CROSS JOIN ledger_entry e LEFT JOIN ledger_leaf l ON l.entry = e.entry" +
+	" WHERE e.entry > coalesce((SELECT max(y.entry) FROM ledger_leaf y WHERE y.entry > (n.no << 40) AND y.entry < ((n.no + 1) << 40)), n.no << 40) AND e.entry < ((n.no + 1) << 40)" +
+	" AND +e.entry > $1 ORDER BY e.entry LIMIT $2" // one lower bound only: SQLite seeks by the first it finds
+
+// Pending implements ledger.Source.
+func (s *source) Pending(ctx context.Context) pairs[ledger.Entry] {
+	return s.s.walk(ctx, 0, func(r Reader, after int64) ([]ledger.Entry, int64, error) {
+		entries, keys, err := pending(ctx, r, after, sourcePage)
+		if len(keys) > 0 {
+			after = keys[len(keys)-1]
+		}
+		return entries, after, err
+	})
+}
+
+func pending(ctx context.Context, r Reader, after int64, limit int) (entries []ledger.Entry, keys []int64, err error) {
+	err = each(ctx, r, func(rows Rows) error {
+		e, key, err := scanEntry(rows)
+		entries, keys = append(entries, e), append(keys, key)
+		return err
+	}, pendingSQL, after, int64(limit))
+	return entries, keys, err
+}
+
+// Checkpoints implements ledger.Source.
+func (s *source) Checkpoints(ctx context.Context) pairs[[]byte] {
+	return func(yield func([]byte, error) bool) {
+		var at int64
+		for {
+			var notes [][]byte
+			err := s.s.read(ctx, func(r Reader) error {
+				return each(ctx, r, func(rows Rows) error {
+					var note []byte
+					err := rows.Scan(&at, &note)
+					notes = append(notes, note)
+					return err
+				}, "SELECT no, note FROM ledger_checkpoint WHERE no > $1 ORDER BY no LIMIT $2", at, int64(sourcePage))
+			})
+			if err != nil {
+				yield(nil, fmt.Errorf("sqlstore: checkpoints: %w", err))
+				return
+			}
+			for _, note := range notes {
+				if !yield(note, nil) {
+					return
+				}
+			}
+			if len(notes) < sourcePage {
+				return
+			}
+		}
+	}
+}
+
+// Sequence implements store.Store. What is slow, reading and sealing, is done beside the writer: the lease keeps other
+// sequencers away, and the transaction that gives the places checks that it was kept.
+func (s *Store) Sequence(ctx context.Context, holder string, limit int, seal store.Seal) (int, error) {
+	if holder == "" || limit <= 0 {
+		return 0, errors.New("sqlstore: sequence: no holder or no limit")
+	}
+	var (
+		entries []ledger.Entry
+		keys    []int64
+		size    int64
+		left    time.Duration // of the holder's lease
+		other   bool
+	)
+	err := s.read(ctx, func(r Reader) (err error) {
+		if left, other, err = s.lease(ctx, r, holder); err != nil || other {
+			return err
+		}
+		if entries, keys, err = pending(ctx, r, 0, limit); err != nil || len(entries) == 0 {
+			return err
+		}
+		size, err = treeSize(ctx, r)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("sqlstore: sequence: %w", err)
+	}
+	if other || len(entries) == 0 {
+		return 0, nil
+	}
+	if left < leaseFor/2 {
+		// Taken before anything is signed, so that two sequencers do not sign two trees of one size.
+		err := s.transact(ctx, func(tx Tx) (*Writes, error) { return &Writes{}, s.takeLease(ctx, tx, holder) })
+		if errors.Is(err, errLost) {
+			return 0, nil
+		}
+		if err != nil {
+			return 0, fmt.Errorf("sqlstore: sequence: %w", err)
+		}
+	}
+	note, err := seal(ctx, s.Ledger(), size, entries)
+	if err != nil {
+		return 0, fmt.Errorf("sqlstore: sequence: seal: %w", err)
+	}
+	if len(note) == 0 {
+		return 0, errors.New("sqlstore: sequence: seal gave no checkpoint")
+	}
+	err = s.transact(ctx, func(tx Tx) (*Writes, error) {
+		if err := s.takeLease(ctx, tx, holder); err != nil {
+			return nil, err
+		}
+		now, err := treeSize(ctx, tx)
+		if err == nil && now != size {
+			err = errLost
+		}
+		if err != nil {
+			return nil, err
+		}
+		w := &Writes{Checkpoint: note, Leaves: make([]Leaf, len(keys))}
+		for i, key := range keys {
+			w.Leaves[i] = Leaf{size + int64(i), key}
+		}
+		return w, nil
+	})
+	switch {
+	case errors.Is(err, errLost):
+		return 0, nil
+	case err != nil:
+		return 0, fmt.Errorf("sqlstore: sequence: %w", err)
+	}
+	return len(keys), nil
+}
+
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (Rows, error)
+}
+
+// treeSize is how many entries have a place. Places have no gaps.
+func treeSize(ctx context.Context, r querier) (size int64, err error) {
+	err = each(ctx, r, func(rows Rows) error { return rows.Scan(&size) }, "SELECT coalesce(max(seq) + 1, 0) FROM ledger_leaf")
+	return size, err
+}
+
+// lease says how long the holder's lease still runs, or that another's does.
+func (s *Store) lease(ctx context.Context, r querier, holder string) (left time.Duration, other bool, err error) {
+	var by string
+	var until, now int64
+	err = each(ctx, r, func(rows Rows) error { return rows.Scan(&by, &until, &now) },
+		"SELECT holder, until, "+s.engine.Now()+" FROM lease WHERE lease = $1", sequencer)
+	if err != nil || until <= now {
+		return 0, false, err
+	}
+	return time.Duration(until-now) * time.Millisecond, by != holder, nil
+}
+
+// takeLease takes or renews the lease of the holder in a transaction, or answers errLost.
+func (s *Store) takeLease(ctx context.Context, tx Tx, holder string) error {
+	now := s.engine.Now()
+	err := tx.Exec(ctx, "INSERT INTO lease (lease, holder, until) VALUES ($1, $2, "+now+" + $3) ON CONFLICT (lease) DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE lease.holder = excluded.holder OR lease.until <= "+now,
+		sequencer, holder, leaseFor.Milliseconds())
+	if err != nil {
+		return err
+	}
+	_, other, err := s.lease(ctx, tx, holder)
+	if err == nil && other {
+		err = errLost
+	}
+	return err
+}
+
+// transact runs a transaction of the store's own in the writer's goroutine, again while others disturb it.
+func (s *Store) transact(ctx context.Context, f func(Tx) (*Writes, error)) error {
+	return s.byWriter(ctx, func() (err error) {
+		for range maxAttempts {
+			err = s.engine.Write(ctx, func(tx Tx) error {
+				w, err := f(tx)
+				if err != nil {
+					return err
+				}
+				return tx.Store(ctx, w)
+			})
+			if !errors.Is(err, ErrAgain) {
+				return err
+			}
+		}
+		return err
+	})
+}

@@ -1,0 +1,315 @@
+package sqlstore
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/store"
+)
+
+// nodeBits is how many bits of an entry's key are its count; those above are the number of the node.
+const nodeBits = 40
+
+// EntryKey is the key of a node's count-th entry.
+func EntryKey(node, count int64) int64 { return node<<nodeBits | count }
+
+// chain is where a node's chain of ledger entries stands.
+type chain struct {
+	node  string
+	no    int64 // number of the node in the table ledger_node; 0 while it has none
+	count int64
+	prev  [32]byte
+}
+
+// look tells what must be known to settle jobs. Interned numbers that are known already are not asked for.
+func (s *Store) look(jobs []*job, now time.Time) *Look {
+	l := &Look{Now: millis(now)}
+	rows, clients, keys := set[RowKey]{}, set[string]{}, set[string]{}
+	onces, classes, params := set[string]{}, set[string]{}, set[ParamKey]{}
+	records := 0
+	for _, j := range jobs {
+		c := j.change
+		l.Writing = l.Writing || j.writing
+		records += len(j.records)
+		for _, e := range c.Expect {
+			switch {
+			case e.Client != "":
+				clients.add(&l.Clients, e.Client)
+			case e.Key != "":
+				keys.add(&l.Keys, e.Key)
+			default:
+				rows.add(&l.Rows, RowKey{e.Type, e.ID})
+			}
+		}
+		for i := range c.Put {
+			r := &c.Put[i]
+			rows.add(&l.Rows, RowKey{r.Type, r.ID})
+			l.NewVers++
+			if r.Version == 1 {
+				l.NewRows++
+			} else if key := (RowKey{r.Type, r.ID}); !slices.Contains(l.Put, key) {
+				l.Put = append(l.Put, key)
+			}
+			if class := j.puts[i].class; s.names.class(class) == 0 && classes.add(nil, class) {
+				text, _ := json.Marshal(r.Class) // texts and booleans always marshal
+				l.Classes = append(l.Classes, Interned{class, string(text), r.Class})
+			}
+			last := ""
+			for _, x := range j.puts[i].index {
+				if x.param != last {
+					last = x.param
+					if key := (ParamKey{r.Type, last}); s.names.param(key) == 0 {
+						params.add(&l.Params, key)
+					}
+				}
+			}
+		}
+		for _, f := range c.Facts {
+			clients.add(&l.Clients, f.Client)
+		}
+		for _, k := range c.Keys {
+			keys.add(&l.Keys, k)
+		}
+		for _, o := range c.Once {
+			onces.add(&l.Once, o.Key)
+		}
+	}
+	if records > 0 && s.chain.no == 0 {
+		l.Node = s.chain.node
+	}
+	return l
+}
+
+// set remembers what was added.
+type set[T comparable] map[T]struct{}
+
+// add appends v to list, if given, unless it was added before; it says whether it was new.
+func (s set[T]) add(list *[]T, v T) bool {
+	if _, ok := s[v]; ok {
+		return false
+	}
+	s[v] = struct{}{}
+	if list != nil {
+		*list = append(*list, v)
+	}
+	return true
+}
+
+// rowState is a row as it stands after the jobs that were settled.
+type rowState struct {
+	Current
+	existed bool // before the batch
+	vid     int64
+	put     *store.Row // the newest version of the batch; nil when none
+	ready   *put
+}
+
+// settling is the settling of one batch.
+type settling struct {
+	s       *Store
+	there   *There
+	rows    map[RowKey]*rowState
+	changed []*rowState
+	clients map[string]int64
+	keys    map[string]int64
+	used    map[string]bool
+	moved   map[string]int64 // positions
+	related set[Relation]
+	chain   chain
+	now     time.Time
+	w       Writes
+}
+
+// settle decides, one job after the other, which hold, sets the err of the others, and gives what the former write.
+// It gives nil when none holds. The chain it answers is that after the writes.
+func (s *Store) settle(jobs []*job, there *There, now time.Time) (*Writes, chain) {
+	t := &settling{
+		s: s, there: there, now: now, chain: s.chain,
+		rows: make(map[RowKey]*rowState, len(there.Rows)), clients: map[string]int64{}, keys: map[string]int64{},
+		used: map[string]bool{}, moved: map[string]int64{}, related: set[Relation]{},
+	}
+	if there.Node != 0 {
+		t.chain.no = there.Node
+	}
+	any := false
+	for _, j := range jobs {
+		if j.err = t.check(j); j.err == nil {
+			t.apply(j)
+			any = true
+		}
+	}
+	if !any {
+		return nil, s.chain
+	}
+	t.finish()
+	return &t.w, t.chain
+}
+
+// row is the state of a row; never nil.
+func (t *settling) row(key RowKey) *rowState {
+	r := t.rows[key]
+	if r == nil {
+		current, ok := t.there.Rows[key]
+		r = &rowState{Current: current, existed: ok}
+		t.rows[key] = r
+	}
+	return r
+}
+
+// facts is the version of a client's facts, and whether it was there before the batch.
+func (t *settling) facts(client string) int64 {
+	if v, ok := t.clients[client]; ok {
+		return v
+	}
+	return t.there.Clients[client]
+}
+
+func (t *settling) key(key string) int64 {
+	if v, ok := t.keys[key]; ok {
+		return v
+	}
+	return t.there.Keys[key]
+}
+
+// check says whether a job holds: nil, ErrStale or ErrUsed.
+func (t *settling) check(j *job) error {
+	c := j.change
+	for _, e := range c.Expect {
+		var version int64
+		switch {
+		case e.Client != "":
+			version = t.facts(e.Client)
+		case e.Key != "":
+			version = t.key(e.Key)
+		default:
+			version = t.row(RowKey{e.Type, e.ID}).Version
+		}
+		if version != e.Version {
+			return store.ErrStale
+		}
+	}
+	for i := range c.Put {
+		if r := &c.Put[i]; t.row(RowKey{r.Type, r.ID}).Version != r.Version-1 {
+			return store.ErrStale
+		}
+	}
+	for _, f := range c.Facts {
+		if t.facts(f.Client) != f.Version-1 {
+			return store.ErrStale
+		}
+	}
+	for _, o := range c.Once {
+		if t.used[o.Key] || t.there.Once[o.Key] {
+			return store.ErrUsed
+		}
+	}
+	return nil
+}
+
+// apply adds what a job writes.
+func (t *settling) apply(j *job) {
+	c := j.change
+	for i := range c.Put {
+		t.put(&c.Put[i], &j.puts[i])
+	}
+	for i, f := range c.Facts {
+		t.clients[f.Client] = f.Version
+		t.w.Facts = append(t.w.Facts, FactsRow{f.Client, f.Version, j.facts[i]})
+		for _, r := range relations(f) {
+			t.related.add(&t.w.Relations, r)
+		}
+	}
+	for _, k := range c.Keys {
+		t.keys[k] = t.key(k) + 1
+	}
+	for _, o := range c.Once {
+		t.used[o.Key] = true
+		t.w.Once = append(t.w.Once, OnceRow{o.Key, millis(o.Until)})
+	}
+	for _, e := range c.Events {
+		t.w.Events = append(t.w.Events, EventRow{e.Type, e.ID, e.Version, e.Interaction, millis(e.Time), e.Record})
+	}
+	if c.Position != nil {
+		t.moved[c.Position.Consumer] = c.Position.Seq
+	}
+	for i := range j.records {
+		r := &j.records[i]
+		t.chain.count++
+		e := ledger.NewEntry(t.chain.node, t.chain.count, t.chain.prev, r.salt, r.canonical)
+		t.chain.prev = e.Chain
+		t.w.Entries = append(t.w.Entries, EntryRow{
+			Key: EntryKey(t.chain.no, t.chain.count), Entry: e, Committed: millis(t.now), Columns: r.columns,
+		})
+	}
+}
+
+func (t *settling) put(r *store.Row, ready *put) {
+	row := t.row(RowKey{r.Type, r.ID})
+	if row.Rid == 0 {
+		row.Rid = t.there.NextRow()
+	}
+	if row.put == nil {
+		t.changed = append(t.changed, row)
+	}
+	row.Version, row.Deleted = r.Version, r.Deleted
+	row.vid, row.put, row.ready = t.there.NextVer(), r, ready
+	v := VersionRow{
+		Vid: row.vid, Rid: row.Rid, Version: r.Version, Class: t.class(ready.class),
+		Recorded: millis(r.Recorded), Updated: millis(r.Updated), Method: r.Method, Body: r.Body,
+	}
+	if r.Deleted {
+		v.Deleted = 1
+	}
+	t.w.Versions = append(t.w.Versions, v)
+}
+
+func (t *settling) class(key string) int64 {
+	if no := t.s.names.class(key); no != 0 {
+		return no
+	}
+	return t.there.Classes[key]
+}
+
+func (t *settling) param(key ParamKey) int64 {
+	if no := t.s.names.param(key); no != 0 {
+		return no
+	}
+	return t.there.Params[key]
+}
+
+// finish adds what depends on the last version only.
+func (t *settling) finish() {
+	for _, row := range t.changed {
+		r := row.put
+		out := ResourceRow{
+			Rid: row.Rid, Version: row.Version, Vid: row.vid, Class: t.class(row.ready.class), Type: r.Type, ID: r.ID,
+			Recorded: millis(r.Recorded), Updated: millis(r.Updated),
+		}
+		if r.Deleted {
+			out.Deleted = 1
+		}
+		if row.existed {
+			t.w.Updated = append(t.w.Updated, out)
+		} else {
+			t.w.Inserted = append(t.w.Inserted, out)
+		}
+		after := make([]IndexRow, len(row.ready.index))
+		for i, x := range row.ready.index {
+			after[i] = x.row
+			after[i].Rid, after[i].Param = row.Rid, t.param(ParamKey{r.Type, x.param})
+		}
+		slices.SortFunc(after, place)
+		t.w.Dropped, t.w.Added = diff(t.there.Index[row.Rid], after, t.w.Dropped, t.w.Added)
+	}
+	for client, version := range t.clients {
+		t.w.Clients = append(t.w.Clients, Counter{client, version, t.there.Clients[client] == 0})
+	}
+	for key, version := range t.keys {
+		t.w.Keys = append(t.w.Keys, Counter{key, version, t.there.Keys[key] == 0})
+	}
+	for consumer, seq := range t.moved {
+		t.w.Positions = append(t.w.Positions, Counter{Name: consumer, N: seq})
+	}
+}

@@ -1,0 +1,308 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+
+	"sotesilta/consent"
+	"sotesilta/gateway/store"
+)
+
+// Snapshot implements store.Store. The moment is that of the first read, and never before Time.
+func (s *Store) Snapshot(ctx context.Context) (store.Snapshot, error) {
+	now := s.clock()
+	r, err := s.engine.Read(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: snapshot: %w", err)
+	}
+	return &snapshot{s: s, r: r, time: now.UTC()}, nil
+}
+
+type snapshot struct {
+	s    *Store
+	r    Reader
+	time time.Time
+}
+
+func (n *snapshot) Time() time.Time { return n.time }
+
+func (n *snapshot) Close() error { return n.r.Close() }
+
+// each runs a query and calls f for each of its rows, which it scans itself.
+func each(ctx context.Context, r interface {
+	Query(ctx context.Context, sql string, args ...any) (Rows, error)
+}, f func(Rows) error, sql string, args ...any) error {
+	rows, err := r.Query(ctx, sql, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := f(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// versionColumns are what scanRow reads, of a version v of a resource r.
+const versionColumns = `r.type, r.id, v.version, v.class, v.recorded, v.updated, v.deleted, v.method, v.body`
+
+const (
+	getSQL = `SELECT ` + versionColumns + ` FROM resource r CROSS JOIN version v
+		WHERE r.type = $1 AND r.id = $2 AND v.vid = r.vid`
+	vreadSQL = `SELECT ` + versionColumns + ` FROM resource r CROSS JOIN version v
+		WHERE r.type = $1 AND r.id = $2 AND v.rid = r.rid AND v.version = $3`
+	historySQL = `SELECT ` + versionColumns + ` FROM resource r CROSS JOIN version v
+		WHERE r.type = $1 AND r.id = $2 AND v.rid = r.rid AND v.version < $3 ORDER BY v.version DESC LIMIT $4`
+	processSQL = `SELECT ` + versionColumns + ` FROM class c CROSS JOIN resource r CROSS JOIN version v
+		WHERE c.process = $1 AND c.process <> '' AND r.class = c.class AND r.deleted = 0 AND v.vid = r.vid
+		ORDER BY r.recorded, r.rid`
+	classSQL = `SELECT json FROM class WHERE class = $1`
+)
+
+// scanRow reads a row; its class is a number yet.
+func scanRow(rows Rows, extra ...any) (row store.Row, class int64, err error) {
+	var recorded, updated, deleted int64
+	dest := append([]any{&row.Type, &row.ID, &row.Version, &class, &recorded, &updated, &deleted, &row.Method, &row.Body}, extra...)
+	if err = rows.Scan(dest...); err != nil {
+		return row, class, err
+	}
+	row.Recorded, row.Updated, row.Deleted = moment(recorded), moment(updated), deleted != 0
+	return row, class, nil
+}
+
+// rows reads rows with their classes.
+func (n *snapshot) rows(ctx context.Context, sql string, args ...any) ([]store.Row, error) {
+	var out []store.Row
+	var classes []int64
+	err := each(ctx, n.r, func(rows Rows) error {
+		row, class, err := scanRow(rows)
+		out, classes = append(out, row), append(classes, class)
+		return err
+	}, sql, args...)
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: rows: %w", err)
+	}
+	for i, no := range classes {
+		if out[i].Class, err = n.class(ctx, no); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// class is what a class says, by its number.
+func (n *snapshot) class(ctx context.Context, no int64) (consent.Class, error) {
+	if c, ok := n.s.names.say(no); ok {
+		return c, nil
+	}
+	text := ""
+	err := each(ctx, n.r, func(rows Rows) error { return rows.Scan(&text) }, classSQL, no)
+	if err == nil && text == "" {
+		err = errors.New("no such class")
+	}
+	if err != nil {
+		return consent.Class{}, fmt.Errorf("sqlstore: class %d: %w", no, err)
+	}
+	return n.s.names.learnClass(no, text)
+}
+
+func (n *snapshot) one(ctx context.Context, sql string, args ...any) (store.Row, error) {
+	for _, a := range args {
+		if s, ok := a.(string); ok && clean(s) != s {
+			return store.Row{}, store.ErrNotFound
+		}
+	}
+	rows, err := n.rows(ctx, sql, args...)
+	if err != nil {
+		return store.Row{}, err
+	}
+	if len(rows) == 0 {
+		return store.Row{}, store.ErrNotFound
+	}
+	return rows[0], nil
+}
+
+func (n *snapshot) Get(ctx context.Context, typ, id string) (store.Row, error) {
+	return n.one(ctx, getSQL, typ, id)
+}
+
+func (n *snapshot) Version(ctx context.Context, typ, id string, version int64) (store.Row, error) {
+	return n.one(ctx, vreadSQL, typ, id, version)
+}
+
+func (n *snapshot) History(ctx context.Context, typ, id string, before int64, limit int) ([]store.Row, error) {
+	if clean(id) != id || clean(typ) != typ {
+		return nil, nil
+	}
+	if before <= 0 {
+		before = 1 << 62
+	}
+	return n.rows(ctx, historySQL, typ, id, before, int64(limit))
+}
+
+func (n *snapshot) Process(ctx context.Context, process string) ([]store.Row, error) {
+	if process == "" || clean(process) != process {
+		return nil, nil
+	}
+	return n.rows(ctx, processSQL, process)
+}
+
+// Facts implements store.Snapshot. The facts are shared and must not be changed.
+func (n *snapshot) Facts(ctx context.Context, clients ...string) (map[string]*consent.Facts, error) {
+	if len(clients) == 0 {
+		return map[string]*consent.Facts{}, nil
+	}
+	versions := make(map[string]int64, len(clients))
+	d := n.s.engine
+	var err error
+	if len(clients) == 1 {
+		err = n.counters(ctx, versions, `SELECT client, version FROM client WHERE client = $1`, clean(clients[0]))
+	} else {
+		err = n.counters(ctx, versions, `SELECT c.client, c.version FROM (`+d.Texts("$1")+`) x CROSS JOIN client c WHERE c.client = x.v`,
+			d.TextsArg(cleaned(clients)))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: facts: %w", err)
+	}
+	return n.factsOf(ctx, versions)
+}
+
+func cleaned(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = clean(s)
+	}
+	return out
+}
+
+// counters reads names with numbers.
+func (n *snapshot) counters(ctx context.Context, into map[string]int64, sql string, args ...any) error {
+	return each(ctx, n.r, func(rows Rows) error {
+		var name string
+		var v int64
+		err := rows.Scan(&name, &v)
+		into[name] = v
+		return err
+	}, sql, args...)
+}
+
+// factsOf gives the facts of clients at versions.
+func (n *snapshot) factsOf(ctx context.Context, versions map[string]int64) (map[string]*consent.Facts, error) {
+	out := make(map[string]*consent.Facts, len(versions))
+	var missing []string
+	for client, version := range versions {
+		if f := n.s.facts.get(factsKey{client, version}); f != nil {
+			out[client] = f
+		} else {
+			missing = append(missing, client)
+		}
+	}
+	if len(missing) == 0 {
+		return out, nil
+	}
+	d := n.s.engine
+	err := each(ctx, n.r, func(rows Rows) error {
+		var key factsKey
+		var text string
+		if err := rows.Scan(&key.client, &key.version, &text); err != nil {
+			return err
+		}
+		f, err := n.s.facts.read(key, text)
+		out[key.client] = f
+		return err
+	}, `SELECT f.client, f.version, f.json FROM (`+d.Texts("$1")+`) x CROSS JOIN client c CROSS JOIN facts f
+		WHERE c.client = x.v AND f.client = c.client AND f.version = c.version`, d.TextsArg(missing))
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: facts: %w", err)
+	}
+	for _, client := range missing {
+		if f := out[client]; f == nil || f.Version != versions[client] {
+			return nil, fmt.Errorf("sqlstore: facts of %s, version %d, are missing", client, versions[client])
+		}
+	}
+	return out, nil
+}
+
+func (n *snapshot) FactsAt(ctx context.Context, client string, version int64) (*consent.Facts, error) {
+	key := factsKey{client, version}
+	if clean(client) != client {
+		return nil, store.ErrNotFound
+	}
+	text := ""
+	err := each(ctx, n.r, func(rows Rows) error { return rows.Scan(&text) },
+		`SELECT json FROM facts WHERE client = $1 AND version = $2`, client, version)
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: facts: %w", err)
+	}
+	if text == "" {
+		return nil, store.ErrNotFound
+	}
+	return n.s.facts.read(key, text)
+}
+
+func (n *snapshot) number(ctx context.Context, sql, name string) (v int64, err error) {
+	if clean(name) != name {
+		return 0, nil
+	}
+	err = each(ctx, n.r, func(rows Rows) error { return rows.Scan(&v) }, sql, name)
+	if err != nil {
+		err = fmt.Errorf("sqlstore: %w", err)
+	}
+	return v, err
+}
+
+func (n *snapshot) Key(ctx context.Context, key string) (int64, error) {
+	return n.number(ctx, `SELECT version FROM key_version WHERE key = $1`, key)
+}
+
+func (n *snapshot) Position(ctx context.Context, consumer string) (int64, error) {
+	return n.number(ctx, `SELECT position FROM consumer WHERE consumer = $1`, consumer)
+}
+
+// eventPage is how many events one query reads.
+const eventPage = 256
+
+func (n *snapshot) Events(ctx context.Context, after int64) iter.Seq2[store.Event, error] {
+	return func(yield func(store.Event, error) bool) {
+		page := make([]store.Event, 0, eventPage)
+		for {
+			page = page[:0]
+			err := each(ctx, n.r, func(rows Rows) error {
+				var e store.Event
+				var t int64
+				err := rows.Scan(&e.Seq, &e.Type, &e.ID, &e.Version, &e.Interaction, &t, &e.Record)
+				e.Time = moment(t)
+				page = append(page, e)
+				return err
+			}, `SELECT seq, type, id, version, interaction, time, record FROM event WHERE seq > $1 ORDER BY seq LIMIT $2`,
+				after, int64(eventPage))
+			if err != nil {
+				yield(store.Event{}, fmt.Errorf("sqlstore: events: %w", err))
+				return
+			}
+			for _, e := range page {
+				after = e.Seq
+				if !yield(e, nil) {
+					return
+				}
+			}
+			if len(page) < eventPage {
+				return
+			}
+		}
+	}
+}
+
+// join writes parts with a separator between them, in brackets.
+func join(parts []string, sep string) string {
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	return "(" + strings.Join(parts, sep) + ")"
+}

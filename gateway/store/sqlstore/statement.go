@@ -1,0 +1,144 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"sotesilta/gateway/search"
+)
+
+// plan is what the statements of one search share.
+type plan struct {
+	d      Dialect
+	typ    string
+	where  []search.Clause
+	params map[ParamKey]int64
+	grants
+}
+
+// grants are the permitted classes as numbers, in the form that is joined into every statement.
+type grants struct {
+	plain    []int64    // classes all of whose rows are permitted
+	ranged   [][3]int64 // class, from and to: rows recorded in that span
+	excluded []int64    // rows left out
+	own      []int64    // those of all the classes that are of the type searched
+}
+
+// number is the number of a parameter, or -1 when no resource has ever had a value of it.
+func (p *plan) number(typ, name string) int64 {
+	if no := p.params[ParamKey{typ, name}]; no != 0 {
+		return no
+	}
+	return -1
+}
+
+// statement is one SQL text under construction, with its arguments.
+type statement struct {
+	*plan
+	args    []any
+	aliases int
+	guard   [3]string // placeholders of plain, ranged and excluded, once used
+}
+
+// arg adds an argument and gives its placeholder.
+func (s *statement) arg(v any) string {
+	s.args = append(s.args, v)
+	return "$" + strconv.Itoa(len(s.args))
+}
+
+// alias is a fresh name of a table.
+func (s *statement) alias(prefix string) string {
+	s.aliases++
+	return prefix + strconv.Itoa(s.aliases)
+}
+
+// within spells "expr is among the values of the query", evaluated once per statement and looked up in a hash or tree:
+// never as a join, whose order a planner could turn round. "IS TRUE" is the fence on both engines.
+func within(expr, query string) string { return "(" + expr + " IN (" + query + ")) IS TRUE" }
+
+// exists spells a probe that is made row by row: LIMIT and OFFSET are the fence that keeps a planner from making a join
+// of it, on both engines.
+func exists(query string) string { return "EXISTS (" + query + " LIMIT 1 OFFSET 0)" }
+
+// permitted spells that a resource with alias r lies in a permitted class and is not deleted. Nothing that a search
+// looks at goes without it.
+func (s *statement) permitted(r string) string {
+	var any []string
+	if len(s.plain) > 0 {
+		if s.guard[0] == "" {
+			s.guard[0] = s.arg(s.d.IntsArg(s.plain))
+		}
+		any = append(any, within(r+".class", s.d.Ints(s.guard[0])))
+	}
+	if len(s.ranged) > 0 {
+		if s.guard[1] == "" {
+			s.guard[1] = s.arg(s.d.SpansArg(s.ranged))
+		}
+		g, x := s.alias("g"), s.alias("x")
+		any = append(any, within(r+".rid", fmt.Sprintf(
+			"SELECT %[2]s.rid FROM (%[3]s) %[1]s CROSS JOIN resource %[2]s WHERE %[2]s.class = %[1]s.c AND %[2]s.deleted = 0 AND %[2]s.recorded >= %[1]s.f AND %[2]s.recorded < %[1]s.t",
+			g, x, s.d.Spans(s.guard[1]))))
+	}
+	if len(any) == 0 {
+		return "1 = 0"
+	}
+	all := []string{r + ".deleted = 0", join(any, " OR ")}
+	if len(s.excluded) > 0 {
+		if s.guard[2] == "" {
+			s.guard[2] = s.arg(s.d.IntsArg(s.excluded))
+		}
+		all = append(all, "("+r+".rid IN ("+s.d.Ints(s.guard[2])+")) IS NOT TRUE")
+	}
+	return strings.Join(all, " AND ")
+}
+
+// numbers finds the numbers of all parameters that a query names.
+func (n *snapshot) numbers(ctx context.Context, q *search.Query) (map[ParamKey]int64, error) {
+	wanted := set[ParamKey]{}
+	for _, c := range q.Where {
+		clauseParams(wanted, q.Type, c)
+	}
+	for _, k := range q.Sort {
+		wanted.add(nil, ParamKey{q.Type, k.Name})
+	}
+	for _, i := range q.Includes {
+		wanted.add(nil, ParamKey{i.Type, i.Param.Name})
+	}
+	out := make(map[ParamKey]int64, len(wanted))
+	for key := range wanted {
+		no := n.s.names.param(key)
+		if no == 0 {
+			err := each(ctx, n.r, func(rows Rows) error { return rows.Scan(&no) },
+				`SELECT param FROM param WHERE type = $1 AND name = $2`, key.Type, key.Name)
+			if err != nil {
+				return nil, err
+			}
+			if no != 0 {
+				n.s.names.learnParam(key, no)
+			}
+		}
+		out[key] = no
+	}
+	return out, nil
+}
+
+// clauseParams adds the parameters of a clause on resources of a type.
+func clauseParams(to set[ParamKey], typ string, c search.Clause) {
+	if c.Param != nil && !own(c.Param.Name) {
+		to.add(nil, ParamKey{typ, c.Param.Name})
+	}
+	if c.Chain != nil {
+		for t, branch := range c.Chain.Branches {
+			clauseParams(to, t, branch)
+		}
+	}
+	if c.Has != nil {
+		to.add(nil, ParamKey{c.Has.Type, c.Has.Param.Name})
+		clauseParams(to, c.Has.Type, c.Has.Where)
+	}
+}
+
+// own says whether a parameter is a column of the table resource.
+func own(name string) bool { return name == "_id" || name == "_lastUpdated" }

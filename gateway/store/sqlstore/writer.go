@@ -1,0 +1,184 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/store"
+)
+
+// MaxBatch is how many changes share one transaction at most.
+const MaxBatch = 256
+
+// maxQueue is how many changes may wait; one more is answered ErrBusy.
+const maxQueue = 4096
+
+// maxAttempts is how often a transaction that another writer disturbed is run anew.
+const maxAttempts = 20
+
+var (
+	// ErrAgain is wrapped by what an engine answers when a transaction may pass if it is run anew.
+	ErrAgain = errors.New("sqlstore: disturbed by another writer")
+	// ErrDoubt is wrapped by what an engine answers when it cannot tell whether a transaction was committed.
+	ErrDoubt = errors.New("sqlstore: the outcome of the transaction is not known")
+	// errNothing rolls back a transaction in which no change held.
+	errNothing = errors.New("sqlstore: nothing to write")
+	errClosed  = errors.New("sqlstore: closed")
+)
+
+// upkeepEvery is how long an idle writer waits before it gives the engine its turn.
+const upkeepEvery = 500 * time.Millisecond
+
+// Commit implements store.Store.
+func (s *Store) Commit(ctx context.Context, c store.Change) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	j, err := prepare(&c)
+	if err != nil {
+		return err
+	}
+	s.closing.RLock()
+	if s.closed {
+		s.closing.RUnlock()
+		return errClosed
+	}
+	select {
+	case s.queue <- j:
+		s.closing.RUnlock()
+	default:
+		s.closing.RUnlock()
+		return store.ErrBusy
+	}
+	select {
+	case <-j.done:
+		return j.err
+	case <-ctx.Done():
+		if j.state.CompareAndSwap(waiting, dropped) {
+			return ctx.Err()
+		}
+		<-j.done
+		return j.err
+	}
+}
+
+// write is the goroutine that writes.
+func (s *Store) write() {
+	defer close(s.stopped)
+	tick := time.NewTicker(upkeepEvery)
+	defer tick.Stop()
+	batch := make([]*job, 0, MaxBatch)
+	for {
+		batch = batch[:0]
+		select {
+		case j, ok := <-s.queue:
+			if !ok {
+				return
+			}
+			batch = s.take(batch, j)
+		case f := <-s.alone:
+			f()
+		case <-tick.C:
+		}
+		for more := true; more && len(batch) > 0 && len(batch) < MaxBatch; {
+			select {
+			case j, ok := <-s.queue:
+				if more = ok; ok {
+					batch = s.take(batch, j)
+				}
+			default:
+				more = false
+			}
+		}
+		if len(batch) > 0 {
+			s.commit(batch)
+		}
+		s.engine.Upkeep()
+	}
+}
+
+// take adds a job to the batch unless who waited for it has gone.
+func (s *Store) take(batch []*job, j *job) []*job {
+	if j.state.CompareAndSwap(waiting, taken) {
+		return append(batch, j)
+	}
+	return batch
+}
+
+// commit settles a batch. When the whole fails for a reason of the engine's, each change is tried alone, so that only
+// the one at fault fails.
+func (s *Store) commit(batch []*job) {
+	err := s.settleIn(batch)
+	if err != nil && len(batch) > 1 && !errors.Is(err, ErrDoubt) && !errors.Is(err, ErrAgain) {
+		for _, j := range batch {
+			s.commit([]*job{j})
+		}
+		return
+	}
+	for _, j := range batch {
+		if err != nil {
+			j.err = err
+		}
+		close(j.done)
+	}
+}
+
+// settleIn settles a batch in one transaction. An error means that none of it was committed.
+func (s *Store) settleIn(batch []*job) error {
+	ctx := context.Background() // who waits may go; the batch belongs to all
+	var err error
+	for attempt := range maxAttempts {
+		if attempt > 0 {
+			time.Sleep(time.Duration(attempt) * time.Millisecond)
+		}
+		var (
+			look  *Look
+			there *There
+			next  chain
+		)
+		err = s.engine.Write(ctx, func(tx Tx) (err error) {
+			now := s.clock()
+			look = s.look(batch, now)
+			if there, err = tx.Look(ctx, look); err != nil {
+				return err
+			}
+			w, after := s.settle(batch, there, now)
+			if w == nil {
+				return errNothing
+			}
+			next = after
+			return tx.Store(ctx, w)
+		})
+		switch {
+		case err == nil:
+			s.chain = next
+			s.names.learn(look, there)
+			return nil
+		case errors.Is(err, errNothing):
+			return nil
+		case errors.Is(err, ErrDoubt):
+			// Whether the entries are there is not known, so the chain cannot go on: a new one begins.
+			s.chain = chain{node: ledger.NewID()}
+			return fmt.Errorf("sqlstore: commit: %w", err)
+		case !errors.Is(err, ErrAgain):
+			return fmt.Errorf("sqlstore: commit: %w", err)
+		}
+	}
+	return fmt.Errorf("sqlstore: commit: %w", err)
+}
+
+// byWriter runs f in the goroutine that writes, between batches.
+func (s *Store) byWriter(ctx context.Context, f func() error) error {
+	done := make(chan error, 1)
+	select {
+	case s.alone <- func() { done <- f() }:
+		return <-done
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.stopped:
+		return errClosed
+	}
+}

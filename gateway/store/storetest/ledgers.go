@@ -1,0 +1,223 @@
+package storetest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"sotesilta/consent"
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/search"
+	"sotesilta/gateway/store"
+)
+
+// all is what an iterator of a ledger gives.
+func all[T any](t testing.TB, seq iter.Seq2[T, error]) []T {
+	t.Helper()
+	var out []T
+	for v, err := range seq {
+		require.NoError(t, err)
+		out = append(out, v)
+	}
+	return out
+}
+
+// intact proves entries of whole chains: counts without gaps, hashes that hold, columns that repeat the record.
+func intact(t testing.TB, entries []ledger.Entry) {
+	t.Helper()
+	prev := map[string]ledger.Entry{}
+	for _, e := range entries {
+		before := prev[e.Node]
+		require.Equal(t, before.Count+1, e.Count, "node %s", e.Node)
+		require.Equal(t, before.Chain, e.Prev)
+		require.Len(t, e.Salt, ledger.SaltSize)
+		require.Equal(t, sha256.Sum256(append(append([]byte{}, e.Salt...), e.Canonical...)), e.Commitment)
+		link := append(append([]byte{}, e.Prev[:]...), e.Node...)
+		link = binary.BigEndian.AppendUint64(append(link, 0), uint64(e.Count))
+		require.Equal(t, sha256.Sum256(append(link, e.Commitment[:]...)), e.Chain)
+		r, err := ledger.ParseRecord(e.Canonical)
+		require.NoError(t, err)
+		require.Equal(t, ledger.Columns(r), e.Columns)
+		prev[e.Node] = e
+	}
+}
+
+func testLedger(t *testing.T, e Engine) {
+	t.Run("keeps each record as it is, in the chain of its node", func(t *testing.T) {
+		s := open(t, e)
+		long := record()
+		for i := range 50 {
+			long.Entities = append(long.Entities, ledger.Entity{What: fmt.Sprintf("Observation/%d/_history/1", i), Role: "match"})
+		}
+		long.Bases = append(long.Bases, consent.Basis{ID: "ATL-53.2"}, consent.Basis{ID: `odd "one"`})
+		long.Assertion = consent.Assertion{Reason: "Ääkköset \u2028 <&>\n", Facts: map[string]string{"b": "2", "a": "1"}}
+		bare := ledger.Record{ID: ledger.NewID(), Time: noon, Interaction: "search-type", Outcome: "deny"}
+		records := []ledger.Record{record(), long, bare}
+		before := time.Now().Add(-time.Second)
+		commit(t, s, store.Change{Records: records[:2]})
+		commit(t, s, store.Change{Records: records[2:]})
+		pending := all(t, s.Ledger().Pending(t.Context()))
+		require.Len(t, pending, 3)
+		intact(t, pending)
+		for i, r := range records {
+			require.Equal(t, r.Canonical(), pending[i].Canonical)
+			require.EqualValues(t, -1, pending[i].Seq)
+			require.WithinRange(t, pending[i].Committed, before, time.Now().Add(time.Second))
+			got := within(t, s, func(n store.Snapshot) (ledger.Entry, error) { return n.Entry(t.Context(), r.ID) })
+			require.Equal(t, pending[i], got)
+		}
+		require.NotEqual(t, pending[0].Salt, pending[1].Salt)
+		_, err := within2(t, s, func(n store.Snapshot) (ledger.Entry, error) { return n.Entry(t.Context(), "none") })
+		require.ErrorIs(t, err, store.ErrNotFound)
+	})
+	t.Run("finds entries", func(t *testing.T) {
+		s := open(t, e)
+		at := func(minute int, change func(*ledger.Record)) ledger.Record {
+			r := record()
+			r.ID = fmt.Sprintf("r%d", minute)
+			r.Exchange, r.Time = r.ID, noon.Add(time.Duration(minute)*time.Minute)
+			if change != nil {
+				change(&r)
+			}
+			return r
+		}
+		commit(t, s, store.Change{Records: []ledger.Record{
+			at(0, nil),
+			at(1, func(r *ledger.Record) { r.Client, r.Outcome, r.Bases = "onni", "deny", nil }),
+			at(2, func(r *ledger.Record) {
+				r.Actor.App, r.Actor.User, r.Actor.Person = "county-social", "social-worker", "Practitioner/kaisa"
+				r.Actor.Controller, r.Exchange = "Organization/other", "r0"
+			}),
+			at(3, func(r *ledger.Record) {
+				r.Controller, r.Actor.Controller, r.Interaction, r.Target = "Organization/other", "Organization/other", "update", "Task/7"
+				r.Bases = []consent.Basis{{ID: "ATL-53.2"}, {ID: "ATL-53.1"}}
+				r.Entities = []ledger.Entity{{What: "Task/7/_history/2", Role: "updated"}, {What: "CarePlan/1/_history/1", Role: "updated"}}
+			}),
+			at(4, func(r *ledger.Record) { r.Client = ""; r.Outcome = "needs-human" }),
+		}})
+		for _, c := range []struct {
+			name string
+			q    store.EntryQuery
+			want string
+		}{
+			{"all", store.EntryQuery{}, "r4r3r2r1r0"},
+			{"all, ascending", store.EntryQuery{Ascending: true}, "r0r1r2r3r4"},
+			{"controller of data or actor", store.EntryQuery{Controllers: []string{"Organization/other"}}, "r3r2"},
+			{"no controller", store.EntryQuery{Controllers: []string{"Organization/none"}}, ""},
+			{"id", store.EntryQuery{ID: []string{"r1", "r3"}}, "r3r1"},
+			{"exchange", store.EntryQuery{Exchange: "r0"}, "r2r0"},
+			{"client", store.EntryQuery{Client: []string{"onni", "eino"}}, "r1"},
+			{"app", store.EntryQuery{App: []string{"county-social"}}, "r2"},
+			{"user", store.EntryQuery{User: []string{"nurse"}}, "r4r3r1r0"},
+			{"person", store.EntryQuery{Person: []string{"Practitioner/kaisa"}}, "r2"},
+			{"outcome", store.EntryQuery{Outcome: []string{"deny", "needs-human"}}, "r4r1"},
+			{"basis", store.EntryQuery{Basis: []string{"ATL-53.1"}}, "r3"},
+			{"part of a basis", store.EntryQuery{Basis: []string{"ATL-53"}}, ""},
+			{"interaction", store.EntryQuery{Interaction: []string{"update"}}, "r3"},
+			{"target", store.EntryQuery{Target: []string{"CarePlan/1"}}, "r3"},
+			{"target asked for", store.EntryQuery{Target: []string{"Task/7"}}, "r3"},
+			{"time", store.EntryQuery{From: noon.Add(time.Minute), To: noon.Add(3 * time.Minute)}, "r2r1"},
+			{"several", store.EntryQuery{User: []string{"nurse"}, Client: []string{"aino"}, Outcome: []string{"permit"}}, "r3r0"},
+			{"hostile", store.EntryQuery{User: []string{"' OR 1=1 --", "\x00"}}, ""},
+		} {
+			c.q.Limit, c.q.Total = 2, true
+			got := ""
+			for {
+				page := within(t, s, func(n store.Snapshot) (store.EntryPage, error) { return n.Entries(t.Context(), c.q) })
+				require.EqualValues(t, len(c.want)/2, page.Total, c.name)
+				for _, entry := range page.Entries {
+					r, err := ledger.ParseRecord(entry.Canonical)
+					require.NoError(t, err)
+					got += r.ID
+				}
+				if c.q.After = page.Next; page.Next == "" {
+					break
+				}
+				require.Len(t, page.Entries, 2)
+			}
+			require.Equal(t, c.want, got, c.name)
+		}
+		n := snapshot(t, s)
+		page, err := n.Entries(t.Context(), store.EntryQuery{Limit: 1})
+		require.NoError(t, err)
+		require.EqualValues(t, -1, page.Total)
+		_, err = n.Entries(t.Context(), store.EntryQuery{Limit: 1, After: page.Next, Ascending: true})
+		require.ErrorIs(t, err, store.ErrCursor)
+		_, err = n.Entries(t.Context(), store.EntryQuery{Limit: 1, After: "x"})
+		require.ErrorIs(t, err, store.ErrCursor)
+	})
+}
+
+func testSequence(t *testing.T, e Engine) {
+	place := e.Fresh(t)
+	s := reopen(t, e, place)
+	other := reopen(t, e, place)
+	for range 5 {
+		commit(t, s, store.Change{Records: []ledger.Record{record()}})
+		commit(t, other, store.Change{Records: []ledger.Record{record(), record()}})
+	}
+	var sizes []int64
+	var sealed []ledger.Entry
+	seal := func(_ context.Context, _ ledger.Source, size int64, entries []ledger.Entry) ([]byte, error) {
+		sizes, sealed = append(sizes, size), append(sealed, entries...)
+		return fmt.Appendf(nil, "tree of %d", size+int64(len(entries))), nil
+	}
+	broken := errors.New("no key")
+	_, err := s.Sequence(t.Context(), "one", 4, func(context.Context, ledger.Source, int64, []ledger.Entry) ([]byte, error) { return nil, broken })
+	require.ErrorIs(t, err, broken)
+	require.Len(t, all(t, s.Ledger().Pending(t.Context())), 15, "nothing is placed without a checkpoint")
+
+	placed := 0
+	for _, want := range []int{4, 4, 4, 3, 0} {
+		n, err := s.Sequence(t.Context(), "one", 4, seal)
+		require.NoError(t, err)
+		require.Equal(t, want, n)
+		placed += n
+		require.Len(t, all(t, s.Ledger().Pending(t.Context())), 15-placed)
+		require.Len(t, all(t, s.Ledger().Entries(t.Context(), 0)), placed)
+	}
+	require.Equal(t, []int64{0, 4, 8, 12}, sizes)
+	entries := all(t, s.Ledger().Entries(t.Context(), 0))
+	intact(t, entries)
+	for i, entry := range entries {
+		require.EqualValues(t, i, entry.Seq)
+		entry.Seq = -1
+		require.Equal(t, sealed[i], entry, "placed as sealed")
+	}
+	require.Equal(t, entries[7:], all(t, s.Ledger().Entries(t.Context(), 7)))
+	var notes []string
+	for _, note := range all(t, s.Ledger().Checkpoints(t.Context())) {
+		notes = append(notes, string(note))
+	}
+	require.Equal(t, []string{"tree of 4", "tree of 8", "tree of 12", "tree of 15"}, notes)
+
+	// Another holder waits for the lease to end.
+	commit(t, s, store.Change{Records: []ledger.Record{record()}})
+	n, err := other.Sequence(t.Context(), "two", 10, func(context.Context, ledger.Source, int64, []ledger.Entry) ([]byte, error) {
+		t.Error("the lease is another's")
+		return nil, broken
+	})
+	require.NoError(t, err)
+	require.Zero(t, n)
+	n, err = other.Sequence(t.Context(), "one", 10, seal)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+
+	// A commit while the seal is made goes on, and does not get into this round.
+	commit(t, s, store.Change{Records: []ledger.Record{record()}})
+	n, err = s.Sequence(t.Context(), "one", 10, func(ctx context.Context, src ledger.Source, size int64, entries []ledger.Entry) ([]byte, error) {
+		commit(t, s, store.Change{Put: []store.Row{row(class("Task", "aino"), "1", 1, search.Index{})}})
+		require.Len(t, all(t, src.Entries(ctx, 0)), int(size))
+		return []byte("tree of 17"), nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	require.Len(t, all(t, s.Ledger().Pending(t.Context())), 1)
+}

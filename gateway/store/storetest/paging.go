@@ -1,0 +1,130 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"sotesilta/gateway/search"
+	"sotesilta/gateway/store"
+)
+
+func testPaging(t *testing.T, e Engine) {
+	s := open(t, e)
+	put := func(id string, date, ms int, status string) {
+		x := search.Index{}
+		if date > 0 {
+			x.Dates = []search.DateEntry{{Param: "date", From: day(date), To: day(date + 1)}}
+		}
+		if status != "" {
+			x.Tokens = []search.TokenEntry{{Param: "status", Code: status}}
+		}
+		r := row(class("Task", "aino"), id, 1, x)
+		r.Updated = noon.Add(time.Duration(ms) * time.Millisecond)
+		commit(t, s, store.Change{Put: []store.Row{r}})
+	}
+	put("d", 3, 1, "x")
+	put("a", 1, 2, "y")
+	put("c", 0, 2, "x")
+	put("b", 1, 3, "")
+	put("e", 0, 4, "")
+	for _, c := range []struct {
+		sort []search.SortKey
+		want string
+	}{
+		{nil, "abcde"},
+		{[]search.SortKey{sortBy("_id", true)}, "edcba"},
+		{[]search.SortKey{sortBy("_lastUpdated", false)}, "dacbe"},
+		{[]search.SortKey{sortBy("_lastUpdated", true)}, "ebcad"},
+		{[]search.SortKey{sortBy("date", false)}, "abdce"},
+		{[]search.SortKey{sortBy("date", true)}, "dbaec"},
+		{[]search.SortKey{sortBy("status", false), sortBy("date", true)}, "dcabe"},
+		{[]search.SortKey{sortBy("date", false), sortBy("status", false), sortBy("_id", true)}, "abdce"},
+		{[]search.SortKey{sortBy("status", true), sortBy("_lastUpdated", true)}, "acdeb"},
+	} {
+		for size := 1; size <= 6; size++ {
+			q := &search.Query{Type: "Task", Sort: c.sort, Count: size}
+			got, pages := walk(t, s, q)
+			require.Equal(t, c.want, join(got), "%v by %d", c.sort, size)
+			require.Equal(t, max(1, (len(c.want)+size-1)/size), pages, "pages are full")
+		}
+	}
+	t.Run("refuses a cursor that it did not give", func(t *testing.T) {
+		q := search.Query{Type: "Task", Sort: []search.SortKey{sortBy("date", false)}, Count: 2}
+		next := find(t, s, &q, everything()).Next
+		require.NotEmpty(t, next)
+		n := snapshot(t, s)
+		for name, bad := range map[string]search.Query{
+			"cut":             {Type: "Task", Sort: q.Sort, Count: 2, Cursor: next[:len(next)/2]},
+			"not base64":      {Type: "Task", Sort: q.Sort, Count: 2, Cursor: "\x00!"},
+			"of another way":  {Type: "Task", Sort: []search.SortKey{sortBy("date", true)}, Count: 2, Cursor: next},
+			"of another type": {Type: "Observation", Sort: q.Sort, Count: 2, Cursor: next},
+			"foreign":         {Type: "Task", Sort: q.Sort, Count: 2, Cursor: "eyJzIjowLCJpIjoiYSJ9"},
+			"huge":            {Type: "Task", Sort: q.Sort, Count: 2, Cursor: fmt.Sprintf("%010000d", 1)},
+		} {
+			_, err := n.Search(t.Context(), &bad, everything())
+			require.ErrorIs(t, err, store.ErrCursor, name)
+		}
+	})
+	t.Run("is stable under writes", func(t *testing.T) {
+		s := open(t, e)
+		var rows []store.Row
+		for i := range 200 {
+			r := row(class("Task", "aino"), fmt.Sprintf("%03d", i), 1, search.Index{
+				Dates: []search.DateEntry{{Param: "date", From: day(1 + i%7), To: day(2 + i%7)}},
+			})
+			rows = append(rows, r)
+		}
+		commit(t, s, store.Change{Put: rows})
+		q := &search.Query{Type: "Task", Sort: []search.SortKey{sortBy("date", true)}, Count: 7}
+		var seen []string
+		for i := 0; ; i++ {
+			got := find(t, s, q, everything())
+			seen = append(seen, ids(got.Matches)...)
+			// Rows come and go before and after the cursor; those that stay are seen once each.
+			r := row(class("Task", "aino"), fmt.Sprintf("new-%03d", i), 1, search.Index{
+				Dates: []search.DateEntry{{Param: "date", From: day(1 + i%9), To: day(2 + i%9)}},
+			})
+			commit(t, s, store.Change{Put: []store.Row{r}})
+			if i%3 == 0 && i/3 < 20 {
+				commit(t, s, store.Change{Put: []store.Row{deletion(rows[i/3])}})
+			}
+			if q.Cursor = got.Next; q.Cursor == "" {
+				break
+			}
+		}
+		slices.Sort(seen)
+		require.Equal(t, slices.Compact(slices.Clone(seen)), seen, "nothing twice")
+		for i := 20; i < 200; i++ {
+			require.Contains(t, seen, fmt.Sprintf("%03d", i))
+		}
+	})
+}
+
+// walk follows a search to its end.
+func walk(t testing.TB, s store.Store, q *search.Query) (got []string, pages int) {
+	t.Helper()
+	n, err := s.Snapshot(t.Context())
+	require.NoError(t, err)
+	defer n.Close()
+	for {
+		r, err := n.Search(t.Context(), q, everything())
+		require.NoError(t, err)
+		got, pages = append(got, ids(r.Matches)...), pages+1
+		if q.Cursor = r.Next; q.Cursor == "" {
+			return got, pages
+		}
+		require.Len(t, r.Matches, q.Count)
+	}
+}
+
+func join(list []string) string {
+	out := ""
+	for _, s := range list {
+		out += s
+	}
+	return out
+}
