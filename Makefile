@@ -5,6 +5,8 @@ STORE := ^sotesilta/(gateway|gateway/exchange|gateway/sandbox|gateway/store(/.*)
 # Bounds of the runs.
 TIMEOUT  := 20m
 FUZZTIME := 30s
+# Flags of the load benchmark (go run ./test/load/bench --help).
+BENCH    :=
 
 .PHONY: test prepare lint format unit bench soak fuzz build vulnerabilities clean
 
@@ -22,11 +24,12 @@ format: ## formats what lint asks for
 unit: ## every test, without preparing and linting
 	@STORE='$(STORE)' TIMEOUT='$(TIMEOUT)' scripts/test
 
-bench: prepare ## load and micro benchmarks, as ratios in one run
-	go test -run '^$$' -bench . -benchmem -timeout 60m ./...
+bench: prepare ## load and micro benchmarks, as ratios in one run; BENCH='--json --only reads' narrows the load
+	go run ./test/load/bench $(BENCH)
+	go test -p 1 -run '^$$' -bench . -benchmem -timeout 60m ./...
 
 soak: prepare ## the long suites
-	go test -tags soak -run Soak -v -timeout 6h ./...
+	go test -p 1 -tags soak -run Soak -v -timeout 6h ./...
 
 fuzz: ## every fuzz target for FUZZTIME
 	@FUZZTIME='$(FUZZTIME)' scripts/fuzz

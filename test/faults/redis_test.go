@@ -1,0 +1,140 @@
+package faults
+
+import (
+	"net/http"
+	"net/url"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"sotesilta/gateway/auth"
+	"sotesilta/test/load"
+)
+
+// startRedis runs a real redis-server of our own and answers its URL and a way to kill it.
+func startRedis(t *testing.T) (string, func()) {
+	program, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Skip("redis-server is not installed (make prepare)")
+	}
+	addr, err := load.FreeAddr()
+	require.NoError(t, err)
+	host, port, _ := strings.Cut(addr, ":")
+	cmd := exec.Command(program, "--port", port, "--bind", host, "--save", "", "--appendonly", "no", "--dir", t.TempDir())
+	require.NoError(t, cmd.Start())
+	kill := sync.OnceFunc(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	t.Cleanup(kill)
+	require.Eventually(t, func() bool {
+		c, err := load.Dial(addr)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	}, 10*time.Second, 10*time.Millisecond)
+	return "redis://" + addr, kill
+}
+
+// ask sends an assertion to the token endpoint over a connection.
+func ask(c *load.Conn, g *load.Gateway, assertion string) (*load.Answer, error) {
+	form := url.Values{
+		"grant_type":            {"client_credentials"},
+		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+		"client_assertion":      {assertion},
+	}
+	return c.Do(load.NewRequest("POST", g.Addr, auth.TokenPath, []byte(form.Encode()), "Content-Type", "application/x-www-form-urlencoded"))
+}
+
+// TestRedisKilledInMidLoadSlowsAndLetsNobodyIn: losing Redis slows, never leaks (design § 8).
+func TestRedisKilledInMidLoadSlowsAndLetsNobodyIn(t *testing.T) {
+	address, kill := startRedis(t)
+	w := newWorld(t, "sqlite:"+t.TempDir()+"/redis.db")
+	w.redis = address
+	w.start()
+	g := w.gateway
+	status, body, err := g.Get("/readyz")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, "ready\n", string(body))
+
+	const connections = 4
+	var (
+		wg       sync.WaitGroup
+		killed   atomic.Bool
+		stop     = make(chan struct{})
+		granted  [2]atomic.Int64 // with Redis, without it
+		replayed [2]atomic.Int64
+	)
+	for range connections {
+		wg.Go(func() {
+			c, err := load.Dial(g.Addr)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			var earlier []string // assertions that were used, some before Redis was lost
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				assertion, err := g.Assertion("jukola-ehr", "nurse")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				without := 0
+				if killed.Load() {
+					without = 1
+				}
+				a, err := ask(c, g, assertion)
+				if err != nil || a.Status != http.StatusOK {
+					t.Errorf("a good assertion got %v %+v", err, a)
+					return
+				}
+				granted[without].Add(1)
+				earlier = append(earlier, assertion)
+				for _, old := range []string{earlier[0], assertion} {
+					a, err := ask(c, g, old)
+					if err != nil || a.Status != http.StatusUnauthorized || !strings.Contains(string(a.Body), "invalid_client") {
+						t.Errorf("a replayed assertion got %v %+v", err, a)
+						return
+					}
+					replayed[without].Add(1)
+				}
+			}
+		})
+	}
+	time.Sleep(700 * time.Millisecond)
+	kill()
+	killed.Store(true)
+	time.Sleep(time.Second)
+	for range 3 {
+		status, body, err := g.Get("/readyz")
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, status)
+		require.Contains(t, string(body), "without redis")
+	}
+	close(stop)
+	wg.Wait()
+	for when, name := range []string{"with", "without"} {
+		t.Logf("%s Redis: %d tokens given, %d replays refused", name, granted[when].Load(), replayed[when].Load())
+		require.NotZero(t, granted[when].Load())
+		require.NotZero(t, replayed[when].Load())
+	}
+	require.Equal(t, http.StatusOK, w.status("jukola-ehr", "nurse", "Patient/"+client))
+}
+
+func (w *world) status(clientID, user, path string) int {
+	status, _ := w.get(w.token(clientID, user), path)
+	return status
+}
