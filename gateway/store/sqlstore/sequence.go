@@ -11,7 +11,7 @@ import (
 )
 
 // leaseFor is how long a sequencer holds its lease without renewing it.
-const leaseFor = 10 * time.Second
+const leaseFor = 3 * time.Second
 
 // sequencer names the lease.
 const sequencer = "sequencer"
