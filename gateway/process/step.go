@@ -100,6 +100,9 @@ func (g *governing) move(ctx context.Context, item *exchange.Item) error {
 	if run == nil {
 		return violation("Task.basedOn", "The process of this Task is not known.")
 	}
+	if err := run.open(); err != nil {
+		return err
+	}
 	before, code := item.Before.Doc, step(item.Before.Doc)
 	if err := keep(before, item.Doc, "Task", "of a step of the joint-client process does not change.", fixedMembers...); err != nil {
 		return err
@@ -113,9 +116,6 @@ func (g *governing) move(ctx context.Context, item *exchange.Item) error {
 		}
 	}
 	if err := table.check(item.Ref(), from, to, g.parties(run, before)); err != nil {
-		return err
-	}
-	if err := run.open(); err != nil {
 		return err
 	}
 	if err := about(item, run); err != nil {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,6 +34,8 @@ type world struct {
 	ids     int
 	before  func() // when set, called once between the rules and the commit of the next change
 	made    []string
+	// everAccepted are the invitations that were accepted at some time.
+	everAccepted map[string]bool
 }
 
 var errStale = errors.New("stale")
@@ -42,17 +45,27 @@ const (
 	client = "aino"
 )
 
-func newWorld(t require.TestingT) *world {
+// loaded are the rules and the law, which hold no state and serve all tests.
+var loaded = sync.OnceValues(func() (*Process, *consent.Engine) {
 	p, err := New()
-	require.NoError(t, err)
+	if err != nil {
+		panic(err)
+	}
 	law, err := consent.New(consent.Config{
 		Public:        []string{county},
 		JointServices: []consent.JointService{{Service: "HealthcareService/joint-reception", Location: "Location/jukola", Controller: county}},
 	})
-	require.NoError(t, err)
+	if err != nil {
+		panic(err)
+	}
+	return p, law
+})
+
+func newWorld(t require.TestingT) *world {
+	p, law := loaded()
 	w := &world{
 		t: t, process: p, law: law, rows: map[string]*exchange.Current{}, facts: map[string]*consent.Facts{}, keys: map[string]int{},
-		people: map[string]exchange.Caller{}, now: time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC),
+		people: map[string]exchange.Caller{}, everAccepted: map[string]bool{}, now: time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC),
 	}
 	for _, who := range []struct {
 		user, app, controller, unit, task, service string
@@ -292,6 +305,9 @@ func (w *world) commit(c exchange.Caller, d *exchange.Draft, seen map[string]int
 			version = item.Before.Version + 1
 		} else {
 			w.order = append(w.order, ref)
+		}
+		if item.Type == "Task" && membership[item.Doc.Text("status")] {
+			w.everAccepted[ref] = true
 		}
 		w.rows[ref] = &exchange.Current{Type: item.Type, ID: item.ID, Version: version, Class: item.Class, Updated: w.now, Doc: item.Doc.Clone()}
 	}
