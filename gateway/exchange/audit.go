@@ -26,7 +26,9 @@ func auditClass(controller string) consent.Class {
 
 // readAudit answers a ledger entry as AuditEvent to who supervises the controller (703/2023 § 10; 906/2019 § 17).
 // Reading the ledger is itself recorded.
-func (d *Desk) readAudit(ctx context.Context, c Caller, id string, i Interaction) (*Resource, error) {
+//
+// version is the version asked for, 0 for the current one; a history's before. There is one version, 1.
+func (d *Desk) readAudit(ctx context.Context, c Caller, id string, i Interaction, version int64) (*Resource, error) {
 	snap, err := d.open(ctx)
 	if err != nil {
 		return nil, err
@@ -44,7 +46,7 @@ func (d *Desk) readAudit(ctx context.Context, c Caller, id string, i Interaction
 		return nil, unrecorded(err)
 	}
 	snap.Close()
-	if len(page.Entries) == 0 {
+	if len(page.Entries) == 0 || version < 0 || i == History && version == 1 {
 		rec.Reason = "absent: there is no such record, or it is another controller's"
 		return nil, firstError(d.commit(ctx, opened, rec), absent(auditEvent, id))
 	}
@@ -81,7 +83,10 @@ func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Pag
 		page.Total = 0
 	}
 	if decision.Outcome != consent.Permitted {
-		return page, firstErrorOf(page, d.commit(ctx, opened, deny(rec, &decision)))
+		if err := d.commit(ctx, opened, deny(rec, &decision)); err != nil {
+			return nil, err
+		}
+		return page, nil
 	}
 	entries.Controllers = []string{c.Actor.Controller}
 	found, err := snap.Entries(ctx, entries)
@@ -99,7 +104,10 @@ func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Pag
 		rec.Entities = append(rec.Entities, ledger.Entity{What: auditEvent + "/" + event.ID, Role: "match"})
 	}
 	rec.Success = true
-	return page, firstErrorOf(page, d.commit(ctx, opened, rec))
+	if err := d.commit(ctx, opened, rec); err != nil {
+		return nil, err
+	}
+	return page, nil
 }
 
 // viewed is an entry in the view of FHIR.
@@ -128,13 +136,20 @@ func entryQuery(q *search.Query) (store.EntryQuery, error) {
 		}
 		out.Ascending = !key.Desc
 	}
+	seen := map[string]bool{}
 	for _, clause := range q.Where {
 		if clause.Param == nil || clause.Chain != nil || clause.Has != nil {
 			return out, unsupported("chaining")
 		}
-		if clause.Modifier != "" && !(clause.Param.Type == search.Reference && clause.Modifier != "missing" && clause.Modifier != "identifier") {
+		if clause.Modifier != "" {
 			return out, unsupported("the modifier :" + clause.Modifier)
 		}
+		// Several conditions on one column would have to hold together, and the ledger's columns hold one value of most.
+		name := clause.Param.Name
+		if seen[name] && name != "date" && name != "_lastUpdated" {
+			return out, unsupported("the repetition of " + name)
+		}
+		seen[name] = true
 		if err := entryClause(&out, clause, unsupported); err != nil {
 			return out, err
 		}
@@ -144,6 +159,9 @@ func entryQuery(q *search.Query) (store.EntryQuery, error) {
 
 func entryClause(out *store.EntryQuery, clause search.Clause, unsupported func(string) error) error {
 	if name := clause.Param.Name; name == "date" || name == "_lastUpdated" {
+		if len(clause.Values) > 1 {
+			return unsupported("several dates of which any may hold")
+		}
 		for _, value := range clause.Values {
 			if !dateBounds(out, value) {
 				return unsupported("the prefix " + value.Prefix + " on " + name)
@@ -154,26 +172,34 @@ func entryClause(out *store.EntryQuery, clause search.Clause, unsupported func(s
 	for _, value := range clause.Values {
 		switch clause.Param.Name {
 		case "_id":
+			if value.SystemSet {
+				return unsupported("a system on _id")
+			}
 			out.ID = append(out.ID, value.Code)
 		case "patient":
+			if value.RefID == "" || value.RefType != "" && value.RefType != "Patient" {
+				return unsupported("a patient that is not Patient/id of this gateway")
+			}
 			out.Client = append(out.Client, value.RefID)
 		case "agent":
-			if value.RefType == "" {
-				return unsupported("agent without a type")
+			if value.RefType == "" || value.RefID == "" {
+				return unsupported("an agent that is not Type/id of this gateway")
 			}
 			out.Person = append(out.Person, value.RefType+"/"+value.RefID)
 		case "entity":
-			if value.RefType == "" {
-				return unsupported("entity without a type")
+			if value.RefType == "" || value.RefID == "" {
+				return unsupported("an entity that is not Type/id of this gateway")
 			}
 			out.Target = append(out.Target, value.RefType+"/"+value.RefID)
 		case "outcome":
-			// The AuditEvent's own codes: 0 permitted; 4 denied or left to a human.
+			// The AuditEvent's own codes: 0 permitted; 4 denied or left to a human; no record has another.
 			switch value.Code {
 			case "0":
 				out.Outcome = append(out.Outcome, "permit")
-			default:
+			case "4":
 				out.Outcome = append(out.Outcome, "deny", "needs-human")
+			default:
+				out.Outcome = append(out.Outcome, "none")
 			}
 		case "policy":
 			out.Basis = append(out.Basis, strings.TrimPrefix(value.Text, terms.LegalBasis+"#"))

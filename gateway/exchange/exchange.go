@@ -165,6 +165,7 @@ type Current struct {
 	Type, ID string
 	Version  int64
 	Class    consent.Class
+	Recorded time.Time // date of recording, which permits may be limited by
 	Updated  time.Time
 	Doc      *fhir.Value // shared: Clone before changing
 }

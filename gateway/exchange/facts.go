@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"reflect"
+	"slices"
 	"time"
 
 	"sotesilta/consent"
@@ -32,7 +33,7 @@ func derive(c Caller, item *Item, version int64, known map[string]*consent.Facts
 	clients := item.Class.Clients
 	if item.Before != nil {
 		for _, client := range item.Before.Class.Clients {
-			if item.Doc == nil || !contains(clients, client) {
+			if item.Doc == nil || !slices.Contains(clients, client) {
 				if facts := known[client]; facts != nil && rests(facts, item.Ref()) {
 					update(client, facts.Relate(item.Ref()))
 				}
@@ -46,8 +47,14 @@ func derive(c Caller, item *Item, version int64, known map[string]*consent.Facts
 		}
 	case item.Type == "EpisodeOfCare" || item.Type == "Encounter":
 		if item.Doc != nil {
+			// Of the clients it names, the one in care has the relationship; for the others there is none.
+			inCareOf := subjectOf(item)
 			for _, client := range clients {
-				update(client, of(client).Relate(item.Ref(), inCare(c, item)...))
+				var rels []consent.Relationship
+				if client == inCareOf {
+					rels = inCare(c, item, known[client])
+				}
+				update(client, of(client).Relate(item.Ref(), rels...))
 			}
 		}
 	case item.Type == "Patient" && item.Doc != nil:
@@ -100,22 +107,37 @@ var running = map[string]bool{
 	"Encounter/arrived": true, "Encounter/triaged": true, "Encounter/in-progress": true, "Encounter/onleave": true,
 }
 
+// subjectOf is the client in care: Encounter.subject or EpisodeOfCare.patient, by id.
+func subjectOf(item *Item) string {
+	ref := fhir.ParseReference(item.Doc.Text("patient", "reference"))
+	if item.Type == "Encounter" {
+		ref = fhir.ParseReference(item.Doc.Text("subject", "reference"))
+	}
+	if ref.Type != "Patient" {
+		return ""
+	}
+	return ref.ID
+}
+
 // inCare is the relationship that a unit's own EpisodeOfCare or Encounter makes: the unit that is named must be one of
-// the recording system's own, a unit that is not named is the actor's own, and a foreign unit gives nothing
-// (contract: "Identity, writing, labels").
-func inCare(c Caller, item *Item) []consent.Relationship {
+// the recording system's own, a unit that is not named is the one that recorded it, and a foreign unit gives nothing
+// (contract: "Identity, writing, labels"). Another system's later version leaves the unit as it was.
+func inCare(c Caller, item *Item, known *consent.Facts) []consent.Relationship {
 	if !running[item.Type+"/"+item.Doc.Text("status")] {
 		return nil
 	}
-	unit := item.Doc.Text("managingOrganization", "reference")
+	named := item.Doc.Get("managingOrganization")
 	if item.Type == "Encounter" {
-		unit = item.Doc.Text("serviceProvider", "reference")
+		named = item.Doc.Get("serviceProvider")
 	}
-	named := item.Doc.Get("managingOrganization") != nil || item.Doc.Get("serviceProvider") != nil
+	unit := named.Text("reference")
 	switch {
-	case !named:
-		unit = c.Actor.Unit
-	case !contains(c.Actor.Units, unit):
+	case named == nil:
+		unit = item.Class.Unit
+		if unit == "" && len(c.Actor.Units) == 1 && item.Class.Author == c.Actor.App {
+			unit = c.Actor.Units[0]
+		}
+	case unit == "" || !slices.Contains(c.Actor.Units, unit) && !kept(known, item.Ref(), unit):
 		return nil
 	}
 	if unit == "" {
@@ -127,6 +149,13 @@ func inCare(c Caller, item *Item) []consent.Relationship {
 	}
 	rel.Period.From, rel.Period.To = period(item.Doc.Get("period"))
 	return []consent.Relationship{rel}
+}
+
+// kept says whether a unit's relationship rests on this evidence already.
+func kept(known *consent.Facts, evidence, unit string) bool {
+	return known != nil && slices.ContainsFunc(known.Relationships, func(r consent.Relationship) bool {
+		return r.Kind == consent.InCare && r.Evidence == evidence && r.Unit == unit
+	})
 }
 
 // period reads a FHIR Period; an end covers the whole of what its precision names. Open bounds are zero.
@@ -159,13 +188,4 @@ func person(doc *fhir.Value) consent.Person {
 		}
 	}
 	return p
-}
-
-func contains(list []string, s string) bool {
-	for _, item := range list {
-		if item == s {
-			return true
-		}
-	}
-	return false
 }

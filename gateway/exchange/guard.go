@@ -59,16 +59,28 @@ func (g *guard) Permit(_ context.Context, classes []consent.Class, facts map[str
 	return decisions, nil
 }
 
-// everything is the guard of the gateway's own upkeep: finding population data by identity code for $match, and the
-// operator's published data. What it finds is decided before it is released.
-type everything struct{ clients []string }
+// persons says whether rows of a directory type that are about persons take part in the answer.
+func (g *guard) persons(typ string) bool {
+	for i := range g.classes {
+		if g.classes[i].Type == typ && recorded(g.classes[i]) && g.decisions[i].Outcome == consent.Permitted {
+			return true
+		}
+	}
+	return false
+}
 
-func (e everything) Reach() store.Reach { return store.Reach{All: true, Only: e.clients} }
+// population is the guard of the gateway's own look-up for $match: it sees population data and nothing else. What it
+// finds is decided before it is released.
+type population struct{}
 
-func (everything) Permit(_ context.Context, classes []consent.Class, _ map[string]*consent.Facts) ([]consent.Decision, error) {
+func (population) Reach() store.Reach { return store.Reach{All: true} }
+
+func (population) Permit(_ context.Context, classes []consent.Class, _ map[string]*consent.Facts) ([]consent.Decision, error) {
 	decisions := make([]consent.Decision, len(classes))
 	for i := range decisions {
-		decisions[i].Outcome = consent.Permitted
+		if classes[i].Register == consent.Identity {
+			decisions[i].Outcome = consent.Permitted
+		}
 	}
 	return decisions, nil
 }

@@ -2,10 +2,12 @@ package exchange
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"sotesilta/consent"
+	"sotesilta/gateway/store"
 	"sotesilta/internal/fhir"
 	"sotesilta/internal/terms"
 )
@@ -26,12 +28,15 @@ func (d *Desk) label(c Caller, typ, id string, doc *fhir.Value, before *Current)
 	class.Protection = tag(tags, terms.Protection, class.Protection)
 	class.ServiceEvent = d.serviceEvent(typ, id, doc)
 	if before != nil {
+		if class.Register == consent.Directory && !d.impersonal(typ, id, doc) {
+			class.Register = "" // unlabelled: a directory does not become somebody's care
+		}
 		return class
 	}
 	switch {
 	case typ == "Consent":
 		class.Register = consent.Directive
-	case directoryTypes[typ] && len(class.Clients) == 0:
+	case d.impersonal(typ, id, doc):
 		class.Register = consent.Directory
 	}
 	return class
@@ -43,6 +48,21 @@ func labels(class consent.Class) []fhir.Coding {
 		return []fhir.Coding{{System: terms.Register, Code: string(consent.Health)}, {System: terms.Register, Code: string(consent.Social)}}
 	}
 	return []fhir.Coding{{System: terms.Register, Code: string(class.Register)}}
+}
+
+// impersonal says whether a resource is directory data: of a type of the directory, naming no client, and holding
+// nothing of another type within it. What only looks like a directory stays in its sender's register.
+func (d *Desk) impersonal(typ, id string, doc *fhir.Value) bool {
+	return directoryTypes[typ] && len(d.clientsOf(typ, id, doc)) == 0 &&
+		!slices.ContainsFunc(doc.Get("contained").Items(), func(c *fhir.Value) bool { return !directoryTypes[fhir.ResourceType(c)] })
+}
+
+// setMeta gives a resource the id, the version and the labels of its row.
+func setMeta(doc *fhir.Value, row store.Row) {
+	fhir.SetMeta(doc, fhir.Meta{
+		ID: row.ID, VersionID: strconv.FormatInt(row.Version, 10), LastUpdated: row.Updated,
+		Systems: []string{terms.Register}, Security: labels(row.Class),
+	})
 }
 
 // clientsOf is the sorted Patient ids that a resource is about: every Patient it refers to here, by a relative

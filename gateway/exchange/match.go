@@ -2,10 +2,12 @@ package exchange
 
 import (
 	"context"
+	"slices"
 
 	"sotesilta/consent"
 	"sotesilta/consent/ledger"
 	"sotesilta/gateway/search"
+	"sotesilta/gateway/store"
 	"sotesilta/internal/fhir"
 	"sotesilta/internal/terms"
 )
@@ -33,56 +35,72 @@ func (d *Desk) Match(ctx context.Context, c Caller, id Identification) (*Resourc
 	rec := d.record(c, Match, "Patient/$match")
 	unknown := Refuse(Absent, "not-found", "", "No certain match.")
 
+	if id.IdentityCode == "" || id.Family == "" || id.Given == "" {
+		rec.Reason = "no certain match"
+		return nil, firstError(d.commit(ctx, opened, rec), unknown)
+	}
 	found, err := snap.Search(ctx, &search.Query{
-		Type: "Patient", Count: 2,
+		Type: "Patient", Count: 3,
 		Where: []search.Clause{{
 			Param:  search.Lookup("Patient", "identifier"),
 			Values: []search.Value{{System: terms.HETU, SystemSet: true, Code: id.IdentityCode}},
 		}},
-	}, everything{})
+	}, population{})
 	if err != nil {
 		return nil, d.failed(err)
 	}
-	snap.Close()
-	for _, match := range found.Matches {
-		if match.Class.Register != consent.Identity {
-			continue // what clients registered themselves identifies nobody
-		}
-		doc, err := fhir.Parse(match.Body, fhir.DefaultLimits)
+	var match *store.Found
+	var person *fhir.Value
+	certainly := 0
+	for i := range found.Matches {
+		doc, err := fhir.Parse(found.Matches[i].Body, fhir.DefaultLimits)
 		if err != nil {
 			return nil, unrecorded(err)
 		}
-		if !certain(doc, id) {
-			continue
+		if certain(doc, id) {
+			match, person = &found.Matches[i], doc
+			certainly++
 		}
-		decision := d.decide(c, consent.Identify, match.Class, nil, rec.Time)
-		rec = describe(rec, match.Class, nil, &decision)
-		if decision.Outcome != consent.Permitted {
-			return nil, firstError(d.commit(ctx, opened, deny(rec, &decision)), unknown)
-		}
-		for _, member := range append([]fhir.Member(nil), doc.Members()...) {
-			if !identifying[member.Name] {
-				doc.Set(member.Name, nil)
-			}
-		}
-		rec.Success = true
-		rec.Entities = []ledger.Entity{{What: versioned(match.Row), Role: "match"}}
-		if err := d.commit(ctx, opened, rec); err != nil {
-			return nil, err
-		}
-		out, _ := released(match.Row, &consent.Decision{})
-		out.Body = doc.AppendJSON(nil)
-		return out, nil
 	}
-	rec.Reason = "no certain match"
-	return nil, firstError(d.commit(ctx, opened, rec), unknown)
+	if certainly != 1 { // two are as uncertain as none
+		rec.Reason = "no certain match"
+		return nil, firstError(d.commit(ctx, opened, rec), unknown)
+	}
+	facts, err := snap.Facts(ctx, match.Class.Clients...)
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	snap.Close()
+	decision := d.decide(c, consent.Identify, match.Class, facts, rec.Time)
+	rec = describe(rec, match.Class, facts, &decision)
+	if decision.Outcome != consent.Permitted {
+		return nil, firstError(d.commit(ctx, opened, deny(rec, &decision)), unknown)
+	}
+	rec.Success = true
+	rec.Entities = []ledger.Entity{{What: versioned(match.Row), Role: "match"}}
+	if err := d.commit(ctx, opened, rec); err != nil {
+		return nil, err
+	}
+	out, _ := released(match.Row, &consent.Decision{})
+	out.Body = identity(person, match.Row).AppendJSON(nil)
+	return out, nil
+}
+
+// identity leaves of a Patient what identifies the person. Its labels are the gateway's alone: others, such as
+// non-disclosure for personal safety, are seen with a relationship.
+func identity(person *fhir.Value, row store.Row) *fhir.Value {
+	for _, member := range slices.Clone(person.Members()) {
+		if !identifying[member.Name] {
+			person.Set(member.Name, nil)
+		}
+	}
+	person.Set("meta", nil)
+	setMeta(person, row)
+	return person
 }
 
 // certain says whether a Patient agrees with all that was given.
 func certain(doc *fhir.Value, id Identification) bool {
-	if id.IdentityCode == "" || id.Family == "" || id.Given == "" {
-		return false
-	}
 	if id.BirthDate != "" && doc.Text("birthDate") != id.BirthDate {
 		return false
 	}

@@ -3,22 +3,47 @@ package exchange
 import (
 	"context"
 	"errors"
-	"strconv"
+	"slices"
+	"strings"
 
 	"sotesilta/consent"
 	"sotesilta/consent/ledger"
 	"sotesilta/gateway/search"
 	"sotesilta/gateway/store"
 	"sotesilta/internal/fhir"
-	"sotesilta/internal/terms"
 )
+
+// publishBatch is how many resources are published in one transaction.
+const publishBatch = 500
 
 // Publish takes in what the operator publishes: clients' identities from population data (register identity) and the
 // county's directory and definitions (register directory). Each resource keeps its own id, and one that is there
-// already with the same content is left alone. It answers how many were new or changed.
+// already with the same content is left alone. It answers how many were new or changed. What is neither, names clients
+// in a directory, or has the id of what an API client wrote, is Invalid. Each batch of 500 is one transaction: after an
+// error, publish again.
 //
 // It is the operator's command of main, not an interaction of any wire: no token reaches it.
 func (d *Desk) Publish(ctx context.Context, operator consent.Actor, docs []*fhir.Value) (int, error) {
+	if operator.Kind != consent.Operator {
+		return 0, Refuse(Forbidden, "forbidden", "", "Only the operator publishes.")
+	}
+	published := 0
+	for batch := range slices.Chunk(docs, publishBatch) {
+		n, err := 0, error(store.ErrStale)
+		for range attempts {
+			if n, err = d.publish(ctx, operator, batch); !errors.Is(err, store.ErrStale) {
+				break
+			}
+		}
+		if err != nil {
+			return published, d.failed(err)
+		}
+		published += n
+	}
+	return published, nil
+}
+
+func (d *Desk) publish(ctx context.Context, operator consent.Actor, docs []*fhir.Value) (int, error) {
 	c := complete(Caller{Actor: operator})
 	snap, err := d.open(ctx)
 	if err != nil {
@@ -31,43 +56,44 @@ func (d *Desk) Publish(ctx context.Context, operator consent.Actor, docs []*fhir
 	directory.Outcome, directory.Success = "permit", true
 	directory.Bases = []consent.Basis{{ID: "ATL-9-ICT", Citation: "457/2024 § 22"}}
 	for i, doc := range docs {
-		typ, id := fhir.ResourceType(doc), fhir.ID(doc)
-		if issues := failing(fhir.Validate(doc)); len(issues) > 0 {
-			return 0, &Error{Kind: Invalid, Entry: i, Issues: issues}
+		class, err := d.publishable(operator, doc)
+		if err != nil {
+			return 0, entry(err, i)
 		}
 		row := store.Row{
-			Type: typ, ID: id, Version: 1, Recorded: at, Updated: at, Method: "PUT",
-			Class: consent.Class{Type: typ, Register: consent.Directory, Controller: operator.Controller, Author: operator.App},
+			Type: class.Type, ID: fhir.ID(doc), Version: 1, Recorded: at, Updated: at, Method: "PUT", Class: class,
 		}
-		if typ == "Patient" {
-			row.Class = consent.Class{Type: typ, Register: consent.Identity, Clients: []string{id}, Author: operator.App}
-		}
-		before, err := snap.Get(ctx, typ, id)
+		before, err := snap.Get(ctx, row.Type, row.ID)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return 0, unrecorded(err)
 		}
 		if err == nil {
+			if before.Class.Register != class.Register || before.Class.Author != class.Author {
+				return 0, entry(Refuse(Invalid, "duplicate", row.Type, row.Type+"/"+row.ID+" is not the operator's."), i)
+			}
 			row.Version, row.Recorded = before.Version+1, before.Recorded
 			if same(doc.Clone(), row, before) {
 				continue
 			}
 		}
-		row.Body = bodyOf(doc, row)
+		doc = doc.Clone() // the attempt may be repeated
+		setMeta(doc, row)
+		row.Body = doc.AppendJSON(nil)
 		row.Index = search.Extract(doc, d.bases...)
 		change.Put = append(change.Put, row)
-		change.Expect = append(change.Expect, store.Expect{Type: typ, ID: id, Version: row.Version - 1})
+		change.Expect = append(change.Expect, store.Expect{Type: row.Type, ID: row.ID, Version: row.Version - 1})
 		change.Events = append(change.Events, store.Event{
-			Type: typ, ID: id, Version: row.Version, Interaction: string(Update), Time: at, Record: directory.ID,
+			Type: row.Type, ID: row.ID, Version: row.Version, Interaction: string(Update), Time: at, Record: directory.ID,
 		})
-		if typ != "Patient" {
+		if row.Class.Register != consent.Identity {
 			directory.Entities = append(directory.Entities, ledger.Entity{What: versioned(row), Role: "updated"})
 			continue
 		}
-		facts, err := snap.Facts(ctx, id)
+		facts, err := snap.Facts(ctx, row.ID)
 		if err != nil {
 			return 0, unrecorded(err)
 		}
-		derived, err := derive(c, &Item{Type: typ, ID: id, Doc: doc, Class: row.Class}, row.Version, facts)
+		derived, err := derive(c, &Item{Type: row.Type, ID: row.ID, Doc: doc, Class: row.Class}, row.Version, facts)
 		if err != nil {
 			return 0, err
 		}
@@ -77,9 +103,8 @@ func (d *Desk) Publish(ctx context.Context, operator consent.Actor, docs []*fhir
 			change.Expect = append(change.Expect, store.Expect{Client: client, Version: next.Version})
 			change.Facts = append(change.Facts, &numbered)
 		}
-		rec := follow(directory)
-		rec.Client, rec.Register, rec.Target = id, consent.Identity, row.Type+"/"+row.ID
-		rec.Bases, rec.Outcome, rec.Success = directory.Bases, "permit", true
+		rec := about(follow(directory), row.ID, facts)
+		rec.Register, rec.Target, rec.Bases, rec.Outcome, rec.Success = consent.Identity, row.Type+"/"+row.ID, directory.Bases, "permit", true
 		rec.Entities = []ledger.Entity{{What: versioned(row), Role: "updated"}}
 		change.Records = append(change.Records, rec)
 	}
@@ -89,18 +114,29 @@ func (d *Desk) Publish(ctx context.Context, operator consent.Actor, docs []*fhir
 	change.Records = append([]ledger.Record{directory}, change.Records...)
 	snap.Close()
 	if err := d.store.Commit(ctx, change); err != nil {
-		return 0, d.failed(err)
+		return 0, err
 	}
 	return len(change.Put), nil
 }
 
-// bodyOf is the JSON of a published resource.
-func bodyOf(doc *fhir.Value, row store.Row) []byte {
-	fhir.SetMeta(doc, fhir.Meta{
-		ID: row.ID, VersionID: strconv.FormatInt(row.Version, 10), LastUpdated: row.Updated,
-		Systems: []string{terms.Register}, Security: labels(row.Class),
-	})
-	return doc.AppendJSON(nil)
+// publishable is the label of a resource that the operator publishes, or why it may not be published.
+func (d *Desk) publishable(operator consent.Actor, doc *fhir.Value) (consent.Class, error) {
+	if issues := failing(fhir.Validate(doc)); len(issues) > 0 {
+		return consent.Class{}, &Error{Kind: Invalid, Entry: -1, Issues: issues}
+	}
+	typ, id := fhir.ResourceType(doc), fhir.ID(doc)
+	switch {
+	case !fhir.ValidID(id):
+		return consent.Class{}, Refuse(Invalid, "required", typ+".id", "What is published has its own id.")
+	case typ == "Patient":
+		return consent.Class{Type: typ, Register: consent.Identity, Clients: []string{id}, Author: operator.App}, nil
+	case !directoryTypes[typ]:
+		return consent.Class{}, Refuse(Invalid, "business-rule", typ, "Only Patients of population data and the types of the directory are published: "+
+			strings.Join(directoryNames(), ", ")+".")
+	case !d.impersonal(typ, id, doc):
+		return consent.Class{}, Refuse(Invalid, "business-rule", typ, "A resource of the directory names no client.")
+	}
+	return consent.Class{Type: typ, Register: consent.Directory, Controller: operator.Controller, Author: operator.App}, nil
 }
 
 // same says whether a published resource is as it was: under the same version and time, byte for byte.
@@ -109,5 +145,6 @@ func same(doc *fhir.Value, row, before store.Row) bool {
 		return false
 	}
 	row.Version, row.Updated = before.Version, before.Updated
-	return string(bodyOf(doc, row)) == string(before.Body)
+	setMeta(doc, row)
+	return string(doc.AppendJSON(nil)) == string(before.Body)
 }

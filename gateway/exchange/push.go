@@ -10,11 +10,21 @@ import (
 	"sotesilta/gateway/store"
 )
 
-// Gather answers current resources for a push to the caller, in the order of refs ("Type/id"), after the push is
-// recorded: one record per client, denied or permitted. A denied or absent resource is nil; directory data need no
-// record. Each attempt to send gathers anew, so that a message that waited is decided on present facts (law 4).
+// Bounds of one look at the outbox.
+const (
+	maxRefs   = 100
+	maxEvents = 1000
+)
+
+// Gather answers current resources for a push to the caller, in the order of refs ("Type/id", at most 100), after the
+// push is recorded: one record per client whose data are sent; where nothing of a client is sent, one denial. A denied
+// or absent resource is nil; directory data need no record. Each attempt to send gathers anew, so that a message that
+// waited is decided on present facts (law 4).
 func (d *Desk) Gather(ctx context.Context, c Caller, refs ...string) ([]*Resource, error) {
 	c = complete(c)
+	if len(refs) > maxRefs {
+		return nil, Refuse(TooCostly, "too-costly", "", "Too many resources for one message.")
+	}
 	snap, err := d.open(ctx)
 	if err != nil {
 		return nil, err
@@ -25,7 +35,8 @@ func (d *Desk) Gather(ctx context.Context, c Caller, refs ...string) ([]*Resourc
 	first.Recipient = c.Actor.App
 
 	out := make([]*Resource, len(refs))
-	byClient := map[string]*ledger.Record{}
+	left := &disclosed{first: first}
+	kept := map[string]ledger.Record{} // the denial per client
 	var order []string
 	for i, ref := range refs {
 		typ, id, _ := strings.Cut(ref, "/")
@@ -40,45 +51,36 @@ func (d *Desk) Gather(ctx context.Context, c Caller, refs ...string) ([]*Resourc
 		if err != nil {
 			return nil, unrecorded(err)
 		}
-		action := consent.Notify
-		if !recorded(row.Class) {
-			action = consent.Read
-		}
-		decision := d.decide(c, action, row.Class, facts, first.Time)
-		permitted := permits(&decision, row) && !row.Deleted
-		if permitted {
-			if out[i], err = released(row, &decision); err != nil {
+		decision := d.notifies(c, row, facts, first)
+		if decision.Outcome == consent.Permitted {
+			if out[i], err = released(row, decision); err != nil {
 				return nil, err
 			}
-		}
-		if !recorded(row.Class) {
+			left.add(row, decision, facts, "sent")
 			continue
 		}
 		for _, client := range orNobody(row.Class.Clients) {
-			rec := byClient[client]
-			if rec == nil {
-				next := first
-				if len(order) > 0 {
-					next = follow(first)
-					next.Recipient = first.Recipient
-				}
-				rec = &next
-				byClient[client] = rec
+			if _, known := kept[client]; !known {
+				kept[client] = deny(describe(about(first, client, facts), row.Class, facts, decision), decision)
 				order = append(order, client)
-			}
-			*rec = describe(*rec, row.Class, facts, &decision)
-			if permitted {
-				rec.Success = true
-				rec.Entities = append(rec.Entities, ledger.Entity{What: versioned(row), Role: "sent"})
-			} else if !rec.Success {
-				rec.Reason = decision.Reason
 			}
 		}
 	}
 	snap.Close()
-	records := make([]ledger.Record, 0, len(order))
+	records := left.records()
+	sent := map[string]bool{}
+	for _, rec := range records {
+		sent[rec.Client] = true
+	}
 	for _, client := range order {
-		records = append(records, *byClient[client])
+		if sent[client] {
+			continue
+		}
+		rec := kept[client]
+		if len(records) > 0 {
+			rec.ID = ledger.NewID()
+		}
+		records = append(records, rec)
 	}
 	if len(records) == 0 {
 		return out, nil
@@ -89,8 +91,24 @@ func (d *Desk) Gather(ctx context.Context, c Caller, refs ...string) ([]*Resourc
 	return out, nil
 }
 
-// Events gives a consumer the next events after its position, at most limit. An event tells that something changed,
-// never what: its receiver is decided on by Gather.
+// notifies decides whether a row may be sent to the caller. Directory data is read.
+func (d *Desk) notifies(c Caller, row store.Row, facts map[string]*consent.Facts, first ledger.Record) *consent.Decision {
+	switch {
+	case row.Deleted:
+		return &consent.Decision{Reason: "absent: it was deleted"}
+	case c.Allows == nil || !c.Allows(row.Type, Read):
+		return &consent.Decision{Reason: "the receiver's scopes do not allow reading " + row.Type}
+	}
+	action := consent.Notify
+	if !recorded(row.Class) {
+		action = consent.Read
+	}
+	class := d.decide(c, action, row.Class, facts, first.Time)
+	return covering(&class, row)
+}
+
+// Events gives a consumer the next events after its position, at most limit (1 to 1,000). An event tells that something
+// changed, never what: its receiver is decided on by Gather.
 func (d *Desk) Events(ctx context.Context, consumer string, limit int) ([]Event, error) {
 	snap, err := d.open(ctx)
 	if err != nil {
@@ -101,6 +119,7 @@ func (d *Desk) Events(ctx context.Context, consumer string, limit int) ([]Event,
 	if err != nil {
 		return nil, unrecorded(err)
 	}
+	limit = max(1, min(limit, maxEvents))
 	var out []Event
 	for event, err := range snap.Events(ctx, position) {
 		if err != nil {

@@ -3,7 +3,7 @@ package exchange
 import (
 	"context"
 	"errors"
-	"slices"
+	"maps"
 	"time"
 
 	"sotesilta/consent"
@@ -15,21 +15,24 @@ import (
 // Read answers the current version of a resource: Absent when there is none or it is denied, Gone when it was deleted
 // and the caller could have read it.
 func (d *Desk) Read(ctx context.Context, c Caller, typ, id string) (*Resource, error) {
-	return d.readOne(ctx, c, typ, id, Read, func(snap store.Snapshot) (store.Row, error) { return snap.Get(ctx, typ, id) })
+	return d.readOne(ctx, c, typ, id, Read, 0, func(snap store.Snapshot) (store.Row, error) { return snap.Get(ctx, typ, id) })
 }
 
 // VRead answers one version of a resource; each version is decided by its own label.
 func (d *Desk) VRead(ctx context.Context, c Caller, typ, id string, version int64) (*Resource, error) {
-	return d.readOne(ctx, c, typ, id, VRead, func(snap store.Snapshot) (store.Row, error) { return snap.Version(ctx, typ, id, version) })
+	return d.readOne(ctx, c, typ, id, VRead, version, func(snap store.Snapshot) (store.Row, error) { return snap.Version(ctx, typ, id, version) })
 }
 
-func (d *Desk) readOne(ctx context.Context, c Caller, typ, id string, i Interaction, get func(store.Snapshot) (store.Row, error)) (*Resource, error) {
+func (d *Desk) readOne(ctx context.Context, c Caller, typ, id string, i Interaction, version int64, get func(store.Snapshot) (store.Row, error)) (*Resource, error) {
 	c = complete(c)
 	if err := allowed(c, typ, i); err != nil {
 		return nil, err
 	}
 	if typ == auditEvent {
-		return d.readAudit(ctx, c, id, i)
+		if i == VRead && version != 1 {
+			version = -1 // an AuditEvent has one version
+		}
+		return d.readAudit(ctx, c, id, i, version)
 	}
 	snap, err := d.open(ctx)
 	if err != nil {
@@ -41,9 +44,6 @@ func (d *Desk) readOne(ctx context.Context, c Caller, typ, id string, i Interact
 
 	row, err := get(snap)
 	if errors.Is(err, store.ErrNotFound) {
-		if directoryTypes[typ] {
-			return nil, absent(typ, id)
-		}
 		rec.Outcome, rec.Reason = "deny", "absent: there is no such resource"
 		snap.Close()
 		return nil, firstError(d.commit(ctx, opened, rec), absent(typ, id))
@@ -57,26 +57,24 @@ func (d *Desk) readOne(ctx context.Context, c Caller, typ, id string, i Interact
 	}
 	snap.Close()
 
-	decision := d.decide(c, consent.Read, row.Class, facts, rec.Time)
-	permitted := permits(&decision, row)
-	if !recorded(row.Class) {
-		switch {
-		case !permitted:
-			return nil, absent(typ, id)
-		case row.Deleted:
+	class := d.decide(c, consent.Read, row.Class, facts, rec.Time)
+	decision := covering(&class, row)
+	permitted := decision.Outcome == consent.Permitted
+	if permitted && !recorded(row.Class) {
+		if row.Deleted {
 			return nil, gone(row)
 		}
-		return released(row, &decision)
+		return released(row, decision)
 	}
-	rec = describe(rec, row.Class, facts, &decision)
+	rec = describe(rec, row.Class, facts, decision)
 	if !permitted {
-		rec = deny(rec, &decision)
+		rec = deny(rec, decision)
 		return nil, firstError(d.commit(ctx, opened, rec), absent(typ, id))
 	}
-	rec.Success = !row.Deleted
+	out, releaseErr := released(row, decision)
+	rec.Success = !row.Deleted && releaseErr == nil
 	rec.Entities = []ledger.Entity{{What: versioned(row), Role: "match"}}
-	out, releaseErr := released(row, &decision)
-	if err := d.commit(ctx, opened, rec); err != nil {
+	if err := d.commit(ctx, opened, everyone(rec, row.Class.Clients, facts)...); err != nil {
 		return nil, err
 	}
 	if row.Deleted {
@@ -85,15 +83,26 @@ func (d *Desk) readOne(ctx context.Context, c Caller, typ, id string, i Interact
 	return out, releaseErr
 }
 
+// historyPage is how many versions are looked at together.
+const historyPage = 256
+
 // History answers the versions of a resource that the caller may see, newest first, below version before (0: from
 // the newest), at most limit, and the before of the next page (0: no more). Each version is decided by its own label.
+// One record, and one more for each further client whose data left.
 func (d *Desk) History(ctx context.Context, c Caller, typ, id string, before int64, limit int) ([]Resource, int64, error) {
 	c = complete(c)
 	if err := allowed(c, typ, History); err != nil {
 		return nil, 0, err
 	}
 	if typ == auditEvent {
-		return nil, 0, absent(typ, id)
+		event, err := d.readAudit(ctx, c, id, History, before)
+		if err != nil {
+			return nil, 0, err
+		}
+		return []Resource{*event}, 0, nil
+	}
+	if limit <= 0 || limit > historyPage {
+		limit = historyPage
 	}
 	snap, err := d.open(ctx)
 	if err != nil {
@@ -101,15 +110,18 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, before int
 	}
 	defer snap.Close()
 	opened := snap.Time()
-	rec := d.record(c, History, typ+"/"+id)
+	first := d.record(c, History, typ+"/"+id)
 
 	var out []Resource
 	var next int64
-	var last *consent.Decision // the last denial, for the record
-	person := !directoryTypes[typ]
+	left := &disclosed{first: first}
+	denied := first // the record when nothing leaves: that of the newest denial
+	denied.Reason = "absent: there is no such resource"
+	person := false
 	decided := map[string]*consent.Decision{}
-	for cursor := before; ; {
-		rows, err := snap.History(ctx, typ, id, cursor, limit+1)
+	facts := map[string]*consent.Facts{}
+	for cursor := before; next == 0; {
+		rows, err := snap.History(ctx, typ, id, cursor, historyPage)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, 0, unrecorded(err)
 		}
@@ -117,19 +129,22 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, before int
 			cursor = row.Version
 			person = person || recorded(row.Class)
 			key := row.Class.Key()
-			decision := decided[key]
-			if decision == nil {
-				facts, err := snap.Facts(ctx, row.Class.Clients...)
+			class := decided[key]
+			if class == nil {
+				known, err := snap.Facts(ctx, row.Class.Clients...)
 				if err != nil {
 					return nil, 0, unrecorded(err)
 				}
-				made := d.decide(c, consent.Read, row.Class, facts, rec.Time)
-				decision = &made
-				decided[key] = decision
-				rec = describe(rec, row.Class, facts, decision)
+				maps.Copy(facts, known)
+				made := d.decide(c, consent.Read, row.Class, facts, first.Time)
+				class = &made
+				decided[key] = class
 			}
-			if !permits(decision, row) {
-				last = decision
+			decision := covering(class, row)
+			if decision.Outcome != consent.Permitted {
+				if len(denied.Classes) == 0 {
+					denied = deny(describe(denied, row.Class, facts, decision), decision)
+				}
 				continue
 			}
 			if len(out) == limit {
@@ -141,29 +156,18 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, before int
 				return nil, 0, err
 			}
 			out = append(out, *resource)
-			rec.Entities = append(rec.Entities, ledger.Entity{What: versioned(row), Role: "match"})
+			left.add(row, decision, facts, "match")
 		}
-		if next != 0 || len(rows) <= limit {
+		if len(rows) < historyPage {
 			break
 		}
 	}
 	snap.Close()
 	if len(out) == 0 {
-		if last != nil {
-			rec = deny(rec, last)
-		} else {
-			rec.Outcome, rec.Reason = "deny", "absent: there is no such resource"
-		}
-		if person {
-			if err := d.commit(ctx, opened, rec); err != nil {
-				return nil, 0, err
-			}
-		}
-		return nil, 0, absent(typ, id)
+		return nil, 0, firstError(d.commit(ctx, opened, denied), absent(typ, id))
 	}
-	rec.Outcome, rec.Success = "permit", true
 	if person {
-		if err := d.commit(ctx, opened, rec); err != nil {
+		if err := d.commit(ctx, opened, left.records()...); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -181,18 +185,17 @@ func (d *Desk) decide(c Caller, action consent.Action, class consent.Class, fact
 	}, class, known)
 }
 
+// covering narrows a decision on a class to one of its rows: what it rests on, or why it may not leave.
+func covering(decision *consent.Decision, row store.Row) *consent.Decision {
+	if row.Class.Register == "" {
+		return &consent.Decision{Reason: "unlabelled data never leave"}
+	}
+	return decision.For(row.Type+"/"+row.ID, row.Recorded)
+}
+
 // permits says whether a decision on a class lets this row of it leave.
 func permits(decision *consent.Decision, row store.Row) bool {
-	if decision.Outcome != consent.Permitted || row.Class.Register == "" {
-		return false
-	}
-	if slices.Contains(decision.Exclude, row.Type+"/"+row.ID) {
-		return false
-	}
-	if len(decision.Recorded) == 0 {
-		return true
-	}
-	return slices.ContainsFunc(decision.Recorded, func(p consent.Period) bool { return p.Contains(row.Recorded) })
+	return covering(decision, row).Outcome == consent.Permitted
 }
 
 // released is a row as it may leave, without the members that the decision withholds.

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"sotesilta/consent"
 	"sotesilta/consent/ledger"
 	"sotesilta/gateway/store"
+	"sotesilta/internal/finland"
 )
 
 // directoryTypes are the types that are nobody's care unless a resource of them names a client: their reads go to the
@@ -18,6 +20,9 @@ var directoryTypes = map[string]bool{
 	"PractitionerRole": true, "Questionnaire": true, "ValueSet": true,
 }
 
+// directoryNames are the directoryTypes in order.
+func directoryNames() []string { return slices.Sorted(maps.Keys(directoryTypes)) }
+
 // recorded says whether reading a class is recorded in the ledger: all data about persons is.
 func recorded(class consent.Class) bool { return class.Register != consent.Directory }
 
@@ -25,6 +30,9 @@ func recorded(class consent.Class) bool { return class.Register != consent.Direc
 func (d *Desk) record(c Caller, i Interaction, target string) ledger.Record {
 	if c.Interaction != "" {
 		i = c.Interaction
+	}
+	if finland.FindIdentityCode(target) { // identity codes live in bodies only (law 11)
+		target, _, _ = strings.Cut(target, "/")
 	}
 	return ledger.Record{
 		ID: c.RequestID, Exchange: c.RequestID, Time: d.clock(), Interaction: string(i), Outcome: "deny",
@@ -40,19 +48,41 @@ func follow(first ledger.Record) ledger.Record {
 	next.Client, next.Controller, next.Register = "", "", ""
 	next.Entities, next.Bases, next.Directives, next.Evidence, next.Classes = nil, nil, nil, nil, nil
 	next.Facts, next.Disclosure, next.Reason = 0, false, ""
+	next.Outcome, next.Success = "deny", false
 	return next
+}
+
+// about begins the part of an exchange that concerns one client: rec itself or what follows it.
+func about(rec ledger.Record, client string, facts map[string]*consent.Facts) ledger.Record {
+	rec.Client = client
+	if known := facts[client]; known != nil {
+		rec.Facts = known.Version
+	}
+	return rec
+}
+
+// everyone gives a record of data about several clients to each of them: the log of each must show it. rec is the
+// first client's; all but entities, bases and the like, which it shares with the others, is in it.
+func everyone(rec ledger.Record, clients []string, facts map[string]*consent.Facts) []ledger.Record {
+	out := []ledger.Record{rec}
+	for _, client := range clients {
+		if client == rec.Client {
+			continue
+		}
+		other := about(rec, client, facts)
+		other.ID = ledger.NewID()
+		out = append(out, other)
+	}
+	return out
 }
 
 // describe tells a record whose data a class is and how it was decided. Several classes may be described one after
 // another; what they rest on adds up.
 func describe(rec ledger.Record, class consent.Class, facts map[string]*consent.Facts, decision *consent.Decision) ledger.Record {
 	if rec.Client == "" && len(class.Clients) > 0 {
-		rec.Client = class.Clients[0]
-		if known := facts[rec.Client]; known != nil {
-			rec.Facts = known.Version
-		}
+		rec = about(rec, class.Clients[0], facts)
 	}
-	if rec.Controller == "" {
+	if rec.Controller == "" && class.Register != "" && (class.Controller != "" || rec.Register == "") {
 		rec.Controller, rec.Register = class.Controller, class.Register
 	}
 	rec.Classes = append(rec.Classes, class)
@@ -79,12 +109,64 @@ func deny(rec ledger.Record, decision *consent.Decision) ledger.Record {
 	}
 	rec.Success = false
 	rec.Reason = decision.Reason
-	if decision.Outcome == consent.Permitted {
-		rec.Reason = "the row lies outside what the basis covers (recording dates, or a ban of the document)"
-	}
-	rec.Bases, rec.Entities, rec.Disclosure = nil, nil, decision.Disclosure
+	rec.Bases, rec.Entities, rec.Evidence, rec.Disclosure = nil, nil, union(nil, decision.Evidence), decision.Disclosure
 	rec.Directives = union(nil, decision.Directives)
 	return rec
+}
+
+// disclosed gathers the records of data that leave: one per client, and where the data are several controllers', one
+// for each of these, because each keeps the log of its own registers (703/2023 § 10).
+type disclosed struct {
+	first   ledger.Record // the record that the first one is made of, or follows
+	follow  bool          // the first record is made already: all of these follow it
+	parts   map[string]*ledger.Record
+	order   []string
+	classes map[string]bool
+}
+
+// add tells of a row that leaves on a decision narrowed to it.
+func (l *disclosed) add(row store.Row, decision *consent.Decision, facts map[string]*consent.Facts, role string) {
+	if !recorded(row.Class) {
+		return
+	}
+	if l.parts == nil {
+		l.parts, l.classes = map[string]*ledger.Record{}, map[string]bool{}
+	}
+	controller := row.Class.Controller
+	if controller == "" { // population data are of no register
+		controller = l.first.Actor.Controller
+	}
+	for _, client := range orNobody(row.Class.Clients) {
+		key := client + "|" + controller
+		rec := l.parts[key]
+		if rec == nil {
+			next := l.first
+			if l.follow || len(l.order) > 0 {
+				next = follow(l.first)
+			}
+			next = about(next, client, facts)
+			rec = &next
+			l.parts[key], l.order = rec, append(l.order, key)
+		}
+		told := describe(*rec, row.Class, facts, decision)
+		if class := key + "|" + row.Class.Key(); l.classes[class] {
+			told.Classes = rec.Classes
+		} else {
+			l.classes[class] = true
+		}
+		*rec = told
+		rec.Success = true
+		rec.Entities = append(rec.Entities, ledger.Entity{What: versioned(row), Role: role})
+	}
+}
+
+// records are what was gathered, in the order in which it left.
+func (l *disclosed) records() []ledger.Record {
+	out := make([]ledger.Record, 0, len(l.order))
+	for _, key := range l.order {
+		out = append(out, *l.parts[key])
+	}
+	return out
 }
 
 func union(into, more []string) []string {

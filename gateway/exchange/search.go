@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"sotesilta/consent"
@@ -37,81 +38,60 @@ func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (*Page, er
 	if err != nil {
 		return nil, d.failed(err)
 	}
+	var known map[string]*consent.Facts // of the one client that the query is about
+	if len(g.only) == 1 {
+		if known, err = snap.Facts(ctx, g.only...); err != nil {
+			return nil, unrecorded(err)
+		}
+	}
 	snap.Close()
 
 	page := &Page{Total: found.Total, Next: found.Next}
-	if page.Matches, err = leave(found.Matches); err != nil {
+	left := &disclosed{first: query, follow: true}
+	if page.Matches, err = leave(found.Matches, "match", left, g.facts); err != nil {
 		return nil, err
 	}
-	if page.Includes, err = leave(found.Includes); err != nil {
+	if page.Includes, err = leave(found.Includes, "include", left, g.facts); err != nil {
 		return nil, err
 	}
-	records := d.searched(query, g, q, found)
-	if len(records) == 0 {
-		return page, nil
+	data := left.records()
+	if len(data) == 0 && !slices.ContainsFunc(q.Types(), func(typ string) bool { return !directoryTypes[typ] }) && !g.persons(q.Type) {
+		return page, nil // directory data only: the access log's
 	}
-	return page, firstErrorOf(page, d.commit(ctx, opened, records...))
+	records := append([]ledger.Record{d.asked(query, g, q, known)}, data...)
+	if err := d.commit(ctx, opened, records...); err != nil {
+		return nil, err
+	}
+	return page, nil
 }
 
-// firstErrorOf empties a page that may not leave.
-func firstErrorOf(page *Page, err error) error {
-	if err != nil {
-		*page = Page{}
-	}
-	return err
-}
-
-// searched makes the records of a search: the query's own, and one per client whose data left. Reading nothing but
-// directory data makes none.
-func (d *Desk) searched(query ledger.Record, g *guard, q *search.Query, found store.Result) []ledger.Record {
-	clients := map[string]*ledger.Record{}
-	var order []string
-	persons := !directoryTypes[q.Type]
-	add := func(rows []store.Found, role string) {
-		for _, row := range rows {
-			if !recorded(row.Class) {
-				continue
-			}
-			persons = true
-			for _, client := range orNobody(row.Class.Clients) {
-				rec := clients[client]
-				if rec == nil {
-					next := follow(query)
-					next.Client = client
-					if known := g.facts[client]; known != nil {
-						next.Facts = known.Version
-					}
-					rec = &next
-					clients[client] = rec
-					order = append(order, client)
-				}
-				if !slices.ContainsFunc(rec.Classes, func(k consent.Class) bool { return k.Key() == row.Class.Key() }) {
-					*rec = describe(*rec, row.Class, g.facts, row.Decision)
-				}
-				rec.Success = true
-				rec.Entities = append(rec.Entities, ledger.Entity{What: versioned(row.Row), Role: role})
-			}
-		}
-	}
-	add(found.Matches, "match")
-	add(found.Includes, "include")
-	if !persons {
-		return nil
-	}
-
+// asked makes the record of the query itself. What was withheld is not in it: a query about one client of whom nothing
+// is open is a denial and tells why, any other names the bases that opened something, and no directive or relationship
+// of a client whose data stayed.
+func (d *Desk) asked(query ledger.Record, g *guard, q *search.Query, known map[string]*consent.Facts) ledger.Record {
 	query.Success = true
 	permitted := false
 	var denied *consent.Decision
 	for i, class := range g.classes {
-		if class.Type != q.Type {
+		if class.Type != q.Type || len(g.only) == 1 && !slices.Contains(class.Clients, g.only[0]) {
 			continue
 		}
-		if g.decisions[i].Outcome == consent.Permitted {
+		decision := &g.decisions[i]
+		switch {
+		case decision.Outcome == consent.Permitted:
 			permitted = true
-			query = rest(query, &g.decisions[i])
-		} else if denied == nil || g.decisions[i].Outcome == consent.NeedsHuman {
-			denied = &g.decisions[i]
+			for _, basis := range decision.Bases {
+				if !slices.ContainsFunc(query.Bases, func(b consent.Basis) bool { return b.ID == basis.ID }) {
+					query.Bases = append(query.Bases, basis)
+				}
+			}
+			query.Disclosure = query.Disclosure || decision.Disclosure
+		case denied == nil || denied.Outcome == consent.Denied && decision.Outcome == consent.NeedsHuman:
+			denied = decision
 		}
+	}
+	if len(g.only) == 1 && known[g.only[0]] != nil {
+		query = about(query, g.only[0], known)
 	}
 	switch {
 	case permitted:
@@ -120,40 +100,23 @@ func (d *Desk) searched(query ledger.Record, g *guard, q *search.Query, found st
 		// Nothing of the one client asked about is open to the caller: the query itself had no basis. When there is
 		// nothing at all, the law is asked about the caller's own register, so that a look-up without a relationship
 		// is told from an empty answer.
-		query.Client = g.only[0]
-		if known := g.facts[query.Client]; known != nil {
-			query.Facts = known.Version
-		}
 		if denied == nil {
 			probe := d.decide(g.caller, consent.Read, consent.Class{
 				Type: q.Type, Clients: g.only, Controller: g.caller.Actor.Controller, Register: g.caller.Actor.Register,
-			}, g.facts, g.at)
+			}, known, g.at)
 			denied = &probe
 		}
 		if denied.Outcome == consent.Permitted {
-			query = rest(query, denied)
-			query.Outcome = "permit"
+			query.Outcome, query.Bases, query.Reason = "permit", denied.Bases, "nothing recorded"
 		} else {
 			query = deny(query, denied)
 		}
 	case denied != nil:
-		query = deny(query, denied)
+		query = deny(query, &consent.Decision{Reason: "nothing within the caller's reach is open to it"})
 	default:
 		query.Outcome, query.Reason = "permit", "no client within the caller's reach"
 	}
-	records := make([]ledger.Record, 0, 1+len(order))
-	records = append(records, query)
-	for _, client := range order {
-		records = append(records, *clients[client])
-	}
-	return records
-}
-
-// rest adds what a decision rests on to the record of a query, which names no client's label.
-func rest(query ledger.Record, decision *consent.Decision) ledger.Record {
-	described := describe(query, consent.Class{}, nil, decision)
-	described.Classes = query.Classes
-	return described
+	return query
 }
 
 // orNobody makes one record for rows that are about nobody known.
@@ -164,15 +127,20 @@ func orNobody(clients []string) []string {
 	return clients
 }
 
-// leave releases rows.
-func leave(rows []store.Found) ([]Resource, error) {
+// leave releases rows, each on what of the decision covers it, and gathers their records.
+func leave(rows []store.Found, role string, left *disclosed, facts map[string]*consent.Facts) ([]Resource, error) {
 	out := make([]Resource, 0, len(rows))
 	for _, row := range rows {
-		resource, err := released(row.Row, row.Decision)
+		decision := covering(row.Decision, row.Row)
+		if decision.Outcome != consent.Permitted { // the store joined more than the decision lets out
+			return nil, unrecorded(errors.New("exchange: a row outside the decision on its class: " + decision.Reason))
+		}
+		resource, err := released(row.Row, decision)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, *resource)
+		left.add(row.Row, decision, facts, role)
 	}
 	return out, nil
 }

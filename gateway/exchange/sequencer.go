@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -31,8 +30,9 @@ type Sequencer struct {
 	log      *slog.Logger
 	observer func([]ledger.Entry)
 
-	mu  sync.Mutex
-	err error // why exchanges must stop; nil when all is well
+	mu      sync.Mutex
+	err     error     // why exchanges must stop; nil when all is well
+	checked time.Time // when the lag was last measured; zero before the first time
 }
 
 // NewSequencer makes a sequencer. holder names the node for the lease; every is the pause between batches (0: the
@@ -45,18 +45,24 @@ func NewSequencer(s store.Store, seal store.Seal, holder string, every time.Dura
 	return &Sequencer{store: s, seal: seal, holder: holder, every: every, log: log, observer: observer}
 }
 
-// Err says whether the ledger lags too far behind to go on: a Config.Sequencer.
+// Err says whether the ledger lags too far behind to go on: a Config.Sequencer. A lag that could not be measured for ten
+// seconds is too much as well.
 func (s *Sequencer) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.err == nil && !s.checked.IsZero() && time.Since(s.checked) > maxLag {
+		return fmt.Errorf("ledger: the lag was not measured for %s", time.Since(s.checked).Round(time.Second))
+	}
 	return s.err
 }
 
 // Run sequences until the context ends.
 func (s *Sequencer) Run(ctx context.Context) {
+	var measuring sync.WaitGroup
+	defer measuring.Wait()
+	measuring.Go(func() { s.measure(ctx) }) // beside the work, which may be what hangs
 	tick := time.NewTicker(s.every)
 	defer tick.Stop()
-	var checked time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -72,9 +78,19 @@ func (s *Sequencer) Run(ctx context.Context) {
 				break
 			}
 		}
-		if time.Since(checked) >= checkLagEvery && ctx.Err() == nil {
-			checked = time.Now()
-			s.check(ctx)
+	}
+}
+
+// measure measures the lag until the context ends.
+func (s *Sequencer) measure(ctx context.Context) {
+	tick := time.NewTicker(checkLagEvery)
+	defer tick.Stop()
+	for {
+		s.check(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
 		}
 	}
 }
@@ -99,24 +115,26 @@ func (s *Sequencer) Once(ctx context.Context) (int, error) {
 	return placed, nil
 }
 
-// check measures how long the oldest record has waited for its place.
+// check measures whether a record of any node has waited too long for its place.
 func (s *Sequencer) check(ctx context.Context) {
 	var lag error
 	for entry, err := range s.store.Ledger().Pending(ctx) {
 		switch {
-		case err != nil && errors.Is(err, context.Canceled):
+		case ctx.Err() != nil:
 			return
 		case err != nil:
 			lag = fmt.Errorf("ledger: pending records cannot be read: %w", err)
 		case time.Since(entry.Committed) > maxLag:
 			lag = fmt.Errorf("ledger: a record has waited %s for its place in the tree", time.Since(entry.Committed).Round(time.Second))
 		}
-		break
+		if lag != nil {
+			break
+		}
 	}
 	s.mu.Lock()
 	if (lag == nil) != (s.err == nil) {
 		s.log.Warn("ledger: lag", "stopped", lag != nil)
 	}
-	s.err = lag
+	s.err, s.checked = lag, time.Now()
 	s.mu.Unlock()
 }

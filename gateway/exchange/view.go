@@ -3,7 +3,6 @@ package exchange
 import (
 	"context"
 	"errors"
-	"time"
 
 	"sotesilta/consent"
 	"sotesilta/gateway/search"
@@ -11,13 +10,9 @@ import (
 	"sotesilta/internal/fhir"
 )
 
-// view shows Rules the rows of one snapshot.
-type view struct {
-	desk   *Desk
-	snap   store.Snapshot
-	caller Caller
-	at     time.Time
-}
+// view shows Rules the rows of the attempt's snapshot. The facts that it shows or decides on must still be so when the
+// change commits; Rules say themselves which rows must (Draft.Held).
+type view struct{ *writing }
 
 func (v *view) Get(ctx context.Context, typ, id string) (*Current, error) {
 	row, err := v.snap.Get(ctx, typ, id)
@@ -39,23 +34,21 @@ func (v *view) Process(ctx context.Context, process string) ([]*Current, error) 
 }
 
 func (v *view) Facts(ctx context.Context, client string) (*consent.Facts, error) {
-	facts, err := v.snap.Facts(ctx, client)
-	if err != nil {
-		return nil, unrecorded(err)
+	if err := v.know(ctx, []string{client}); err != nil {
+		return nil, err
 	}
-	if facts[client] == nil {
+	if v.facts[client] == nil {
 		return &consent.Facts{Client: client}, nil
 	}
-	return facts[client], nil
+	return v.facts[client], nil
 }
 
 func (v *view) Visible(ctx context.Context, row *Current) (bool, error) {
-	facts, err := v.snap.Facts(ctx, row.Class.Clients...)
-	if err != nil {
-		return false, unrecorded(err)
+	if err := v.know(ctx, row.Class.Clients); err != nil {
+		return false, err
 	}
-	decision := v.desk.decide(v.caller, consent.Read, row.Class, facts, v.at)
-	return permits(&decision, store.Row{Type: row.Type, ID: row.ID, Class: row.Class, Recorded: recordedAt(row.Type, row.Doc, row.Updated)}), nil
+	decision := v.desk.decide(v.caller, consent.Read, row.Class, v.facts, v.at)
+	return permits(&decision, store.Row{Type: row.Type, ID: row.ID, Class: row.Class, Recorded: row.Recorded}), nil
 }
 
 // ownLimit bounds what View.Own lists.
@@ -94,7 +87,9 @@ func current(row store.Row) (*Current, error) {
 	if err != nil {
 		return nil, unrecorded(err)
 	}
-	return &Current{Type: row.Type, ID: row.ID, Version: row.Version, Class: row.Class, Updated: row.Updated, Doc: doc}, nil
+	return &Current{
+		Type: row.Type, ID: row.ID, Version: row.Version, Class: row.Class, Recorded: row.Recorded, Updated: row.Updated, Doc: doc,
+	}, nil
 }
 
 func currents(rows []store.Row) ([]*Current, error) {

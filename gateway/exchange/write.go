@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,16 +21,25 @@ import (
 	"sotesilta/gateway/search"
 	"sotesilta/gateway/store"
 	"sotesilta/internal/fhir"
-	"sotesilta/internal/terms"
+	"sotesilta/internal/finland"
+)
+
+// Bounds of a change.
+const (
+	maxOps     = 1000 // of one transaction
+	maxClients = 50   // that one resource names: each needs a decision
 )
 
 // Transact makes all the changes or none, in the order given: resources, history, indexes, facts, records and events
 // are one transaction (law 9). An *Error names the Op that failed in Entry.
 //
 // A change that others overtook is decided anew on what they left, and refused with Conflict only when that happens
-// again and again.
+// again and again. A refusal is recorded, once, as soon as rows were looked at: it may tell of them.
 func (d *Desk) Transact(ctx context.Context, c Caller, ops []Op) ([]Written, error) {
 	c = complete(c)
+	if len(ops) == 0 || len(ops) > maxOps {
+		return nil, Refuse(TooCostly, "too-costly", "", "A transaction makes 1 to "+strconv.Itoa(maxOps)+" changes.")
+	}
 	for i, op := range ops {
 		if err := d.acceptable(c, op); err != nil {
 			return nil, entry(err, i)
@@ -37,8 +48,11 @@ func (d *Desk) Transact(ctx context.Context, c Caller, ops []Op) ([]Written, err
 	for range attempts {
 		w := &writing{desk: d, caller: c, ops: ops, at: d.clock()}
 		written, err := w.run(ctx)
-		if !errors.Is(err, store.ErrStale) {
-			return written, err
+		switch {
+		case err == nil:
+			return written, nil
+		case !errors.Is(err, store.ErrStale):
+			return nil, w.refused(ctx, err)
 		}
 	}
 	return nil, Refuse(Conflict, "conflict", "", "Others keep changing the same resources. Read them again and retry.")
@@ -54,6 +68,9 @@ func (d *Desk) acceptable(c Caller, op Op) error {
 	}
 	if op.Interaction == Delete {
 		return nil
+	}
+	if op.IfNoneExist != nil && op.IfNoneExist.Type != op.Type {
+		return Refuse(Invalid, "invalid", "", "The condition of a create is about the type created.")
 	}
 	if got := fhir.ResourceType(op.Doc); got != op.Type {
 		return Refuse(Invalid, "invalid", "resourceType", "The resource must be a "+op.Type+", as the address says.")
@@ -83,9 +100,11 @@ type writing struct {
 	before  map[string]store.Row // current rows by Type/id
 	facts   map[string]*consent.Facts
 	expect  []store.Expect
-	keys    []string
-	records []ledger.Record
+	keys    map[string]bool           // keys looked at; true: the change moves it
+	records []*ledger.Record          // in the order of their beginning
 	basis   map[string]*ledger.Record // record per client, "" for none
+	seen    map[*Item]*ledger.Record  // the record of the caller's sight of the row that an Op is about
+	denial  *ledger.Record            // what the law said no to; the only record of the refusal
 }
 
 func (w *writing) run(ctx context.Context) ([]Written, error) {
@@ -98,7 +117,7 @@ func (w *writing) run(ctx context.Context) ([]Written, error) {
 	w.draft = &Draft{Caller: w.caller, Time: w.at}
 	w.before, w.facts = map[string]store.Row{}, map[string]*consent.Facts{}
 	w.outcome, w.items = make([]Written, len(w.ops)), make([]*Item, len(w.ops))
-	w.basis = map[string]*ledger.Record{}
+	w.basis, w.seen, w.keys = map[string]*ledger.Record{}, map[*Item]*ledger.Record{}, map[string]bool{}
 
 	for _, step := range []func(context.Context) error{w.target, w.subjects, w.directives, w.govern, w.decide} {
 		if err := step(ctx); err != nil {
@@ -167,10 +186,14 @@ func (w *writing) target(ctx context.Context) error {
 			continue
 		}
 		item.Class = w.desk.label(w.caller, item.Type, item.ID, item.Doc, item.Before)
+		if len(item.Class.Clients) > maxClients {
+			item.Class.Clients = nil
+			return w.refuse(item, Refuse(Unprocessable, "too-costly", item.Type, "A resource names at most "+strconv.Itoa(maxClients)+" clients."))
+		}
 	}
 	// A Provenance takes its label from what it is about, which must have its own first.
 	for _, item := range w.draft.Items {
-		if item.Type == "Provenance" && item.Doc != nil && item.Before == nil {
+		if item.Type == "Provenance" && item.Doc != nil {
 			if err := w.provenance(ctx, item); err != nil {
 				return err
 			}
@@ -186,31 +209,25 @@ func (w *writing) condition(ctx context.Context, i int, item *Item) error {
 	if op.IfNoneExist == nil {
 		return nil
 	}
-	key, err := conditionKey(op)
-	if err != nil {
-		return unrecorded(err)
-	}
-	version, err := w.snap.Key(ctx, key)
-	if err != nil {
-		return unrecorded(err)
-	}
 	g := &guard{desk: w.desk, caller: w.caller, at: w.at}
 	if only, bound := op.IfNoneExist.Clients(); bound {
 		g.only = only
 	}
 	query := *op.IfNoneExist
-	query.Count = 2
+	query.Count, query.Cursor, query.Includes, query.Total, query.Summary = 2, "", nil, false, false
 	found, err := w.snap.Search(ctx, &query, g)
 	if err != nil {
 		return w.desk.failed(err)
 	}
 	switch len(found.Matches) {
 	case 0:
-		w.expect = append(w.expect, store.Expect{Key: key, Version: version})
-		w.keys = append(w.keys, key)
-		return nil
+		return w.key(ctx, conditionKey(op), true)
 	case 1:
 		match := found.Matches[0]
+		match.Decision = covering(match.Decision, match.Row)
+		if match.Decision.Outcome != consent.Permitted {
+			return unrecorded(errors.New("exchange: a match outside the decision on its class"))
+		}
 		resource, err := released(match.Row, match.Decision)
 		if err != nil {
 			return err
@@ -225,17 +242,46 @@ func (w *writing) condition(ctx context.Context, i int, item *Item) error {
 }
 
 // conditionKey is equal for creates under the same condition, so that only one of two at once succeeds.
-func conditionKey(op Op) (string, error) {
-	text, err := json.Marshal(op.IfNoneExist.Where)
-	if err != nil {
-		return "", err
+func conditionKey(op Op) string {
+	clauses := make([]string, len(op.IfNoneExist.Where))
+	for i, clause := range op.IfNoneExist.Where {
+		text, err := json.Marshal(clause)
+		if err != nil { // an infinite number or a far year
+			text = fmt.Appendf(nil, "%v %+v", op.IfNoneExist.Raw, clause.Values)
+		}
+		clauses[i] = string(text)
 	}
-	sum := sha256.Sum256(append([]byte("if-none-exist "+op.Type+" "), text...))
-	return hex.EncodeToString(sum[:]), nil
+	slices.Sort(clauses)
+	return keyOf("if-none-exist", op.Type, clauses...)
+}
+
+// keyOf is the name of a key of the store.
+func keyOf(kind, of string, more ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(append([]string{kind, of}, more...), "\x00")))
+	return hex.EncodeToString(sum[:])
+}
+
+// key expects a key of the store to stay as it is, and moves it if this change is one of those it stands for.
+func (w *writing) key(ctx context.Context, key string, move bool) error {
+	if _, known := w.keys[key]; !known {
+		version, err := w.snap.Key(ctx, key)
+		if err != nil {
+			return unrecorded(err)
+		}
+		w.expect = append(w.expect, store.Expect{Key: key, Version: version})
+	}
+	w.keys[key] = w.keys[key] || move
+	return nil
 }
 
 // matched records the disclosure of a conditional create's match.
 func (w *writing) matched(match store.Found, g *guard) {
+	if !recorded(match.Class) {
+		return
+	}
+	for _, client := range match.Class.Clients {
+		w.facts[client] = g.facts[client] // what was released rests on them
+	}
 	for _, client := range orNobody(match.Class.Clients) {
 		rec := w.recordOf(client)
 		*rec = describe(*rec, match.Class, g.facts, match.Decision)
@@ -244,22 +290,17 @@ func (w *writing) matched(match store.Found, g *guard) {
 }
 
 // existing finds the row of an Update or Delete. What is absent, deleted or not visible is refused alike with the
-// kind given; kind 0 answers a Delete that changes nothing. The attempt is recorded.
+// kind given; kind 0 answers a Delete that changes nothing. The attempt is recorded either way.
 func (w *writing) existing(ctx context.Context, i int, item *Item, kind ErrorKind) error {
 	op := w.ops[i]
 	rec := w.desk.record(w.caller, op.Interaction, item.Type+"/"+item.ID)
 	refuse := func() error {
-		if !directoryTypes[item.Type] || rec.Client != "" {
-			if err := w.desk.store.Commit(ctx, store.Change{Records: []ledger.Record{rec}}); err != nil {
-				return w.desk.failed(err)
-			}
-		}
 		if kind == 0 {
 			w.outcome[i] = Written{Resource: Resource{Type: item.Type, ID: item.ID, Deleted: true}}
-			// The record is written already; what follows of a transaction has its own.
-			w.caller.RequestID = follow(rec).ID
+			w.records = append(w.records, &rec)
 			return nil
 		}
+		w.denial = &rec
 		return Refuse(kind, "not-supported", "", item.Type+"/"+item.ID+
 			" cannot be updated: updates do not create resources here. Create it with POST "+item.Type+".")
 	}
@@ -274,20 +315,26 @@ func (w *writing) existing(ctx context.Context, i int, item *Item, kind ErrorKin
 	if err := w.know(ctx, row.Class.Clients); err != nil {
 		return err
 	}
-	decision := w.desk.decide(w.caller, consent.Read, row.Class, w.facts, w.at)
-	rec = describe(rec, row.Class, w.facts, &decision)
+	class := w.desk.decide(w.caller, consent.Read, row.Class, w.facts, w.at)
+	decision := covering(&class, row)
+	rec = describe(rec, row.Class, w.facts, decision)
 	if row.Deleted {
-		rec.Outcome, rec.Reason, rec.Bases = "deny", "absent: it was deleted", nil
+		rec = deny(rec, &consent.Decision{Reason: "absent: it was deleted"})
 		return refuse()
 	}
-	if !permits(&decision, row) {
-		rec = deny(rec, &decision)
+	if decision.Outcome != consent.Permitted {
+		rec = deny(rec, decision)
 		return refuse()
 	}
+	w.seen[item] = &rec
 	if row.Class.Register == consent.Identity {
+		w.denial = &rec
+		rec.Reason = "refused: population data are read-only"
 		return Refuse(NotAllowed, "not-supported", "", "Patients of the population data are read-only.")
 	}
 	if op.IfMatch != 0 && op.IfMatch != row.Version {
+		w.denial = &rec
+		rec.Reason = "refused: the version that If-Match names is not the current one"
 		return Refuse(Stale, "conflict", "", item.Type+"/"+item.ID+" is at version "+strconv.FormatInt(row.Version, 10)+
 			", not at the version that If-Match names. Read it again.")
 	}
@@ -304,7 +351,7 @@ func (w *writing) existing(ctx context.Context, i int, item *Item, kind ErrorKin
 func (w *writing) provenance(ctx context.Context, item *Item) error {
 	for _, target := range item.Doc.All("target", "reference") {
 		ref := fhir.ParseReference(target.Str())
-		if !ref.Local() {
+		if !w.desk.here(ref) {
 			continue
 		}
 		about := w.draft.Find(ref.Type, ref.ID)
@@ -316,12 +363,20 @@ func (w *writing) provenance(ctx context.Context, item *Item) error {
 			if err != nil {
 				return unrecorded(err)
 			}
-			if row.Class.Author != w.caller.Actor.App {
-				continue // what others wrote gives no label
+			if err := w.know(ctx, row.Class.Clients); err != nil {
+				return err
+			}
+			decision := w.desk.decide(w.caller, consent.Read, row.Class, w.facts, w.at)
+			if row.Deleted || !permits(&decision, row) {
+				continue // what the caller cannot see gives no label, as if it were not there
 			}
 			about = &Item{Class: row.Class}
 		}
 		item.Class.Clients = union(slices.Clone(about.Class.Clients), item.Class.Clients)
+		if len(item.Class.Clients) > maxClients {
+			item.Class.Clients = nil
+			return w.refuse(item, Refuse(Unprocessable, "too-costly", item.Type, "A resource names at most "+strconv.Itoa(maxClients)+" clients."))
+		}
 		slices.Sort(item.Class.Clients)
 		if about.Class.Register == consent.Directive {
 			item.Class.Register = consent.Directive
@@ -358,8 +413,8 @@ func (w *writing) subjects(ctx context.Context) error {
 }
 
 func (w *writing) subject(ctx context.Context, client string) (bool, error) {
-	if w.draft.Find("Patient", client) != nil {
-		return true, nil
+	if item := w.draft.Find("Patient", client); item != nil {
+		return item.Doc != nil, nil
 	}
 	row, err := w.snap.Get(ctx, "Patient", client)
 	if errors.Is(err, store.ErrNotFound) {
@@ -391,20 +446,27 @@ func (w *writing) directives(context.Context) error {
 		if _, _, err := directive.Read(item.Doc, item.Class.Unit); err != nil {
 			return w.refuse(item, unreadable(err))
 		}
-		var provenance *fhir.Value
+		if before := item.Before; before != nil && !slices.Equal(before.Class.Clients, item.Class.Clients) {
+			return w.refuse(item, Refuse(Unprocessable, "business-rule", "Consent.patient",
+				"A directive stays its client's. Record another for another client."))
+		}
+		told := false
 		for _, other := range w.draft.Items {
-			if other.Type == "Provenance" && other.Doc != nil && refersTo(other.Doc, item.Ref()) {
-				provenance = other.Doc
+			if other.Type != "Provenance" || other.Doc == nil || !refersTo(other.Doc, item.Ref()) {
+				continue
+			}
+			told = true
+			if issues := failing(directive.CheckProvenance(item.Doc, other.Doc)); len(issues) > 0 {
+				return w.refuse(item, &Error{Kind: Unprocessable, Issues: issues})
 			}
 		}
-		if provenance == nil {
+		if !told {
 			return w.refuse(item, Refuse(Unprocessable, "business-rule", "Consent",
 				"A Consent is written in a transaction with the Provenance that tells who gave it and who received it."))
 		}
-		if issues := failing(directive.CheckProvenance(item.Doc, provenance)); len(issues) > 0 {
-			return w.refuse(item, &Error{Kind: Unprocessable, Issues: issues})
-		}
-		if !w.received(provenance) {
+	}
+	for _, item := range w.draft.Items {
+		if item.Type == "Provenance" && item.Doc != nil && item.Class.Register == consent.Directive && !w.received(item.Doc) {
 			return w.refuse(item, Refuse(Unprocessable, "business-rule", "Provenance.agent",
 				"The professional (2) and the unit (7) that received the directive are the caller and the caller's unit."))
 		}
@@ -455,7 +517,7 @@ func (w *writing) govern(ctx context.Context) error {
 	if w.desk.rules == nil {
 		return nil
 	}
-	v := &view{desk: w.desk, snap: w.snap, caller: w.caller, at: w.at}
+	v := &view{writing: w}
 	if err := w.desk.rules.Govern(ctx, v, w.draft); err != nil {
 		var refusal *Error
 		if errors.As(err, &refusal) {
@@ -469,14 +531,9 @@ func (w *writing) govern(ctx context.Context) error {
 		}
 	}
 	for _, name := range w.draft.Keys {
-		sum := sha256.Sum256([]byte("rules " + name))
-		key := hex.EncodeToString(sum[:])
-		version, err := w.snap.Key(ctx, key)
-		if err != nil {
-			return unrecorded(err)
+		if err := w.key(ctx, keyOf("rules", name), true); err != nil {
+			return err
 		}
-		w.expect = append(w.expect, store.Expect{Key: key, Version: version})
-		w.keys = append(w.keys, key)
 	}
 	for _, item := range w.draft.Items {
 		if item.Before == nil {
@@ -506,13 +563,16 @@ func (w *writing) decide(ctx context.Context) error {
 				return err
 			}
 		}
+		if err := w.know(ctx, slices.Collect(maps.Keys(item.Relationships))); err != nil {
+			return err
+		}
 		if !item.Consequence {
-			if err := w.decideItem(ctx, item); err != nil {
+			if err := w.decideItem(item); err != nil {
 				return err
 			}
 		}
 		if item.Invitee != nil {
-			if err := w.decideInvitation(ctx, item); err != nil {
+			if err := w.decideInvitation(item); err != nil {
 				return err
 			}
 		}
@@ -520,7 +580,7 @@ func (w *writing) decide(ctx context.Context) error {
 	return nil
 }
 
-func (w *writing) decideItem(ctx context.Context, item *Item) error {
+func (w *writing) decideItem(item *Item) error {
 	action := consent.Record
 	classes := []consent.Class{item.Class}
 	if item.Before != nil {
@@ -540,13 +600,13 @@ func (w *writing) decideItem(ctx context.Context, item *Item) error {
 			}
 			continue
 		}
-		return w.denied(ctx, item, class, action, &decision)
+		return w.denied(item, class, action, &decision)
 	}
 	return nil
 }
 
-// denied records the denial of a write and refuses it in words that would fit any client.
-func (w *writing) denied(ctx context.Context, item *Item, class consent.Class, action consent.Action, decision *consent.Decision) error {
+// denied refuses a write that the law denies, in words that would fit any client.
+func (w *writing) denied(item *Item, class consent.Class, action consent.Action, decision *consent.Decision) error {
 	interaction, target := Create, item.Type
 	if item.Before != nil {
 		interaction, target = Update, item.Ref()
@@ -555,9 +615,7 @@ func (w *writing) denied(ctx context.Context, item *Item, class consent.Class, a
 		}
 	}
 	rec := deny(describe(w.desk.record(w.caller, interaction, target), class, w.facts, decision), decision)
-	if err := w.desk.store.Commit(ctx, store.Change{Records: []ledger.Record{rec}}); err != nil {
-		return w.desk.failed(err)
-	}
+	w.denial = &rec
 	switch {
 	case action == consent.Change || item.Before != nil:
 		return w.refuse(item, Refuse(Forbidden, "forbidden", "", item.Ref()+" is not this caller's to change."))
@@ -570,7 +628,7 @@ func (w *writing) denied(ctx context.Context, item *Item, class consent.Class, a
 }
 
 // decideInvitation finds the basis of an invitation; the relationships it makes rest on it.
-func (w *writing) decideInvitation(ctx context.Context, item *Item) error {
+func (w *writing) decideInvitation(item *Item) error {
 	class := item.Class
 	decision := w.desk.law.Decide(consent.Request{
 		Actor: w.caller.Actor, Action: consent.Invite, Purpose: w.caller.Purpose, Assertion: w.caller.Assertion,
@@ -579,9 +637,7 @@ func (w *writing) decideInvitation(ctx context.Context, item *Item) error {
 	if decision.Outcome != consent.Permitted {
 		rec := deny(describe(w.desk.record(w.caller, Create, item.Type), class, w.facts, &decision), &decision)
 		rec.Recipient = item.Invitee.Person
-		if err := w.desk.store.Commit(ctx, store.Change{Records: []ledger.Record{rec}}); err != nil {
-			return w.desk.failed(err)
-		}
+		w.denial = &rec
 		return w.refuse(item, Refuse(Unprocessable, "business-rule", "Task.owner",
 			"The invitation has no legal basis: record the client's consent to the contact, or a permit, first."))
 	}
@@ -598,7 +654,12 @@ func (w *writing) decideInvitation(ctx context.Context, item *Item) error {
 
 // commit makes rows, facts, records and events one change.
 func (w *writing) commit(ctx context.Context) ([]Written, error) {
-	change := store.Change{Expect: w.expect, Keys: w.keys}
+	change := store.Change{Expect: w.expect}
+	for key, move := range w.keys {
+		if move {
+			change.Keys = append(change.Keys, key)
+		}
+	}
 	facts := map[string]*consent.Facts{}
 	for client, known := range w.facts {
 		facts[client] = known
@@ -623,7 +684,9 @@ func (w *writing) commit(ctx context.Context) ([]Written, error) {
 		for client, next := range derived {
 			facts[client], changedFacts[client] = next, true
 		}
-		w.entity(item, row)
+		if err := w.entity(item, row); err != nil {
+			return nil, err
+		}
 	}
 	// Every client whose facts the decisions rest on must still have them (law 4).
 	for client, known := range w.facts {
@@ -639,8 +702,7 @@ func (w *writing) commit(ctx context.Context) ([]Written, error) {
 		}
 	}
 	change.Records = w.finished()
-	if len(change.Records) == 0 {
-		// Every Op was a Delete of what is not there; each is recorded already.
+	if len(change.Records) == 0 { // every Op was a conditional create that found directory data
 		return w.outcome, nil
 	}
 	for _, row := range change.Put {
@@ -687,18 +749,16 @@ func (w *writing) row(item *Item) (store.Row, error) {
 			return row, &Error{Kind: Unrecorded, Entry: -1, Issues: issues, Err: errors.New("exchange: the process made an invalid " + item.Type)}
 		}
 	}
-	fhir.SetMeta(item.Doc, fhir.Meta{
-		ID: item.ID, VersionID: strconv.FormatInt(row.Version, 10), LastUpdated: w.at,
-		Systems: []string{terms.Register}, Security: labels(item.Class),
-	})
+	setMeta(item.Doc, row)
 	row.Recorded = recordedAt(item.Type, item.Doc, otherwise)
 	row.Body = item.Doc.AppendJSON(nil)
 	row.Index = search.Extract(item.Doc, w.desk.bases...)
 	return row, nil
 }
 
-// entity adds what was written to the records of its clients.
-func (w *writing) entity(item *Item, row store.Row) {
+// entity adds what was written to the records of its clients. What Rules added is about a client whom a decision of
+// this change is about: otherwise nothing would permit it.
+func (w *writing) entity(item *Item, row store.Row) error {
 	role := "updated"
 	switch {
 	case row.Deleted:
@@ -707,9 +767,13 @@ func (w *writing) entity(item *Item, row store.Row) {
 		role = "created"
 	}
 	for _, client := range orNobody(item.Class.Clients) {
-		rec := w.recordOf(client)
+		if w.basis[client] == nil {
+			return unrecorded(fmt.Errorf("exchange: the process changes %s of a client whom nothing was decided about", item.Ref()))
+		}
+		rec := w.basis[client]
 		rec.Entities = append(rec.Entities, ledger.Entity{What: versioned(row), Role: role})
 	}
+	return nil
 }
 
 // recordOf is the record of a client in this exchange.
@@ -723,29 +787,72 @@ func (w *writing) recordOf(client string) *ledger.Record {
 	} else if w.items[0] != nil {
 		target = w.items[0].Ref()
 	}
-	rec := w.desk.record(w.caller, interaction, target)
-	if len(w.basis) > 0 {
-		rec.ID = ledger.NewID()
-	}
-	rec.Client = client
+	rec := about(w.desk.record(w.caller, interaction, target), client, w.facts)
 	rec.Time = w.at
-	if known := w.facts[client]; known != nil {
-		rec.Facts = known.Version
-	}
 	w.basis[client] = &rec
-	w.records = append(w.records, ledger.Record{ID: rec.ID, Client: client})
+	w.records = append(w.records, &rec)
 	return &rec
 }
 
-// finished are the records of the change, the first one under the request's id.
+// finished are the records of the change, the first one under the request's id. What is not a denial of a Delete that
+// changes nothing was permitted and done.
 func (w *writing) finished() []ledger.Record {
 	out := make([]ledger.Record, 0, len(w.records))
-	for _, placeholder := range w.records {
-		rec := *w.basis[placeholder.Client]
-		rec.Outcome, rec.Success = "permit", true
-		out = append(out, rec)
+	for i, rec := range w.records {
+		next := *rec
+		if w.basis[rec.Client] == rec {
+			next.Outcome, next.Success = "permit", true
+		}
+		if i > 0 {
+			next.ID = ledger.NewID()
+		}
+		out = append(out, next)
 	}
 	return out
+}
+
+// refused records a refusal and answers it. One record: what the law said no to, otherwise the caller's sight of the row
+// that the refusal tells of. What could not be recorded or decided told nothing.
+func (w *writing) refused(ctx context.Context, err error) error {
+	var refusal *Error
+	if !errors.As(err, &refusal) || refusal.Kind == Unrecorded || refusal.Kind == Busy || w.draft == nil {
+		return err
+	}
+	rec := w.denial
+	if rec == nil {
+		made := w.refusal(refusal)
+		rec = &made
+	}
+	if failure := w.desk.store.Commit(ctx, store.Change{Records: []ledger.Record{*rec}}); failure != nil {
+		return w.desk.failed(failure)
+	}
+	return err
+}
+
+// refusal is the record of a change that a rule refused although the law would have let the caller see the row.
+func (w *writing) refusal(refusal *Error) ledger.Record {
+	op := w.ops[max(refusal.Entry, 0)]
+	target := op.Type
+	if op.ID != "" {
+		target += "/" + op.ID
+	}
+	rec := w.desk.record(w.caller, op.Interaction, target)
+	for item, seen := range w.seen {
+		if item.Type == op.Type && item.ID == op.ID {
+			rec = *seen
+		}
+	}
+	if rec.Client == "" && refusal.Entry >= 0 && refusal.Entry < len(w.items) && w.items[refusal.Entry] != nil {
+		for _, client := range w.items[refusal.Entry].Class.Clients {
+			if w.facts[client] != nil {
+				rec = about(rec, client, w.facts)
+				break
+			}
+		}
+	}
+	rec.Success = false
+	rec.Reason = finland.MaskIdentityCodes("refused: " + refusal.Error())
+	return rec
 }
 
 // know loads the facts of clients into the attempt.
