@@ -292,7 +292,7 @@ func (g *governing) rebase(ctx context.Context, item *exchange.Item, from, to *r
 	}
 	item.Doc.Set("basedOn", fhir.NewArray(reference(to.ref)))
 	item.Doc.Set("lastModified", fhir.NewString(g.now()))
-	item.Class.Process = to.ref
+	item.Class.Process, item.Class.Joint = to.ref, to.joint() && to.ours(item.Class)
 	rel.Process = to.ref
 	item.Relationships = map[string][]consent.Relationship{to.client(): {rel}}
 	endParticipant(from.touch(from.team).Doc, item.ID, g.draft.Time)

@@ -297,6 +297,13 @@ func TestChangesAtOnce(t *testing.T) {
 			func(w *world, plan, _, _ string) error { _, err := w.invite("nurse", plan, "digi-nurse"); return err },
 			func(w *world, plan, _, _ string) error { return w.put("nurse", plan, to("revoked")) },
 		},
+		"an assessment and the first participant across": {
+			func(w *world, plan, _, _ string) error {
+				_, err := w.post("nurse", `{"resourceType":"QuestionnaireResponse","status":"completed","basedOn":[{"reference":"`+plan+`"}],"subject":{"reference":"Patient/aino"}}`)
+				return err
+			},
+			func(w *world, _, _, b string) error { return w.put("social-worker", b, to("accepted")) },
+		},
 		"the last step and the first participant": {
 			func(w *world, _, a, _ string) error { return w.put("doctor", a, to("accepted")) },
 			func(w *world, plan, _, _ string) error { return w.complete("nurse", plan, terms.StepAssess) },

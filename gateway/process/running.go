@@ -29,8 +29,8 @@ type running struct {
 	over    bool // the process ends in this draft
 }
 
-// load reads a process, seen by the caller or not; nil when there is none. What is decided on the process counts only
-// if none of its rows changed meanwhile.
+// load reads a process, seen by the caller or not; nil when there is none. What is decided on these rows counts only if
+// none of them changed meanwhile.
 func (g *governing) load(ctx context.Context, ref string) (*running, error) {
 	if run, known := g.processes[ref]; known {
 		return run, nil

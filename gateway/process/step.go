@@ -206,10 +206,18 @@ func outputs(doc *fhir.Value, code string) error {
 	return nil
 }
 
+// alone has the changes of a process committed one after another, also those that only add a row to it.
+func (g *governing) alone(run *running) {
+	if slices.ContainsFunc(g.draft.Items, func(i *exchange.Item) bool { return i.Class.Process == run.ref }) {
+		g.draft.Keys = append(g.draft.Keys, run.ref)
+	}
+}
+
 // settle opens what follows the last completed step of each running process, once its start condition holds, and
 // shares the documents of a process that reached across.
 func (g *governing) settle() error {
 	for _, run := range g.loaded() {
+		g.alone(run)
 		if run.open() != nil {
 			continue
 		}

@@ -64,8 +64,8 @@ var loaded = sync.OnceValues(func() (*Process, *consent.Engine) {
 func newWorld(t require.TestingT) *world {
 	p, law := loaded()
 	w := &world{
-		t: t, process: p, law: law, rows: map[string]*exchange.Current{}, facts: map[string]*consent.Facts{}, keys: map[string]int{},
-		people: map[string]exchange.Caller{}, everAccepted: map[string]bool{}, now: time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC),
+		t: t, process: p, law: law, rows: map[string]*exchange.Current{}, facts: map[string]*consent.Facts{},
+		people: map[string]exchange.Caller{}, everAccepted: map[string]bool{}, keys: map[string]int{}, now: time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC),
 	}
 	for _, who := range []struct {
 		user, app, controller, unit, task, service string
@@ -216,12 +216,12 @@ func (w *world) Transact(_ context.Context, c exchange.Caller, ops []exchange.Op
 	if err := w.process.Govern(context.Background(), w.View(c), d); err != nil {
 		return nil, err
 	}
-	keys := maps.Clone(w.keys)
+	seen := maps.Clone(w.keys)
 	if hook := w.before; hook != nil {
 		w.before = nil
 		hook()
 	}
-	if err := w.commit(c, d, keys); err != nil {
+	if err := w.commit(c, d, seen); err != nil {
 		return nil, err
 	}
 	w.now = w.now.Add(time.Minute)
@@ -255,7 +255,6 @@ func (w *world) commit(c exchange.Caller, d *exchange.Draft, seen map[string]int
 		if w.keys[key] != seen[key] {
 			return errStale
 		}
-		w.keys[key]++
 	}
 	facts := w.facts[client]
 	for _, item := range d.Items {
@@ -293,6 +292,9 @@ func (w *world) commit(c exchange.Caller, d *exchange.Draft, seen map[string]int
 		}
 	}
 	w.facts[client] = facts
+	for _, key := range d.Keys {
+		w.keys[key]++
+	}
 	for _, item := range d.Items {
 		ref := item.Ref()
 		if item.Doc == nil {
