@@ -181,25 +181,32 @@ func (b *bench) reading(addr string, request load.Request, connections, size int
 
 // creates measures durable creates on both stores, turn and turn about.
 func (b *bench) creates(ctx context.Context) error {
-	file, err := b.file()
-	if err != nil {
-		return err
-	}
-	engines := []*creating{{name: "durable create, SQLite", store: file}}
-	database, stop, err := load.StartPostgres(ctx, b.dir)
-	switch {
-	case errors.Is(err, load.ErrNoPostgres):
-		fmt.Fprintln(b.out, "creates on PostgreSQL are left out:", err)
-	case err != nil:
-		return err
-	default:
-		defer stop()
-		engines = append(engines, &creating{name: "durable create, PostgreSQL", store: database.URL})
-	}
-	for _, e := range engines {
-		if e.gateway, err = b.gateway(ctx, e.store); err != nil {
+	var engines []*creating
+	if slices.Contains(b.stores, "sqlite") {
+		file, err := b.file()
+		if err != nil {
 			return err
 		}
+		engines = append(engines, &creating{name: "durable create, SQLite", store: file})
+	}
+	if slices.Contains(b.stores, "postgres") {
+		database, stop, err := load.StartPostgres(ctx, b.dir)
+		switch {
+		case errors.Is(err, load.ErrNoPostgres):
+			fmt.Fprintln(b.out, "creates on PostgreSQL are left out:", err)
+		case err != nil:
+			return err
+		default:
+			defer stop()
+			engines = append(engines, &creating{name: "durable create, PostgreSQL", store: database.URL})
+		}
+	}
+	for _, e := range engines {
+		g, err := b.gateway(ctx, e.store)
+		if err != nil {
+			return err
+		}
+		e.gateway = g
 		defer func() { _ = e.gateway.Kill() }()
 	}
 	for range b.rounds {
@@ -213,6 +220,9 @@ func (b *bench) creates(ctx context.Context) error {
 	}
 	for _, e := range engines {
 		b.show(middle(e.lines))
+	}
+	if len(engines) == 0 || engines[0].store[:6] != "sqlite" {
+		return nil
 	}
 	rate := middle(engines[0].lines).Rate
 	b.goal("durable creates a second at 32 connections, SQLite", rate, wantCreates, false)

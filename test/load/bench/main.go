@@ -52,6 +52,7 @@ type bench struct {
 	binary   string
 	duration time.Duration
 	rounds   int
+	stores   []string
 	profile  string // folder for CPU profiles; empty: none
 	out      io.Writer
 	report   report
@@ -93,6 +94,7 @@ func run(ctx context.Context) error {
 	rounds := flag.Int("rounds", 3, "rounds of each load; the median counts")
 	only := flag.String("only", strings.Join(parts, ","), "parts to run")
 	profile := flag.String("profile", "", "folder to put the gateway's CPU profiles into")
+	stores := flag.String("stores", "sqlite,postgres", "stores to create in")
 	binary := flag.String("binary", "", "gateway to measure; built when empty")
 	flag.Parse()
 	if flag.NArg() > 0 || *seconds <= 0 || *rounds <= 0 {
@@ -104,7 +106,8 @@ func run(ctx context.Context) error {
 	}
 	defer os.RemoveAll(dir)
 	b := &bench{
-		dir: dir, binary: *binary, duration: time.Duration(*seconds * float64(time.Second)), rounds: *rounds, profile: *profile, out: os.Stdout,
+		dir: dir, binary: *binary, duration: time.Duration(*seconds * float64(time.Second)), rounds: *rounds,
+		stores: strings.Split(*stores, ","), profile: *profile, out: os.Stdout,
 		report: report{When: time.Now().UTC(), Processor: runtime.NumCPU(), Go: runtime.Version()},
 	}
 	if *asJSON {
