@@ -93,15 +93,22 @@ type node struct {
 	failed  chan error
 }
 
-// openStore opens the store that a setting names.
+// openStore opens the store that a setting names. With an error the store is nil, never a nil pointer in an interface.
 func openStore(ctx context.Context, setting string) (store.Store, error) {
-	if path, isFile := strings.CutPrefix(setting, "sqlite:"); isFile && path != "" {
-		return sqlite.Open(ctx, path, sqlite.Options{})
+	var opened store.Store
+	var err error
+	switch path, isFile := strings.CutPrefix(setting, "sqlite:"); {
+	case isFile && path != "":
+		opened, err = sqlite.Open(ctx, path, sqlite.Options{})
+	case strings.HasPrefix(setting, "postgres://"), strings.HasPrefix(setting, "postgresql://"):
+		opened, err = postgres.Open(ctx, setting, postgres.Options{})
+	default:
+		err = errors.New("neither sqlite:PATH nor a postgres:// URL")
 	}
-	if strings.HasPrefix(setting, "postgres://") || strings.HasPrefix(setting, "postgresql://") {
-		return postgres.Open(ctx, setting)
+	if err != nil {
+		return nil, fmt.Errorf("SOTESILTA_STORE: %w", err)
 	}
-	return nil, errors.New("SOTESILTA_STORE: neither sqlite:PATH nor a postgres:// URL")
+	return opened, nil
 }
 
 // startNode opens everything and serves. listener is already bound, so that two gateways never share an address.
