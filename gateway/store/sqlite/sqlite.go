@@ -229,10 +229,18 @@ func (e *engine) Close() error {
 	close(e.stop)
 	<-e.stopped
 	var errs []error
+	wait := time.After(readWait)
 	for range cap(e.readers) {
-		if c := <-e.readers; c != nil {
-			errs = append(errs, c.close())
+		select {
+		case c := <-e.readers:
+			if c != nil {
+				errs = append(errs, c.close())
+			}
+			continue
+		case <-wait:
+			errs = append(errs, errors.New("sqlite: closed while snapshots are open"))
 		}
+		break
 	}
 	errs = append(errs, e.checkpointer.close(), e.writer.close())
 	return errors.Join(errs...)

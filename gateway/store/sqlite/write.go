@@ -165,8 +165,8 @@ func (t *tx) intern(ctx context.Context, l *sqlstore.Look, there *sqlstore.There
 			return err
 		}
 	}
-	if l.NewVers > 0 {
-		there.NextVer, err = t.numbers(ctx, "SELECT coalesce(max(vid), 0) FROM version")
+	if l.NewVersions > 0 {
+		there.NextVersion, err = t.numbers(ctx, "SELECT coalesce(max(vid), 0) FROM version")
 	}
 	return err
 }

@@ -87,22 +87,32 @@ type RowKey struct{ Type, ID string }
 type ParamKey struct{ Type, Name string }
 
 // Look is what a batch of changes needs to know.
+//
+// A change that writes more than records must find what it expects unchanged at its commit; a change of records alone
+// is as good as committed when it was looked up. So of what is expected, the Held part belongs to the former. An engine
+// with several writers locks it, and lets Absent names (expected not to be there) exclude others' Created ones.
 type Look struct {
-	Rows    []RowKey // expected or put
-	Put     []RowKey // those of Rows that are put: their index values are wanted
-	Clients []string // expected or put
-	Keys    []string
-	Once    []string
-	Now     int64 // milliseconds; Once keys that ended before are as if unused
-	// Writing: some change writes more than records, so an engine with several writers must keep what is expected as
-	// it is until the transaction ends. A change of records alone is as good as committed when it was looked up.
-	Writing bool
-	Classes []Interned
-	Params  []ParamKey
-	NewRows int    // how many row numbers may be needed
-	NewVers int    // how many version numbers may be needed
-	Node    string // the ledger node to be numbered; "" when it is already
+	Rows        []RowKey // expected or put
+	Put         []RowKey // put, and there already: their index values are wanted
+	Clients     []string // expected or with new facts
+	Keys        []string // expected or counted up
+	HeldRows    []RowKey
+	HeldClients []string
+	HeldKeys    []string
+	Absent      []string // names by rowName, clientName and keyName
+	Created     []string
+	Once        []string
+	Now         int64 // milliseconds; Once keys that ended before are as if unused
+	Classes     []Interned
+	Params      []ParamKey
+	NewRows     int    // how many numbers of rows may be needed
+	NewVersions int    // how many numbers of versions may be needed
+	Node        string // the ledger node to be numbered; "" when it is already
 }
+
+func rowName(k RowKey) string         { return "r\x00" + k.Type + "\x00" + k.ID }
+func clientName(client string) string { return "c\x00" + client }
+func keyName(key string) string       { return "k\x00" + key }
 
 // Interned is a class to be numbered.
 type Interned struct {
@@ -121,8 +131,8 @@ type There struct {
 	Classes map[string]int64
 	Params  map[ParamKey]int64
 	Node    int64
-	// NextRow and NextVer give fresh numbers of rows and versions.
-	NextRow, NextVer func() int64
+	// NextRow and NextVersion give fresh numbers of rows and versions.
+	NextRow, NextVersion func() int64
 }
 
 // Current is what is current of a resource.
@@ -147,6 +157,7 @@ type Writes struct {
 	Events    []EventRow
 	Positions []Counter
 	Entries   []EntryRow
+	Now       int64 // milliseconds; Once keys that ended before may be used again
 	Leaves    []Leaf
 	// Checkpoint is appended when not nil.
 	Checkpoint []byte

@@ -16,7 +16,7 @@ import (
 func touched(q *search.Query) []string {
 	types := set[string]{q.Type: {}}
 	for _, c := range q.Where {
-		clauseTypes(types, c)
+		clauseTypes(&types, c)
 	}
 	for _, i := range q.Includes {
 		switch {
@@ -43,7 +43,7 @@ func touched(q *search.Query) []string {
 	return list
 }
 
-func clauseTypes(to set[string], c search.Clause) {
+func clauseTypes(to *set[string], c search.Clause) {
 	if c.Chain != nil {
 		for t, branch := range c.Chain.Branches {
 			to.add(nil, t)
@@ -72,13 +72,25 @@ func (n *snapshot) reach(ctx context.Context, r store.Reach, types []string) ([]
 	}
 	texts := func(list []string) string { return s.d.Texts(s.arg(s.d.TextsArg(cleaned(list)))) }
 	parties := append(slices.Clone(r.Units), r.Persons...)
-	// What is about nobody is within every reach.
-	union := []string{"SELECT c.class AS class FROM class c WHERE c.clients = 0" + of("c.type")}
+	var union []string
+	if r.Only == nil && r.All {
+		union = append(union, "SELECT c.class AS class FROM class c WHERE 1 = 1"+of("c.type"))
+	} else { // what is about nobody is within every reach
+		union = append(union, "SELECT c.class AS class FROM class c WHERE c.clients = 0"+of("c.type"))
+	}
 	switch {
-	case r.Only != nil && len(r.Only) > 0:
-		from := "SELECT k.class AS class FROM (" + texts(r.Only) + ") o CROSS JOIN class_client k CROSS JOIN class c WHERE k.client = o.v" + of("k.type") + " AND c.class = k.class"
+	case r.Only != nil:
+		named := intersect(r.Only, r.Clients)
+		if len(r.Only) == 0 || !r.All && len(named) == 0 && len(parties) == 0 && r.Author == "" {
+			break
+		}
+		only := "SELECT k.class AS class FROM (" + texts(r.Only) + ") o CROSS JOIN class_client k CROSS JOIN class c WHERE k.client = o.v" + of("k.type") + " AND c.class = k.class"
+		if r.All {
+			union = append(union, only)
+			break
+		}
 		var any []string
-		if named := intersect(r.Only, r.Clients); len(named) > 0 {
+		if len(named) > 0 {
 			any = append(any, within("o.v", texts(named)))
 		}
 		if len(parties) > 0 {
@@ -87,22 +99,15 @@ func (n *snapshot) reach(ctx context.Context, r store.Reach, types []string) ([]
 		if r.Author != "" {
 			any = append(any, "c.author = "+s.text(r.Author))
 		}
-		switch {
-		case r.All:
-			union = append(union, from)
-		case len(any) > 0:
-			union = append(union, from+" AND "+join(any, " OR "))
-		}
-	case r.Only != nil:
+		union = append(union, only+" AND "+join(any, " OR "))
 	case r.All:
-		union = []string{"SELECT c.class AS class FROM class c WHERE 1 = 1" + of("c.type")}
 	default:
 		var clients []string
 		if len(parties) > 0 {
 			clients = append(clients, "SELECT y.client AS client FROM ("+texts(parties)+") p CROSS JOIN relation y WHERE y.party = p.v")
 		}
 		if len(r.Clients) > 0 {
-			clients = append(clients, "SELECT v AS client FROM ("+texts(r.Clients)+") p")
+			clients = append(clients, "SELECT p.v AS client FROM ("+texts(r.Clients)+") p")
 		}
 		if len(clients) > 0 {
 			union = append(union, "SELECT k.class AS class FROM ("+strings.Join(clients, " UNION ")+") o CROSS JOIN class_client k WHERE k.client = o.client"+of("k.type"))

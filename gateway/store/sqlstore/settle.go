@@ -1,8 +1,10 @@
 package sqlstore
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"sotesilta/consent/ledger"
@@ -25,72 +27,119 @@ type chain struct {
 
 // look tells what must be known to settle jobs. Interned numbers that are known already are not asked for.
 func (s *Store) look(jobs []*job, now time.Time) *Look {
-	l := &Look{Now: millis(now)}
-	rows, clients, keys := set[RowKey]{}, set[string]{}, set[string]{}
-	onces, classes, params := set[string]{}, set[string]{}, set[ParamKey]{}
+	l := &looking{s: s, Look: Look{Now: millis(now)}}
 	records := 0
 	for _, j := range jobs {
-		c := j.change
-		l.Writing = l.Writing || j.writing
 		records += len(j.records)
-		for _, e := range c.Expect {
-			switch {
-			case e.Client != "":
-				clients.add(&l.Clients, e.Client)
-			case e.Key != "":
-				keys.add(&l.Keys, e.Key)
-			default:
-				rows.add(&l.Rows, RowKey{e.Type, e.ID})
-			}
-		}
-		for i := range c.Put {
-			r := &c.Put[i]
-			rows.add(&l.Rows, RowKey{r.Type, r.ID})
-			l.NewVers++
-			if r.Version == 1 {
-				l.NewRows++
-			} else if key := (RowKey{r.Type, r.ID}); !slices.Contains(l.Put, key) {
-				l.Put = append(l.Put, key)
-			}
-			if class := j.puts[i].class; s.names.class(class) == 0 && classes.add(nil, class) {
-				text, _ := json.Marshal(r.Class) // texts and booleans always marshal
-				l.Classes = append(l.Classes, Interned{class, string(text), r.Class})
-			}
-			last := ""
-			for _, x := range j.puts[i].index {
-				if x.param != last {
-					last = x.param
-					if key := (ParamKey{r.Type, last}); s.names.param(key) == 0 {
-						params.add(&l.Params, key)
-					}
-				}
-			}
-		}
-		for _, f := range c.Facts {
-			clients.add(&l.Clients, f.Client)
-		}
-		for _, k := range c.Keys {
-			keys.add(&l.Keys, k)
-		}
-		for _, o := range c.Once {
-			onces.add(&l.Once, o.Key)
-		}
+		l.expected(j)
+		l.written(j)
 	}
 	if records > 0 && s.chain.no == 0 {
 		l.Node = s.chain.node
 	}
-	return l
+	return &l.Look
+}
+
+// looking is a Look under construction.
+type looking struct {
+	Look
+	s                                    *Store
+	rows, held, put                      set[RowKey]
+	clients, heldClients, keys, heldKeys set[string]
+	absent, created, onces, classes      set[string]
+	params                               set[ParamKey]
+}
+
+// expected adds what a job expects.
+func (l *looking) expected(j *job) {
+	for _, e := range j.change.Expect {
+		name := ""
+		switch {
+		case e.Client != "":
+			l.clients.add(&l.Clients, e.Client)
+			if j.writing {
+				l.heldClients.add(&l.HeldClients, e.Client)
+			}
+			name = clientName(e.Client)
+		case e.Key != "":
+			l.keys.add(&l.Keys, e.Key)
+			if j.writing {
+				l.heldKeys.add(&l.HeldKeys, e.Key)
+			}
+			name = keyName(e.Key)
+		default:
+			key := RowKey{e.Type, e.ID}
+			l.rows.add(&l.Rows, key)
+			if j.writing {
+				l.held.add(&l.HeldRows, key)
+			}
+			name = rowName(key)
+		}
+		if j.writing && e.Version == 0 {
+			l.absent.add(&l.Absent, name)
+		}
+	}
+}
+
+// written adds what a job writes.
+func (l *looking) written(j *job) {
+	c := j.change
+	for i := range c.Put {
+		r := &c.Put[i]
+		key := RowKey{r.Type, r.ID}
+		l.rows.add(&l.Rows, key)
+		l.NewVersions++
+		if r.Version == 1 {
+			l.NewRows++
+			l.created.add(&l.Created, rowName(key))
+		} else {
+			l.held.add(&l.HeldRows, key)
+			l.put.add(&l.Put, key)
+		}
+		if class := j.puts[i].class; l.s.names.class(class) == 0 && l.classes.add(nil, class) {
+			text, _ := json.Marshal(r.Class) // texts and booleans always marshal
+			l.Classes = append(l.Classes, Interned{class, string(text), r.Class})
+		}
+		last := ""
+		for _, x := range j.puts[i].index {
+			if x.param != last {
+				last = x.param
+				if key := (ParamKey{r.Type, last}); l.s.names.param(key) == 0 {
+					l.params.add(&l.Params, key)
+				}
+			}
+		}
+	}
+	for _, f := range c.Facts {
+		l.clients.add(&l.Clients, f.Client)
+		if f.Version == 1 {
+			l.created.add(&l.Created, clientName(f.Client))
+		} else {
+			l.heldClients.add(&l.HeldClients, f.Client)
+		}
+	}
+	for _, k := range c.Keys {
+		l.keys.add(&l.Keys, k)
+		l.heldKeys.add(&l.HeldKeys, k)
+		l.created.add(&l.Created, keyName(k))
+	}
+	for _, o := range c.Once {
+		l.onces.add(&l.Once, o.Key)
+	}
 }
 
 // set remembers what was added.
 type set[T comparable] map[T]struct{}
 
 // add appends v to list, if given, unless it was added before; it says whether it was new.
-func (s set[T]) add(list *[]T, v T) bool {
-	if _, ok := s[v]; ok {
+func (s *set[T]) add(list *[]T, v T) bool {
+	if _, ok := (*s)[v]; ok {
 		return false
 	}
-	s[v] = struct{}{}
+	if *s == nil {
+		*s = set[T]{}
+	}
+	(*s)[v] = struct{}{}
 	if list != nil {
 		*list = append(*list, v)
 	}
@@ -133,6 +182,7 @@ func (s *Store) settle(jobs []*job, there *There, now time.Time) (*Writes, chain
 	if there.Node != 0 {
 		t.chain.no = there.Node
 	}
+	t.w.Now = millis(now)
 	any := false
 	for _, j := range jobs {
 		if j.err = t.check(j); j.err == nil {
@@ -254,7 +304,7 @@ func (t *settling) put(r *store.Row, ready *put) {
 		t.changed = append(t.changed, row)
 	}
 	row.Version, row.Deleted = r.Version, r.Deleted
-	row.vid, row.put, row.ready = t.there.NextVer(), r, ready
+	row.vid, row.put, row.ready = t.there.NextVersion(), r, ready
 	v := VersionRow{
 		Vid: row.vid, Rid: row.Rid, Version: r.Version, Class: t.class(ready.class),
 		Recorded: millis(r.Recorded), Updated: millis(r.Updated), Method: r.Method, Body: r.Body,
@@ -312,4 +362,13 @@ func (t *settling) finish() {
 	for consumer, seq := range t.moved {
 		t.w.Positions = append(t.w.Positions, Counter{Name: consumer, N: seq})
 	}
+	// In one order everywhere, so that several writers do not wait for each other in a ring.
+	byName := func(a, b Counter) int { return strings.Compare(a.Name, b.Name) }
+	slices.SortFunc(t.w.Clients, byName)
+	slices.SortFunc(t.w.Keys, byName)
+	slices.SortFunc(t.w.Positions, byName)
+	slices.SortFunc(t.w.Once, func(a, b OnceRow) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortFunc(t.w.Relations, func(a, b Relation) int {
+		return cmp.Or(strings.Compare(a.Party, b.Party), strings.Compare(a.Client, b.Client))
+	})
 }

@@ -98,7 +98,7 @@ func (s *statement) permitted(r string) string {
 func (n *snapshot) numbers(ctx context.Context, q *search.Query) (map[ParamKey]int64, error) {
 	wanted := set[ParamKey]{}
 	for _, c := range q.Where {
-		clauseParams(wanted, q.Type, c)
+		clauseParams(&wanted, q.Type, c)
 	}
 	for _, k := range q.Sort {
 		wanted.add(nil, ParamKey{q.Type, k.Name})
@@ -125,7 +125,7 @@ func (n *snapshot) numbers(ctx context.Context, q *search.Query) (map[ParamKey]i
 }
 
 // clauseParams adds the parameters of a clause on resources of a type.
-func clauseParams(to set[ParamKey], typ string, c search.Clause) {
+func clauseParams(to *set[ParamKey], typ string, c search.Clause) {
 	if c.Param != nil && !own(c.Param.Name) {
 		to.add(nil, ParamKey{typ, c.Param.Name})
 	}

@@ -1,0 +1,36 @@
+package postgres
+
+import "encoding/json"
+
+// dialect spells lists as arrays.
+type dialect struct{}
+
+func (dialect) Ints(arg string) string  { return "SELECT unnest(" + arg + "::bigint[]) AS v" }
+func (dialect) Texts(arg string) string { return "SELECT unnest(" + arg + `::text[]) COLLATE "C" AS v` }
+
+func (dialect) IntsArg(v []int64) any {
+	if v == nil {
+		return []int64{}
+	}
+	return v
+}
+
+func (dialect) TextsArg(v []string) any {
+	if v == nil {
+		return []string{}
+	}
+	return v
+}
+
+func (dialect) Spans(arg string) string {
+	return "SELECT (e->>0)::bigint AS c, (e->>1)::bigint AS f, (e->>2)::bigint AS t FROM json_array_elements(" + arg + "::text::json) e"
+}
+
+func (dialect) SpansArg(v [][3]int64) any {
+	b, _ := json.Marshal(v) // numbers always marshal
+	return string(b)
+}
+
+func (dialect) Contains(text, part string) string { return "strpos(" + text + ", " + part + ") > 0" }
+
+func (dialect) Now() string { return "(extract(epoch FROM clock_timestamp()) * 1000)::bigint" }
