@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -19,14 +20,19 @@ type Log struct {
 	key *Key
 
 	mu   sync.Mutex
-	edge *compact.Range // of entries read back as committed; nil until the first Seal
+	edge *compact.Range // of entries known to be committed; nil until the first Seal
+	// What was sealed last. It was committed if the ledger's newest checkpoint is this one, because a checkpoint is
+	// committed together with the places that it is of.
+	sealed *compact.Range
+	signed []byte
 }
 
 // NewLog is a log that signs with the key.
 func NewLog(key *Key) *Log { return &Log{key: key} }
 
 // Seal makes the checkpoint of the tree after entries were appended at size; it is a store.Seal. Entries just sealed
-// count only once they are read back at the next call, so a transaction that failed leaves nothing behind.
+// count only once the ledger's newest checkpoint is theirs, or once they are read back, so a transaction that failed
+// leaves nothing behind.
 //
 // It refuses to sign when the ledger is smaller than it was, and at its first call when the newest checkpoint is not
 // of the tree that the entries make or not signed by its key: signing on would hide what happened.
@@ -39,6 +45,9 @@ func (l *Log) Seal(ctx context.Context, src Source, size int64, entries []Entry)
 			return nil, err
 		}
 		l.edge = edge
+	}
+	if err := l.settle(ctx, src, size); err != nil {
+		return nil, fmt.Errorf("ledger: not sealed: %w", err)
 	}
 	if held := int64(l.edge.End()); held > size {
 		return nil, fmt.Errorf("ledger: not sealed: the ledger held %d entries and now holds %d", held, size)
@@ -57,7 +66,28 @@ func (l *Log) Seal(ctx context.Context, src Source, size int64, entries []Entry)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: not sealed: %w", err)
 	}
-	return l.key.sign(int64(next.End()), root)
+	signed, err := l.key.sign(int64(next.End()), root)
+	if err != nil {
+		return nil, err
+	}
+	l.sealed, l.signed = next, signed
+	return signed, nil
+}
+
+// settle moves the edge over what was sealed last when it was committed, so that it need not be read back. Looking at
+// the newest checkpoint is cheap only where it is kept at hand.
+func (l *Log) settle(ctx context.Context, src Source, size int64) error {
+	sealed, signed := l.sealed, l.signed
+	l.sealed, l.signed = nil, nil
+	indexed, ok := src.(Indexed)
+	if sealed == nil || !ok || int64(sealed.End()) != size {
+		return nil
+	}
+	latest, err := indexed.Latest(ctx)
+	if err == nil && bytes.Equal(latest, signed) {
+		l.edge = sealed
+	}
+	return err
 }
 
 // restore builds the edge from the committed entries and compares it with the newest checkpoint.

@@ -13,9 +13,14 @@ import (
 
 // TestSealAfterFailedTransactions: what was sealed but never committed leaves no trace, whoever seals next.
 func TestSealAfterFailedTransactions(t *testing.T) {
+	for _, index := range []bool{false, true} {
+		t.Run(fmt.Sprintf("index %v", index), func(t *testing.T) { sealAfterFailures(t, &memory{index: index}) })
+	}
+}
+
+func sealAfterFailures(t *testing.T, m *memory) {
 	key, err := NewKey(Origin)
 	require.NoError(t, err)
-	m := new(memory)
 	nodes := []*Log{NewLog(key), NewLog(key)}
 	for i := range 200 {
 		m.write("a", sample(i))
@@ -34,6 +39,24 @@ func TestSealAfterFailedTransactions(t *testing.T) {
 		require.NotEqual(t, Rewritten, f.Kind, f)
 	}
 	require.EqualValues(t, len(m.checkpoints), r.Checkpoints)
+}
+
+// TestSealReadsNothingBackThatItSealed: one sequencer that goes on undisturbed never reads a commitment again.
+func TestSealReadsNothingBackThatItSealed(t *testing.T) {
+	key, err := NewKey(Origin)
+	require.NoError(t, err)
+	m, log := &memory{index: true}, NewLog(key)
+	for i := range 100 {
+		m.write("a", sample(i))
+		m.sequence(t, log, 7, false)
+	}
+	require.Zero(t, m.read)
+	m.write("a", sample(100))
+	m.sequence(t, NewLog(key), 7, false) // another
+	m.write("a", sample(101))
+	m.sequence(t, log, 7, false)
+	require.Equal(t, 100+2, m.read, "what others placed is read, and the batch that they came after")
+	require.True(t, verified(t, m, key).OK())
 }
 
 func TestSealRefuses(t *testing.T) {

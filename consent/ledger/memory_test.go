@@ -17,6 +17,8 @@ type memory struct {
 	pending     []Entry
 	checkpoints [][]byte
 	heads       map[string]Entry
+	index       bool // sequence offers the short ways of a store
+	read        int  // commitments that were read by them
 }
 
 var _ Source = (*memory)(nil)
@@ -77,7 +79,11 @@ func (m *memory) write(node string, r *Record) {
 func (m *memory) sequence(t require.TestingT, log *Log, limit int, fail bool) {
 	n := min(limit, len(m.pending))
 	size := int64(len(m.placed))
-	signed, err := log.Seal(context.Background(), m, size, m.pending[:n])
+	var src Source = m
+	if m.index {
+		src = indexed{m}
+	}
+	signed, err := log.Seal(context.Background(), src, size, m.pending[:n])
 	require.NoError(t, err)
 	if fail {
 		return
@@ -133,6 +139,7 @@ type indexed struct{ *memory }
 func (m indexed) Commitments(_ context.Context, from, to int64) iter.Seq2[[32]byte, error] {
 	return func(yield func([32]byte, error) bool) {
 		for i := from; i < min(to, int64(len(m.placed))); i++ {
+			m.read++
 			if !yield(m.placed[i].Commitment, nil) {
 				return
 			}
