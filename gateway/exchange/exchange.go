@@ -178,11 +178,8 @@ type Draft struct {
 	Caller Caller
 	Time   time.Time
 	Items  []*Item
-	// Held are rows that Rules looked at: if one has another version when the draft commits, it is decided anew. Rules
-	// add them; rows that are items of the draft are held anyway.
-	Held []*Current
-	// Keys name what Rules found not to be there, such as a running process of a client: of two drafts with the same key
-	// at once, one is decided anew.
+	// Keys name what Rules decided on beyond the rows of the draft, such as a whole process, or that a client has no
+	// running one: of two drafts with the same key at once, one is decided anew.
 	Keys []string
 }
 

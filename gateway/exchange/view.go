@@ -11,7 +11,7 @@ import (
 )
 
 // view shows Rules the rows of the attempt's snapshot. The facts that it shows or decides on must still be so when the
-// change commits; Rules say themselves which rows must (Draft.Held).
+// change commits; Rules say themselves what else must (Draft.Keys).
 type view struct{ *writing }
 
 func (v *view) Get(ctx context.Context, typ, id string) (*Current, error) {

@@ -525,11 +525,6 @@ func (w *writing) govern(ctx context.Context) error {
 		}
 		return unrecorded(err)
 	}
-	for _, row := range w.draft.Held {
-		if w.draft.Find(row.Type, row.ID) == nil {
-			w.expect = append(w.expect, store.Expect{Type: row.Type, ID: row.ID, Version: row.Version})
-		}
-	}
 	for _, name := range w.draft.Keys {
 		if err := w.key(ctx, keyOf("rules", name), true); err != nil {
 			return err

@@ -195,7 +195,7 @@ func (g *governing) joined(ctx context.Context, item *exchange.Item, run *runnin
 		return err
 	}
 	_, until, ok := fhir.ParseDate(task.Text("restriction", "period", "end"))
-	if !ok || !g.draft.Time.Before(until) || !invited.Period.Contains(g.draft.Time) {
+	if !ok || !g.draft.Time.Before(until) {
 		return violation("Task.restriction.period.end", "The invitation was to be answered by %s.", task.Text("restriction", "period", "end"))
 	}
 	if invited.Kind != consent.Invited || invited.Basis == "" {

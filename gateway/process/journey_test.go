@@ -293,6 +293,9 @@ func TestAnotherControllersParticipantMakesNothingJoint(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "ATL-54.5", w.relationship(task)[0].Basis)
 	require.Contains(t, w.members(plan), "participant clinic-doctor")
+	_, err = w.accept("nurse", plan, "neighbour")
+	require.NoError(t, err)
+	require.Contains(t, w.members(plan), "participant neighbour")
 	for _, ref := range w.order {
 		require.False(t, w.rows[ref].Class.Joint, ref)
 	}
@@ -328,6 +331,28 @@ func TestAFailedStepIsTriedAgain(t *testing.T) {
 	plan := w.until("nurse", terms.StepAssess)
 	assess := w.openTask(plan, terms.StepAssess)
 	require.NoError(t, w.put("nurse", assess, to("failed")))
+	_, err := w.accept("nurse", w.rows[assess].Class.Process, "doctor")
+	require.NoError(t, err)
+	require.Empty(t, w.openTask(w.rows[assess].Class.Process, terms.StepDeliver), "a failed step opens nothing")
 	require.NoError(t, w.put("nurse", assess, to("ready")))
 	require.NoError(t, w.put("nurse", assess, to("completed")))
+	deliver := w.openTask(w.rows[assess].Class.Process, terms.StepDeliver)
+	require.NoError(t, w.put("nurse", deliver, to("failed")))
+	require.NoError(t, w.put("nurse", w.rows[assess].Class.Process, to("revoked")))
+	require.Equal(t, "cancelled", w.status(deliver), "and is over with its process")
+}
+
+func TestWhoIsAParty(t *testing.T) {
+	worker := consent.Actor{Kind: consent.Professional, Person: "Practitioner/1", Role: "PractitionerRole/1", Unit: "Organization/1"}
+	for _, ref := range []string{"Practitioner/1", "PractitionerRole/1", "Organization/1"} {
+		require.True(t, is(worker, ref), ref)
+		for _, kind := range []consent.Kind{consent.System, consent.Client, consent.Guardian, consent.Auditor, consent.Operator} {
+			other := worker
+			other.Kind = kind
+			require.False(t, is(other, ref), "%s is no party", kind)
+		}
+	}
+	require.False(t, is(worker, ""))
+	require.False(t, is(consent.Actor{Kind: consent.Professional}, ""))
+	require.False(t, is(worker, "Practitioner/2"))
 }

@@ -30,7 +30,7 @@ type running struct {
 }
 
 // load reads a process, seen by the caller or not; nil when there is none. What is decided on these rows counts only if
-// none of them changed meanwhile.
+// none of them changed meanwhile (alone).
 func (g *governing) load(ctx context.Context, ref string) (*running, error) {
 	if run, known := g.processes[ref]; known {
 		return run, nil
@@ -55,7 +55,6 @@ func (g *governing) load(ctx context.Context, ref string) (*running, error) {
 	if run.plan == nil || run.team == nil {
 		run = nil
 	}
-	g.draft.Held = append(g.draft.Held, rows...)
 	g.processes[ref] = run
 	return run, nil
 }
