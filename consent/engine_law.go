@@ -26,7 +26,7 @@ import (
 
 // reading is raised when the engine's own computing of circumstances changes what a policy means: the Go code that
 // turns facts into circumstances is part of the law as applied, and so of Version.
-const reading = "sotesilta-law-1"
+const reading = "sotesilta-law-2"
 
 // fileOrder is the order of the decision procedure: own register, joint documents and service, permits, statutory
 // rights, then the rest. Bases of a decision come in this order, and within a file in the order of its policies.

@@ -89,7 +89,8 @@ func (e *Engine) weigh(w *weighing, req *Request, class *Class, client string, f
 	// What a system wrote without a user names no unit; where the system serves one unit only, it is that unit's.
 	nameless := class.Unit == "" && w.has(authored)
 	w.set(ownUnit, class.Unit != "" && class.Unit == a.Unit || nameless && len(a.Units) == 1 && a.Units[0] == a.Unit)
-	w.set(recordedHere, class.Unit != "" && (class.Unit == a.Unit || slices.Contains(a.Units, class.Unit)) || nameless)
+	// What no unit recorded, a client gave in the own view: the system's professionals have no part in it.
+	w.set(recordedHere, class.Unit != "" && class.Unit == a.Unit)
 	w.set(clientless, client == "")
 	w.set(mine, len(class.Clients) == 1 && slices.Contains(a.Clients, class.Clients[0]))
 	w.set(localPermits, e.switches["O11"] == "on")
