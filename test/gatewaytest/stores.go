@@ -1,10 +1,13 @@
 package gatewaytest
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"sotesilta/gateway/store/pgtest"
 )
 
 // engine is a kind of store that the tests run on.
@@ -17,7 +20,16 @@ type engine struct {
 
 var engines = []engine{
 	{"sqlite", func(_ testing.TB, dir string) string { return "sqlite:" + filepath.Join(dir, "gateway.db") }},
+	{"postgres", func(tb testing.TB, _ string) string { return pgtest.Postgres(tb) }},
 }
+
+// lasting is a test whose cleanup waits for the end of the process: what tests share outlives the first of them.
+type lasting struct{ testing.TB }
+
+func (l lasting) Cleanup(f func()) { atEnd(f) }
+
+// Error is for cleanups, which run when no test does any more.
+func (l lasting) Error(args ...any) { fmt.Fprintln(os.Stderr, args...) }
 
 // shared are the gateways that read-only tests share, one per engine.
 var shared sharing
@@ -53,7 +65,7 @@ func (s *sharing) get(t *testing.T, e engine) *Gateway {
 		t.Fatal(err)
 	}
 	atEnd(func() { os.RemoveAll(dir) })
-	g, err := start(e.open(t, dir), dir)
+	g, err := start(e.open(lasting{t}, dir), dir)
 	if err != nil {
 		if s.errs == nil {
 			s.errs = map[string]error{}
