@@ -1,5 +1,612 @@
 package storetest
 
-import "testing"
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
 
-func testModel(t *testing.T, e Engine) {}
+	"github.com/stretchr/testify/require"
+
+	"sotesilta/consent"
+	"sotesilta/gateway/search"
+	"sotesilta/gateway/store"
+)
+
+// testModel searches a random county in random ways, and compares with a model that looks at every row and does what
+// search.Value says, word for word.
+func testModel(t *testing.T, e Engine) {
+	for seed := range uint64(3) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			m := &model{r: rand.New(rand.NewPCG(seed, 7)), rows: map[string]store.Row{}}
+			s := open(t, e)
+			m.fill(t, s)
+			found := 0
+			for i := range 250 {
+				q, g := m.query(), m.guard()
+				want := m.search(q, g)
+				found += len(want)
+				where := fmt.Sprintf("query %d: %s", i, describe(q))
+				n := snapshot2(t, s)
+				got, err := n.Search(t.Context(), q, g)
+				require.NoError(t, err, where)
+				require.EqualValues(t, len(want), got.Total, where)
+				require.Equal(t, refs(want[:min(len(want), q.Count)]), foundRefs(got.Matches), where)
+				included := m.includes(q, g, want[:min(len(want), q.Count)])
+				require.ElementsMatch(t, refs(included), foundRefs(got.Includes), where)
+				all := got.Matches
+				for got.Next != "" {
+					require.Len(t, got.Matches, q.Count, where)
+					q.Cursor = got.Next
+					got, err = n.Search(t.Context(), q, g)
+					require.NoError(t, err, where)
+					all = append(all, got.Matches...)
+				}
+				require.Equal(t, refs(want), foundRefs(all), where)
+				require.NoError(t, n.Close())
+			}
+			require.Greater(t, found, 500, "the queries find something")
+		})
+	}
+}
+
+type model struct {
+	r    *rand.Rand
+	rows map[string]store.Row // current, by Type/id
+}
+
+var (
+	modelTypes   = []string{"Patient", "Observation", "Task", "ServiceRequest"}
+	modelClients = []string{"aino", "onni", "eino", "lumi", "toivo"}
+)
+
+func pick[T any](r *rand.Rand, list []T) T { return list[r.IntN(len(list))] }
+
+// fill commits rows in versions, some of them deleted in the end.
+func (m *model) fill(t *testing.T, s store.Store) {
+	var facts []*consent.Facts
+	for i, client := range modelClients {
+		facts = append(facts, &consent.Facts{Client: client, Version: 1, Relationships: []consent.Relationship{
+			{Kind: consent.InCare, Evidence: "EpisodeOfCare/1", Unit: fmt.Sprint("Organization/", i%3), Person: fmt.Sprint("Practitioner/", i%2)},
+		}})
+	}
+	commit(t, s, store.Change{Facts: facts})
+	for range 30 {
+		var rows []store.Row
+		for range 1 + m.r.IntN(8) {
+			typ := pick(m.r, modelTypes)
+			id := fmt.Sprint(m.r.IntN(25))
+			ref := typ + "/" + id
+			if slices.ContainsFunc(rows, func(r store.Row) bool { return r.Type+"/"+r.ID == ref }) {
+				continue
+			}
+			r := row(m.class(typ), id, m.rows[ref].Version+1, m.index())
+			r.Recorded = day(1 + m.r.IntN(10))
+			r.Updated = noon.Add(time.Duration(m.r.IntN(6)) * time.Millisecond)
+			if m.r.IntN(6) == 0 {
+				r.Deleted, r.Body, r.Index = true, nil, search.Index{}
+			}
+			rows = append(rows, r)
+			m.rows[ref] = r
+		}
+		commit(t, s, store.Change{Put: rows})
+	}
+}
+
+func (m *model) class(typ string) consent.Class {
+	var clients []string
+	for range m.r.IntN(3) {
+		clients = append(clients, pick(m.r, modelClients))
+	}
+	slices.Sort(clients)
+	c := class(typ, slices.Compact(clients)...)
+	c.Author = pick(m.r, []string{"jukola-ehr", "county-social"})
+	return c
+}
+
+// index gives few distinct values, so that queries meet them.
+func (m *model) index() search.Index {
+	var x search.Index
+	for range m.r.IntN(3) {
+		x.Tokens = append(x.Tokens, search.TokenEntry{
+			Param: pick(m.r, []string{"status", "code"}), System: pick(m.r, []string{"", "s", "t"}), Code: pick(m.r, []string{"", "a", "b", "c"}),
+			Text: pick(m.r, []string{"", "verenpaine", "veri", "paino"}),
+		})
+	}
+	for range m.r.IntN(4) {
+		ref := search.ReferenceEntry{Param: pick(m.r, []string{"subject", "based-on", "part-of"})}
+		switch m.r.IntN(4) {
+		case 0:
+			ref.URL = pick(m.r, []string{"http://x/1", "urn:y"})
+		default:
+			ref.Type, ref.ID = pick(m.r, modelTypes), fmt.Sprint(m.r.IntN(25))
+		}
+		if m.r.IntN(3) == 0 {
+			ref.System, ref.Code = pick(m.r, []string{"", "s"}), pick(m.r, []string{"1", "2"})
+		}
+		x.References = append(x.References, ref)
+	}
+	for range m.r.IntN(3) {
+		from := m.r.IntN(10)
+		x.Dates = append(x.Dates, search.DateEntry{Param: "date", From: day(from), To: day(from + 1 + m.r.IntN(3))})
+	}
+	for range m.r.IntN(3) {
+		exact := pick(m.r, []string{"Aino", "AINO", "Aino Maria", "Eino", "Ää", "a%_"})
+		x.Strings = append(x.Strings, search.StringEntry{Param: "name", Folded: search.Fold(exact), Exact: exact})
+	}
+	if m.r.IntN(3) == 0 {
+		x.URIs = append(x.URIs, search.StringEntry{Param: "url", Exact: pick(m.r, []string{"http://a", "http://a/b"})})
+	}
+	if m.r.IntN(2) == 0 {
+		low := float64(m.r.IntN(6))
+		x.Numbers = append(x.Numbers, search.NumberEntry{Param: "value-quantity", System: pick(m.r, []string{"", "u"}), Code: pick(m.r, []string{"mg", "g"}), Low: low, High: low + float64(m.r.IntN(3))})
+	}
+	return x
+}
+
+var prefixes = []string{"", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"}
+
+func (m *model) value(p *search.Param, modifier string) search.Value {
+	r := m.r
+	switch {
+	case modifier == "missing":
+		return search.Value{Missing: r.IntN(2) == 0}
+	case modifier == "text":
+		return search.Value{Text: pick(r, []string{"ver", "veri", "aine", "x"})}
+	case p.Name == "_id":
+		return search.Value{Code: fmt.Sprint(r.IntN(25))}
+	case p.Name == "_lastUpdated":
+		from := noon.Add(time.Duration(r.IntN(6)) * time.Millisecond)
+		return search.Value{Prefix: pick(r, prefixes), From: from, To: from.Add(time.Duration(1+r.IntN(3)) * time.Millisecond)}
+	case p.Type == search.Token:
+		switch r.IntN(4) {
+		case 0:
+			return search.Value{System: pick(r, []string{"s", "t"}), SystemSet: true}
+		case 1:
+			return search.Value{System: pick(r, []string{"", "s", "t"}), SystemSet: true, Code: pick(r, []string{"a", "b", "c"})}
+		}
+		return search.Value{Code: pick(r, []string{"a", "b", "c"})}
+	case modifier == "identifier":
+		return search.Value{System: pick(r, []string{"", "s"}), SystemSet: r.IntN(2) == 0, Code: pick(r, []string{"1", "2"})}
+	case p.Type == search.Reference:
+		switch r.IntN(4) {
+		case 0:
+			return search.Value{URL: pick(r, []string{"http://x/1", "urn:y"})}
+		case 1:
+			return search.Value{RefID: fmt.Sprint(r.IntN(25))}
+		}
+		return search.Value{RefType: pick(r, modelTypes), RefID: fmt.Sprint(r.IntN(25))}
+	case p.Type == search.Date:
+		from := r.IntN(12)
+		return search.Value{Prefix: pick(r, prefixes), From: day(from), To: day(from + 1 + r.IntN(2))}
+	case p.Type == search.String && modifier == "exact":
+		return search.Value{Text: pick(r, []string{"Aino", "AINO", "aino"})}
+	case p.Type == search.String:
+		return search.Value{Text: pick(r, []string{"a", "aino", "ino", "aa", "%", "e"})}
+	case p.Type == search.URI:
+		return search.Value{Text: pick(r, []string{"http://a", "http://a/b"})}
+	default:
+		low := float64(r.IntN(7))
+		v := search.Value{Prefix: pick(r, prefixes), Low: low, High: low + pick(r, []float64{0, 0.5, 1, 3})}
+		if r.IntN(3) == 0 {
+			v.Code, v.SystemSet = pick(r, []string{"mg", "g"}), r.IntN(2) == 0
+		}
+		return v
+	}
+}
+
+var modelModifiers = map[search.ParamType][]string{
+	search.Token: {"", "", "", "not", "text", "missing"}, search.Reference: {"", "", "identifier", "missing"}, search.Date: {"", "", "missing"},
+	search.String: {"", "contains", "exact", "missing"}, search.URI: {"", "missing"}, search.Quantity: {"", "", "missing"},
+}
+
+func (m *model) clause(typ string, depth int) search.Clause {
+	if depth > 0 && m.r.IntN(3) == 0 {
+		name := pick(m.r, []string{"subject", "based-on", "part-of"})
+		if m.r.IntN(2) == 0 {
+			from := pick(m.r, modelTypes)
+			return search.Clause{Has: &search.Has{Type: from, Param: params[name], Where: m.clause(from, depth-1)}}
+		}
+		c := search.Clause{Param: params[name], Chain: &search.Chain{Branches: map[string]search.Clause{}}}
+		for range 1 + m.r.IntN(2) {
+			to := pick(m.r, modelTypes)
+			c.Chain.Branches[to] = m.clause(to, depth-1)
+		}
+		for to := range c.Chain.Branches {
+			c.Chain.Types = append(c.Chain.Types, to)
+		}
+		slices.Sort(c.Chain.Types)
+		return c
+	}
+	p := params[pick(m.r, []string{"_id", "_lastUpdated", "status", "code", "subject", "based-on", "date", "name", "url", "value-quantity"})]
+	c := search.Clause{Param: p}
+	if p != pID && p != pUpdated {
+		c.Modifier = pick(m.r, modelModifiers[p.Type])
+	}
+	c.Values = append(c.Values, m.value(p, c.Modifier))
+	if c.Modifier != "missing" && m.r.IntN(2) == 0 {
+		c.Values = append(c.Values, m.value(p, c.Modifier))
+	}
+	return c
+}
+
+func (m *model) query() *search.Query {
+	q := &search.Query{Type: pick(m.r, modelTypes), Count: 1 + m.r.IntN(6), Total: true}
+	for range m.r.IntN(3) {
+		q.Where = append(q.Where, m.clause(q.Type, 2))
+	}
+	for range m.r.IntN(3) {
+		q.Sort = append(q.Sort, sortBy(pick(m.r, []string{"_id", "_lastUpdated", "status", "date", "name", "url", "value-quantity"}), m.r.IntN(2) == 0))
+	}
+	for range m.r.IntN(3) {
+		i := search.Include{Reverse: m.r.IntN(2) == 0, Type: pick(m.r, modelTypes), Param: params[pick(m.r, []string{"subject", "based-on", "part-of"})], Iterate: m.r.IntN(2) == 0}
+		any := search.Param{Name: i.Param.Name, Type: i.Param.Type, Targets: modelTypes}
+		i.Param = &any
+		if m.r.IntN(3) == 0 {
+			i.Target = pick(m.r, modelTypes)
+		}
+		q.Includes = append(q.Includes, i)
+	}
+	return q
+}
+
+// guard reaches some clients, and permits some classes, in part.
+func (m *model) guard() *guard {
+	var reach store.Reach
+	switch m.r.IntN(4) {
+	case 0:
+		reach.All = true
+	default:
+		reach.Units = []string{fmt.Sprint("Organization/", m.r.IntN(4))}
+		reach.Persons = []string{fmt.Sprint("Practitioner/", m.r.IntN(3))}
+		reach.Clients = []string{pick(m.r, modelClients)}
+		reach.Author = pick(m.r, []string{"", "", "county-social"})
+	}
+	if m.r.IntN(3) == 0 {
+		reach.Only = []string{pick(m.r, modelClients), pick(m.r, modelClients)}
+	}
+	salt, from := m.r.IntN(1000), 1+m.r.IntN(10)
+	var exclude []string
+	for range 3 {
+		exclude = append(exclude, fmt.Sprint(pick(m.r, modelTypes), "/", m.r.IntN(25)))
+	}
+	return &guard{reach: reach, decide: func(c consent.Class) consent.Decision {
+		h := salt
+		for _, b := range []byte(c.Key()) {
+			h = (h*31 + int(b)) % 1009
+		}
+		switch h % 6 {
+		case 0:
+			return consent.Decision{}
+		case 1:
+			return consent.Decision{Outcome: consent.Permitted, Recorded: []consent.Period{{From: day(from)}, {To: day(from - 2)}}}
+		case 2:
+			return consent.Decision{Outcome: consent.Permitted, Exclude: exclude}
+		}
+		return consent.Decision{Outcome: consent.Permitted}
+	}}
+}
+
+// visible says whether a row is within reach and permitted.
+func (m *model) visible(r store.Row, g *guard) bool {
+	if r.Version == 0 || r.Deleted {
+		return false
+	}
+	reached := len(r.Class.Clients) == 0
+	for _, client := range r.Class.Clients {
+		i := slices.Index(modelClients, client)
+		in := g.reach.All || slices.Contains(g.reach.Units, fmt.Sprint("Organization/", i%3)) ||
+			slices.Contains(g.reach.Persons, fmt.Sprint("Practitioner/", i%2)) || slices.Contains(g.reach.Clients, client) ||
+			g.reach.Author != "" && g.reach.Author == r.Class.Author
+		reached = reached || in && (g.reach.Only == nil || slices.Contains(g.reach.Only, client))
+	}
+	d := g.decide(r.Class)
+	recorded := len(d.Recorded) == 0
+	for _, p := range d.Recorded {
+		recorded = recorded || p.Contains(r.Recorded)
+	}
+	return reached && d.Outcome == consent.Permitted && recorded && !slices.Contains(d.Exclude, r.Type+"/"+r.ID)
+}
+
+func (m *model) holds(r store.Row, c search.Clause, g *guard) bool {
+	if c.Has != nil {
+		for _, other := range m.rows {
+			if other.Type == c.Has.Type && m.visible(other, g) && m.holds(other, c.Has.Where, g) && slices.ContainsFunc(other.Index.References, func(e search.ReferenceEntry) bool {
+				return e.Param == c.Has.Param.Name && e.Type == r.Type && e.ID == r.ID
+			}) {
+				return true
+			}
+		}
+		return false
+	}
+	if c.Chain != nil {
+		return slices.ContainsFunc(r.Index.References, func(e search.ReferenceEntry) bool {
+			branch, ok := c.Chain.Branches[e.Type]
+			target := m.rows[e.Type+"/"+e.ID]
+			return ok && e.Param == c.Param.Name && m.visible(target, g) && m.holds(target, branch, g)
+		})
+	}
+	any := func(match func(v search.Value) bool) bool { return slices.ContainsFunc(c.Values, match) }
+	token := func(v search.Value, system, code string) bool {
+		return (v.Code == "" || v.Code == code) && (!v.SystemSet || v.System == system)
+	}
+	entries, matches := 0, 0
+	entry := func(param string, match func(v search.Value) bool) {
+		if param == c.Param.Name {
+			entries++
+			if c.Modifier != "missing" && any(match) {
+				matches++
+			}
+		}
+	}
+	switch c.Param.Name {
+	case "_id":
+		entry("_id", func(v search.Value) bool { return v.Code == r.ID })
+	case "_lastUpdated":
+		entry("_lastUpdated", func(v search.Value) bool { return dateHolds(v, r.Updated, r.Updated.Add(time.Millisecond)) })
+	}
+	for _, e := range r.Index.Tokens {
+		entry(e.Param, func(v search.Value) bool {
+			if c.Modifier == "text" {
+				return strings.HasPrefix(e.Text, v.Text)
+			}
+			return token(v, e.System, e.Code)
+		})
+	}
+	for _, e := range r.Index.References {
+		entry(e.Param, func(v search.Value) bool {
+			if c.Modifier == "identifier" {
+				return e.Code != "" && token(v, e.System, e.Code)
+			}
+			return v.URL != "" && v.URL == e.URL || v.RefID != "" && v.RefID == e.ID && (v.RefType == "" || v.RefType == e.Type)
+		})
+	}
+	for _, e := range r.Index.Dates {
+		entry(e.Param, func(v search.Value) bool { return dateHolds(v, e.From, e.To) })
+	}
+	for _, e := range r.Index.Strings {
+		entry(e.Param, func(v search.Value) bool {
+			switch c.Modifier {
+			case "exact":
+				return e.Exact == v.Text
+			case "contains":
+				return strings.Contains(e.Folded, v.Text)
+			}
+			return strings.HasPrefix(e.Folded, v.Text)
+		})
+	}
+	for _, e := range r.Index.URIs {
+		entry(e.Param, func(v search.Value) bool { return e.Exact == v.Text })
+	}
+	for _, e := range r.Index.Numbers {
+		entry(e.Param, func(v search.Value) bool { return token(v, e.System, e.Code) && numberHolds(v, e.Low, e.High) })
+	}
+	switch c.Modifier {
+	case "missing":
+		return c.Values[0].Missing == (entries == 0)
+	case "not":
+		return matches == 0
+	}
+	return matches > 0
+}
+
+func dateHolds(v search.Value, from, to time.Time) bool {
+	eq := !from.Before(v.From) && !to.After(v.To)
+	switch v.Prefix {
+	case "ne":
+		return !eq
+	case "gt":
+		return to.After(v.To)
+	case "lt":
+		return from.Before(v.From)
+	case "ge":
+		return to.After(v.To) || eq
+	case "le":
+		return from.Before(v.From) || eq
+	case "sa":
+		return !from.Before(v.To)
+	case "eb":
+		return !to.After(v.From)
+	case "ap":
+		return from.Before(v.To) && to.After(v.From)
+	}
+	return eq
+}
+
+func numberHolds(v search.Value, low, high float64) bool {
+	eq := v.Low <= low && high < v.High
+	switch v.Prefix {
+	case "ne":
+		return !eq
+	case "gt":
+		return high > v.High
+	case "lt":
+		return low < v.Low
+	case "ge":
+		return high >= v.High
+	case "le":
+		return low <= v.Low
+	case "sa":
+		return low > v.High
+	case "eb":
+		return high < v.Low
+	case "ap":
+		return low <= v.High && high >= v.Low
+	}
+	return eq
+}
+
+// search is what a query finds, in order.
+func (m *model) search(q *search.Query, g *guard) []store.Row {
+	var out []store.Row
+	for _, r := range m.rows {
+		if r.Type == q.Type && m.visible(r, g) && !slices.ContainsFunc(q.Where, func(c search.Clause) bool { return !m.holds(r, c, g) }) {
+			out = append(out, r)
+		}
+	}
+	slices.SortFunc(out, func(a, b store.Row) int {
+		last := false
+		for _, k := range q.Sort {
+			last = k.Desc
+			if k.Name == "_id" {
+				break
+			}
+			va, oka := sortValue(a, k)
+			vb, okb := sortValue(b, k)
+			order := 0
+			if oka && okb {
+				order = compare(va, vb)
+			}
+			switch {
+			case oka != okb && oka:
+				return -1
+			case oka != okb:
+				return 1
+			case oka && order != 0 && k.Desc:
+				return -order
+			case oka && order != 0:
+				return order
+			}
+		}
+		if last {
+			return strings.Compare(b.ID, a.ID)
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return out
+}
+
+// sortValue is the least value of a row, or the greatest when descending.
+func sortValue(r store.Row, k search.SortKey) (any, bool) {
+	var values []any
+	if k.Name == "_lastUpdated" {
+		values = append(values, r.Updated)
+	}
+	for _, e := range r.Index.Tokens {
+		if e.Param == k.Name {
+			values = append(values, e.Code)
+		}
+	}
+	for _, e := range r.Index.URIs {
+		if e.Param == k.Name {
+			values = append(values, e.Exact)
+		}
+	}
+	for _, e := range r.Index.Strings {
+		if e.Param == k.Name {
+			values = append(values, e.Folded)
+		}
+	}
+	for _, e := range r.Index.Dates {
+		if e.Param == k.Name {
+			values = append(values, e.From)
+		}
+	}
+	for _, e := range r.Index.Numbers {
+		if e.Param == k.Name {
+			values = append(values, e.Low)
+		}
+	}
+	if len(values) == 0 {
+		return nil, false
+	}
+	if k.Desc {
+		return slices.MaxFunc(values, compare), true
+	}
+	return slices.MinFunc(values, compare), true
+}
+
+func compare(a, b any) int {
+	switch a := a.(type) {
+	case string:
+		return strings.Compare(a, b.(string))
+	case float64:
+		return cmp.Compare(a, b.(float64))
+	case time.Time:
+		return a.Compare(b.(time.Time))
+	}
+	return 0
+}
+
+// includes is what a page of matches includes.
+func (m *model) includes(q *search.Query, g *guard, matches []store.Row) []store.Row {
+	seen := map[string]bool{}
+	for _, r := range matches {
+		seen[r.Type+"/"+r.ID] = true
+	}
+	var out []store.Row
+	first := true
+	for step := matches; len(step) > 0; first = false {
+		var next []store.Row
+		for _, i := range q.Includes {
+			if !first && !i.Iterate {
+				continue
+			}
+			for _, from := range step {
+				for _, to := range m.rows {
+					holder, target := from, to
+					if i.Reverse {
+						holder, target = to, from
+					}
+					if holder.Type == i.Type && (i.Target == "" || target.Type == i.Target) && m.visible(to, g) && !seen[to.Type+"/"+to.ID] &&
+						slices.ContainsFunc(holder.Index.References, func(e search.ReferenceEntry) bool {
+							return e.Param == i.Param.Name && e.Type == target.Type && e.ID == target.ID
+						}) {
+						seen[to.Type+"/"+to.ID] = true
+						next = append(next, to)
+					}
+				}
+			}
+		}
+		out, step = append(out, next...), next
+	}
+	return out
+}
+
+func refs(rows []store.Row) []string {
+	out := []string{}
+	for _, r := range rows {
+		out = append(out, r.Type+"/"+r.ID)
+	}
+	return out
+}
+
+func foundRefs(rows []store.Found) []string {
+	out := []string{}
+	for _, r := range rows {
+		out = append(out, r.Type+"/"+r.ID)
+	}
+	return out
+}
+
+// describe tells a query to a person.
+func describe(q *search.Query) string {
+	out := q.Type + "?"
+	for _, c := range q.Where {
+		out += describeClause(c) + " & "
+	}
+	for _, k := range q.Sort {
+		out += fmt.Sprintf("sort %s %t, ", k.Name, k.Desc)
+	}
+	for _, i := range q.Includes {
+		out += fmt.Sprintf("include %t %s:%s:%s %t, ", i.Reverse, i.Type, i.Param.Name, i.Target, i.Iterate)
+	}
+	return out
+}
+
+func describeClause(c search.Clause) string {
+	switch {
+	case c.Has != nil:
+		return "_has:" + c.Has.Type + ":" + c.Has.Param.Name + ":" + describeClause(c.Has.Where)
+	case c.Chain != nil:
+		out := c.Param.Name + "{"
+		for _, typ := range c.Chain.Types {
+			out += typ + "." + describeClause(c.Chain.Branches[typ]) + " "
+		}
+		return out + "}"
+	}
+	return fmt.Sprintf("%s:%s=%+v", c.Param.Name, c.Modifier, c.Values)
+}
