@@ -260,9 +260,11 @@ func killed(t *testing.T, store string, rounds int, atMost time.Duration) {
 
 func TestKilledInMidLoadNothingAcknowledgedIsLost(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel() // most of a round waits for the dead sequencer's lease
 		killed(t, "sqlite:"+filepath.Join(t.TempDir(), "faults.db"), 2, time.Second)
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
 		killed(t, startPostgres(t).URL, 2, time.Second)
 	})
 }

@@ -54,6 +54,7 @@ func ask(c *load.Conn, g *load.Gateway, assertion string) (*load.Answer, error) 
 
 // TestRedisKilledInMidLoadSlowsAndLetsNobodyIn: losing Redis slows, never leaks (design § 8).
 func TestRedisKilledInMidLoadSlowsAndLetsNobodyIn(t *testing.T) {
+	t.Parallel()
 	address, kill := startRedis(t)
 	w := newWorld(t, "sqlite:"+t.TempDir()+"/redis.db")
 	w.redis = address

@@ -20,8 +20,11 @@ import (
 type Plan struct {
 	Addr        string // host:port
 	Connections int
-	Warmup      time.Duration // answered and counted, but not measured
-	Duration    time.Duration
+	// Plain makes every connection an ordinary Go http.Client's instead of our own lean one. It costs two to three
+	// times as much, as the clients of most benchmarks do.
+	Plain    bool
+	Warmup   time.Duration // answered and counted, but not measured
+	Duration time.Duration
 	// Next is the n-th request of a connection, from 0.
 	Next func(connection, n int) Request
 	// Seen is told every whole answer, from the connection's own goroutine; may be nil. Returning false makes the
@@ -77,9 +80,26 @@ func Run(ctx context.Context, p Plan) *Result {
 	return total
 }
 
+func (p *Plan) dial() (doer, error) {
+	if p.Plain {
+		return newPlain(p.Addr), nil
+	}
+	c, err := Dial(p.Addr)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// doer is a connection of either kind.
+type doer interface {
+	Do(Request) (*Answer, error)
+	Close() error
+}
+
 func (p *Plan) connection(ctx context.Context, number int, begin time.Time) *Result {
 	r := &Result{times: make([]time.Duration, 0, 1<<16)}
-	var c *Conn
+	var c doer
 	defer func() {
 		if c != nil {
 			_ = c.Close()
@@ -88,7 +108,7 @@ func (p *Plan) connection(ctx context.Context, number int, begin time.Time) *Res
 	for n := 0; ctx.Err() == nil; n++ {
 		if c == nil {
 			var err error
-			if c, err = Dial(p.Addr); err != nil {
+			if c, err = p.dial(); err != nil {
 				r.Failures++
 				select {
 				case <-ctx.Done():

@@ -173,7 +173,7 @@ func (b *bench) reads(ctx context.Context) error {
 
 func (b *bench) reading(addr string, request load.Request, connections, size int) load.Plan {
 	return load.Plan{
-		Addr: addr, Connections: connections, Warmup: b.duration / 5, Duration: b.duration,
+		Addr: addr, Connections: connections, Plain: b.plain, Warmup: b.duration / 5, Duration: b.duration,
 		Next: func(int, int) load.Request { return request },
 		Seen: func(_, _ int, a *load.Answer) bool { return a.Status == http.StatusOK && len(a.Body) == size },
 	}
@@ -211,7 +211,7 @@ func (b *bench) creates(ctx context.Context) error {
 	}
 	for range b.rounds {
 		for _, e := range engines {
-			l, err := b.profiled(ctx, "create-"+e.gateway.Store[:6], e.gateway, func() (line, error) { return e.load(ctx, b.duration) })
+			l, err := b.profiled(ctx, "create-"+e.gateway.Store[:6], e.gateway, func() (line, error) { return b.create(ctx, e) })
 			if err != nil {
 				return err
 			}
@@ -240,7 +240,7 @@ type creating struct {
 	made        int
 }
 
-func (e *creating) load(ctx context.Context, duration time.Duration) (line, error) {
+func (b *bench) create(ctx context.Context, e *creating) (line, error) {
 	const connections = 32
 	token, err := e.gateway.Token(ctx, "jukola-ehr", "nurse")
 	if err != nil {
@@ -248,7 +248,7 @@ func (e *creating) load(ctx context.Context, duration time.Duration) (line, erro
 	}
 	e.made++
 	l, err := measure(ctx, e.name, e.gateway.Process, e.gateway, load.Plan{
-		Addr: e.gateway.Addr, Connections: connections, Warmup: duration / 5, Duration: duration,
+		Addr: e.gateway.Addr, Connections: connections, Plain: b.plain, Warmup: b.duration / 5, Duration: b.duration,
 		Next: func(connection, n int) load.Request {
 			return e.gateway.Create(token, "Task", load.Task(client, fmt.Sprintf("%d-%d-%d", e.made, connection, n)))
 		},

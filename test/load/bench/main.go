@@ -2,7 +2,7 @@
 // durable creates on both stores, start-up, the sandbox's journey. Everything is measured in one run with the same
 // load generator, so that the ratios hold on any machine; the figures themselves are this machine's of this hour.
 //
-//	go run ./test/load/bench [--json] [--seconds 5] [--rounds 3] [--only reads,creates,start,sandbox] [--profile DIR]
+//	go run ./test/load/bench [--json] [--seconds 5] [--rounds 3] [--only reads,creates,start,sandbox] [--lean] [--profile DIR]
 //
 // After each run of the gateway its ledger must have grown by exactly the records that the answers owe: otherwise the
 // run is void and the command fails.
@@ -53,6 +53,7 @@ type bench struct {
 	duration time.Duration
 	rounds   int
 	stores   []string
+	plain    bool   // loads come from Go's own client
 	profile  string // folder for CPU profiles; empty: none
 	out      io.Writer
 	report   report
@@ -94,6 +95,7 @@ func run(ctx context.Context) error {
 	rounds := flag.Int("rounds", 3, "rounds of each load; the median counts")
 	only := flag.String("only", strings.Join(parts, ","), "parts to run")
 	profile := flag.String("profile", "", "folder to put the gateway's CPU profiles into")
+	lean := flag.Bool("lean", false, "use our own lean client instead of Go's: harder on the ratios, as it weighs less in both terms")
 	stores := flag.String("stores", "sqlite,postgres", "stores to create in")
 	binary := flag.String("binary", "", "gateway to measure; built when empty")
 	flag.Parse()
@@ -107,7 +109,7 @@ func run(ctx context.Context) error {
 	defer os.RemoveAll(dir)
 	b := &bench{
 		dir: dir, binary: *binary, duration: time.Duration(*seconds * float64(time.Second)), rounds: *rounds,
-		stores: strings.Split(*stores, ","), profile: *profile, out: os.Stdout,
+		stores: strings.Split(*stores, ","), plain: !*lean, profile: *profile, out: os.Stdout,
 		report: report{When: time.Now().UTC(), Processor: runtime.NumCPU(), Go: runtime.Version()},
 	}
 	if *asJSON {
