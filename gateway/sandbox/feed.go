@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	"sotesilta/consent"
 	"sotesilta/consent/ledger"
+	"sotesilta/internal/terms"
 )
 
 // Feed shows the ledger as it grows: one line per record, in the order of the tree. It is the sequencer's observer.
@@ -138,12 +140,13 @@ func (l Line) basis() (id, citation string) {
 }
 
 // String is the line as printed: time, from → to, interaction, what, PERMIT or DENY, basis and citation, ledger number.
+// A denial has no basis; in its place stands the true reason, which only the ledger tells.
 func (l Line) String() string {
 	id, citation := l.basis()
 	from, to := l.parties()
-	return fmt.Sprintf("%s  %-46s %-16s %-44s %-6s  %-10s %-34s #%d",
-		l.Record.Time.Local().Format("15:04:05.000"), from+" → "+to, l.Record.Interaction, clip(l.what(), 44), l.verdict(),
-		id, clip(citation, 34), l.Seq)
+	return fmt.Sprintf("%s  %-40s  %-11s  %-42s  %-6s  %-9s  %-40s  #%d",
+		l.Record.Time.Local().Format("15:04:05.000"), clip(from+" → "+to, 40), l.Record.Interaction, clip(l.what(), 42), l.verdict(),
+		id, clip(citation, 64), l.Seq)
 }
 
 // parties is where data moved from and to.
@@ -168,23 +171,26 @@ func (l Line) parties() (from, to string) {
 	return register, actor
 }
 
-// what is what moved or was asked for.
+// what is what moved or was asked for, with long ids shortened.
 func (l Line) what() string {
-	what := l.Record.Target
+	what := longIDs.ReplaceAllString(l.Record.Target, "$1…")
 	if l.Record.Query != "" {
-		what += "?" + l.Record.Query
+		query := longIDs.ReplaceAllString(strings.ReplaceAll(l.Record.Query, terms.Base+"CodeSystem/", ""), "$1…")
+		what += "?" + query
 	}
 	if l.Record.Exchange != l.Record.ID || what == "" {
 		moved := make([]string, 0, len(l.Record.Entities))
 		for _, entity := range l.Record.Entities {
-			typ, rest, _ := strings.Cut(entity.What, "/")
-			id, _, _ := strings.Cut(rest, "/")
-			moved = append(moved, typ+"/"+clip(id, 9))
+			ref, _, _ := strings.Cut(entity.What, "/_history/")
+			moved = append(moved, longIDs.ReplaceAllString(ref, "$1…"))
 		}
 		what = strings.Join(moved, " ")
 	}
 	return what
 }
+
+// longIDs are the random ids; four characters tell them apart on a screen.
+var longIDs = regexp.MustCompile(`([0-9a-f]{4})[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 
 // clip shortens a text to n characters.
 func clip(s string, n int) string {
