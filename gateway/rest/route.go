@@ -70,7 +70,7 @@ func (s *server) route() {
 	gin.SetMode(gin.ReleaseMode)
 	s.engine = gin.New()
 	s.engine.RedirectTrailingSlash = false
-	s.engine.HandleMethodNotAllowed = false
+	s.engine.HandleMethodNotAllowed = true // for mounted addresses; those of FHIR take every method and answer themselves
 	for pattern, handler := range map[string]gin.HandlerFunc{
 		"":                    s.at(s.findBase),
 		"/":                   s.at(s.findBase),
@@ -94,6 +94,12 @@ func (s *server) route() {
 		v := visitOf(c)
 		v.unread = true
 		v.fail(nowhere)
+	})
+	s.engine.NoMethod(func(c *gin.Context) {
+		v := visitOf(c)
+		v.unread = true
+		v.fail(&refusal{status: http.StatusMethodNotAllowed, allow: c.Writer.Header().Get("Allow"),
+			issues: issue("not-supported", "", "This address does not take the request's method; Allow names those that it takes.")})
 	})
 	if s.Mount != nil {
 		s.Mount(s.engine.Group("/", func(c *gin.Context) {
