@@ -197,7 +197,8 @@ type Terms struct {
 	From       string `json:"from,omitempty"`    // permit: source register, health or social
 	To         string `json:"to,omitempty"`      // permit: receiving sector, health or social
 	// Permit: receivers. Empty is all public ones of the sector (decree 457/2024 § 25 choice a); otherwise
-	// Organization/… of the named ones.
+	// Organization/… of the named ones. Assent: whom it is for, such as the provider agreed with the patient (§ 54.5);
+	// empty is everyone whom its provision speaks of.
 	Recipients   []string `json:"recipients,omitempty"`
 	DataClasses  []string `json:"dataClasses,omitempty"`  // permit: what of patient data; empty is all service events
 	ServiceTasks []string `json:"serviceTasks,omitempty"` // permit or ban: palvelutehtävät

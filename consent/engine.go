@@ -271,7 +271,7 @@ func (e *Engine) covering(w *weighing, client string, rows []*policy) []Cover {
 		if row.bans != banPasses {
 			cover.Exclude = exclude
 		}
-		place := slices.Index(directedRows[:], row.basis.ID)
+		place := slices.Index(directedRows[:], cover.Basis.ID)
 		if place < 0 || w.facts == nil {
 			out = append(out, cover)
 			continue
@@ -279,7 +279,8 @@ func (e *Engine) covering(w *weighing, client string, rows []*policy) []Cover {
 		found := false
 		for i := range w.facts.Directives {
 			t := &w.facts.Directives[i]
-			if !w.rests(t, 1<<place) {
+			rests := row.ofRelationship && e.carries(w, t, 1<<place) || !row.ofRelationship && w.rests(t, 1<<place)
+			if !rests {
 				continue
 			}
 			one := cover

@@ -421,6 +421,13 @@ func banModeOf(permit bool, note types.String, switches map[string]string) (banM
 	return banStops, fmt.Errorf("@ban: %q is not known; use yes, no, documents, human or switch:O1", note)
 }
 
+// FinnishDay is the first moment in Finland of the day that t names in its own zone. Statutes and the client's directives
+// speak of days in Finland.
+func FinnishDay(t time.Time) time.Time {
+	y, m, d := t.Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, finnish)
+}
+
 // finnishDay is the first moment of a day in Finland.
 func finnishDay(day types.String) (time.Time, error) {
 	t, err := time.ParseInLocation(time.DateOnly, string(day), finnish)

@@ -249,14 +249,14 @@ func (th *theatre) facts(t testing.TB, client string, k *known) *Facts {
 		if d.Withdrawn {
 			terms.Version = 2
 		}
+		for _, name := range d.To {
+			terms.Recipients = append(terms.Recipients, ref("Organization", name))
+		}
 		switch {
 		case d.Permit != "":
 			from, to, ok := strings.Cut(d.Permit, " to ")
 			require.True(t, ok, "a permit is written as health to social")
 			terms.Kind, terms.From, terms.To = Permit, from, to
-			for _, name := range d.To {
-				terms.Recipients = append(terms.Recipients, ref("Organization", name))
-			}
 			terms.DataClasses, terms.ServiceTasks, terms.Recorded = d.Data, d.ServiceTasks, d.Recorded.period(t)
 		case d.Consent != "":
 			terms.Kind, terms.Statute = Assent, d.Consent

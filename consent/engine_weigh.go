@@ -161,14 +161,15 @@ func (e *Engine) relation(w *weighing, r *Relationship) flags {
 			return 0
 		}
 		var gives flags
-		if basis := e.law.row(r.Basis); basis != nil && basis.outcome == Permitted {
+		if basis := e.law.row(r.Basis); basis != nil && basis.outcome == Permitted && e.carried(w, r.Basis) {
 			if r.Kind == Invited {
 				gives |= guest
 			}
 			if w.class.Invitation != "" && w.class.Invitation == r.Evidence {
 				gives |= invited
 			}
-			if gives != 0 && w.invitation.ID == "" {
+			// Among several invitations the decision names the row of the one that is read.
+			if gives&invited != 0 || gives != 0 && w.invitation.ID == "" {
 				w.invitation = basis.basis
 			}
 		}
@@ -186,6 +187,35 @@ func (e *Engine) relation(w *weighing, r *Relationship) flags {
 		return gives
 	}
 	return 0
+}
+
+// carried says whether the row that an invitation rested on still carries it: a row of consents or permits does as long
+// as one is in force that reaches the actor.
+func (e *Engine) carried(w *weighing, row string) bool {
+	place := slices.Index(directedRows[:], row)
+	if place < 0 {
+		return true
+	}
+	for i := range w.facts.Directives {
+		if e.carries(w, &w.facts.Directives[i], 1<<place) {
+			return true
+		}
+	}
+	return false
+}
+
+// carries says whether a directive in force carries an invitation to the actor on one of the rows.
+func (e *Engine) carries(w *weighing, t *Terms, rows rowSet) bool {
+	if !t.Active || !t.Valid.Contains(w.req.Time) || !e.reaches(t, w.req.Actor.Controller, w.req.Actor.Unit) {
+		return false
+	}
+	switch t.Kind {
+	case Permit:
+		return rows&directions[[2]Register{Register(t.From), Register(t.To)}] != 0
+	case Assent:
+		return rows.has(t.Statute)
+	}
+	return false
 }
 
 // directive weighs one directive: what it permits, assents to or bans at the time of the request.
@@ -210,7 +240,7 @@ func (e *Engine) directive(w *weighing, i int, t *Terms) {
 			w.recorded = append(w.recorded, t.Recorded)
 		}
 	case Assent:
-		if !inForce {
+		if !inForce || !e.reaches(t, w.req.Invitee.Controller, w.req.Invitee.Unit) {
 			return
 		}
 		if j := slices.Index(directedRows[:], t.Statute); j >= 4 {
@@ -243,14 +273,7 @@ func (e *Engine) covers(w *weighing, t *Terms, from, to Register) bool {
 		controller, unit = w.req.Invitee.Controller, w.req.Invitee.Unit
 	}
 	crossing := from != to
-	switch {
-	case controller == "":
-		return false
-	case len(t.Recipients) > 0:
-		if !slices.Contains(t.Recipients, controller) && (unit == "" || !slices.Contains(t.Recipients, unit)) {
-			return false
-		}
-	case crossing && !e.public[controller]:
+	if !e.reaches(t, controller, unit) {
 		return false
 	}
 	if w.req.Action == Invite {
@@ -267,6 +290,18 @@ func (e *Engine) covers(w *weighing, t *Terms, from, to Register) bool {
 		return w.class.ServiceTask != "" && slices.Contains(t.ServiceTasks, w.class.ServiceTask)
 	}
 	return true
+}
+
+// reaches says whether a permit or consent is for a recipient: the ones it names, by controller or unit; where it names
+// none, a permit across the sectors is for public ones (457/2024 § 25) and any other is for every one.
+func (e *Engine) reaches(t *Terms, controller, unit string) bool {
+	switch {
+	case controller == "":
+		return false
+	case len(t.Recipients) > 0:
+		return slices.Contains(t.Recipients, controller) || unit != "" && slices.Contains(t.Recipients, unit)
+	}
+	return t.Kind != Permit || t.From == t.To || e.public[controller]
 }
 
 // bans says whether a ban names the data of a class as a whole (703/2023 § 59). Its targets are alternatives: each one
@@ -322,10 +357,12 @@ func (w *weighing) gather(out *Decision, rows []*policy, withBans bool) {
 			out.Evidence = append(out.Evidence, r.Evidence)
 		}
 	}
-	var wanted rowSet
+	var wanted, carrying rowSet // rows that rest on directives; rows that the invitation rests on
 	for _, row := range rows {
 		if i := slices.Index(directedRows[:], row.basis.ID); i >= 0 {
 			wanted |= 1 << i
+		} else if i := slices.Index(directedRows[:], w.invitation.ID); i >= 0 && row.ofRelationship {
+			carrying |= 1 << i
 		}
 	}
 	for i := range w.facts.Directives {
@@ -333,7 +370,7 @@ func (w *weighing) gather(out *Decision, rows []*policy, withBans bool) {
 		if !t.Active || !t.Valid.Contains(w.req.Time) {
 			continue
 		}
-		weighs := w.rests(t, wanted)
+		weighs := w.rests(t, wanted) || w.engine.carries(w, t, carrying)
 		if t.Kind != Permit && t.Kind != Assent {
 			weighs = withBans && (t.Kind != Ban || bans(t, w.class) || slices.ContainsFunc(t.Documents, w.ofType))
 		}
@@ -357,7 +394,7 @@ func (w *weighing) rests(t *Terms, wanted rowSet) bool {
 		return t.From == string(from) && t.To == string(to) &&
 			wanted&directions[[2]Register{from, to}] != 0 && w.engine.covers(w, t, from, to)
 	case Assent:
-		return wanted.has(t.Statute)
+		return wanted.has(t.Statute) && w.engine.reaches(t, w.req.Invitee.Controller, w.req.Invitee.Unit)
 	}
 	return false
 }

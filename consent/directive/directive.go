@@ -58,6 +58,9 @@ var directions = map[string]direction{
 // assents are the rows of the table of legal bases that rest on a consent (suostumus) of the client.
 var assents = []string{"SHL-35.1", "SHL-39.3", "SHL-40.1", "VPL-17", "KAYL-8", "ATL-54.5", "ATL-6"}
 
+// agreed are those of them that are about one provider, whom the client has agreed on.
+var agreed = []string{"ATL-54.5"}
+
 // healthChoices are the data that a permit on patient data may name (457/2024 § 25.1).
 var healthChoices = []string{"patient-summary", "service-event", "statement"}
 
@@ -303,16 +306,20 @@ func (r *reader) ban(t *consent.Terms, c, provision *fhir.Value) {
 
 // assent reads a suostumus under another Act.
 func (r *reader) assent(t *consent.Terms, c, provision *fhir.Value) {
-	r.only(provision, "Consent.provision", "type", "period")
+	r.only(provision, "Consent.provision", "type", "period", "actor")
 	if typ := provision.Text("type"); typ != "" && typ != "permit" {
 		r.fail("Consent.provision.type", "value", "A consent permits.")
 	}
+	t.Recipients = r.organizations(provision.Get("actor"), "Consent.provision.actor")
 	rows := legalBases(c)
 	if len(rows) != 1 || !slices.Contains(assents, rows[0]) {
 		r.fail("Consent.policyRule", "required", "A consent names the one provision that asks for it as a code of %s: %s.", terms.LegalBasis, strings.Join(assents, ", "))
 		return
 	}
 	t.Statute = rows[0]
+	if slices.Contains(agreed, t.Statute) && len(t.Recipients) == 0 && len(r.issues) == 0 {
+		r.fail("Consent.provision.actor", "required", "The patient agrees on a provider: the consent names it as Organization/id (703/2023 § 54.5).")
+	}
 }
 
 // row checks that the legal basis a directive names, if any, is its own.
@@ -369,17 +376,22 @@ func (r *reader) bounded(n int, at string) {
 	}
 }
 
-// period reads a FHIR Period; its end covers the whole of what its precision names.
+// period reads a FHIR Period; its end covers the whole of what its precision names. A bound without a time of day is a
+// day in Finland: the client's.
 func (r *reader) period(v *fhir.Value, at string) consent.Period {
 	var p consent.Period
 	bound := func(name string) (from, to time.Time) {
 		if v.Get(name) == nil {
 			return
 		}
-		from, to, ok := fhir.ParseDate(v.Text(name))
-		if !ok {
+		text := v.Text(name)
+		from, to, ok := fhir.ParseDate(text)
+		switch {
+		case !ok:
 			r.fail(at+"."+name, "value", "The bound of a period is a date or a time.")
 			return time.Time{}, time.Time{}
+		case !strings.Contains(text, "T"):
+			return consent.FinnishDay(from).UTC(), consent.FinnishDay(to).UTC()
 		}
 		return from.UTC(), to.UTC()
 	}

@@ -31,7 +31,24 @@ func parse(t testing.TB, text string) *fhir.Value {
 	return v
 }
 
-func day(y, m, d int) time.Time { return time.Date(y, time.Month(m), d, 0, 0, 0, 0, time.UTC) }
+// day is the first moment of a day in Finland.
+func day(y, m, d int) time.Time {
+	return consent.FinnishDay(time.Date(y, time.Month(m), d, 0, 0, 0, 0, time.UTC)).UTC()
+}
+
+func TestADayOfADirectiveIsADayInFinland(t *testing.T) {
+	_, got, err := directive.Read(parse(t, consentOf("permit-direction", "3",
+		`"provision":{"period":{"start":"2026-07-01","end":"2026-12-31"}}`)), "Organization/u")
+	require.NoError(t, err)
+	require.True(t, got.Valid.Contains(time.Date(2026, 6, 30, 21, 0, 0, 0, time.UTC)), "summer: midnight is at 21 UTC")
+	require.False(t, got.Valid.Contains(time.Date(2026, 6, 30, 20, 59, 59, 0, time.UTC)))
+	require.True(t, got.Valid.Contains(time.Date(2026, 12, 31, 21, 59, 59, 0, time.UTC)))
+	require.False(t, got.Valid.Contains(time.Date(2026, 12, 31, 22, 0, 0, 0, time.UTC)), "winter: midnight is at 22 UTC, and the permit is over")
+	_, got, err = directive.Read(parse(t, consentOf("permit-direction", "3",
+		`"provision":{"period":{"end":"2026-12-31T12:00:00Z"}}`)), "Organization/u")
+	require.NoError(t, err)
+	require.Equal(t, time.Date(2026, 12, 31, 12, 0, 1, 0, time.UTC), got.Valid.To, "a time says itself when it is")
+}
 
 const socialClass = `{"system":"` + codes + `data-class","code":"social-data","extension":[
 	{"url":"https://sotesilta.example/fhir/StructureDefinition/function-code","valueCoding":{"system":"` + codes + `service-task","code":"older-people"}},
@@ -92,6 +109,14 @@ func TestReadCompilesDirectives(t *testing.T) {
 		}},
 		{"a consent under another Act", consentOf("directive", "consent", legalBasis("SHL-35.1")), func(w *consent.Terms) {
 			w.Kind, w.Statute = consent.Assent, "SHL-35.1"
+		}},
+		{"an agreement with the patient on a provider", consentOf("directive", "consent", legalBasis("ATL-54.5"),
+			`"provision":{"type":"permit","actor":[{"role":{"text":"saaja"},"reference":{"reference":"Organization/clinic"}}]}`), func(w *consent.Terms) {
+			w.Kind, w.Statute, w.Recipients = consent.Assent, "ATL-54.5", []string{"Organization/clinic"}
+		}},
+		{"a consent for one authority", consentOf("directive", "consent", legalBasis("SHL-35.1"),
+			`"provision":{"actor":[{"role":{"text":"saaja"},"reference":{"reference":"Organization/county"}}]}`), func(w *consent.Terms) {
+			w.Kind, w.Statute, w.Recipients = consent.Assent, "SHL-35.1", []string{"Organization/county"}
 		}},
 		{"a consent whose statute is a category", strings.Replace(consentOf("directive", "consent"), `"category":[`,
 			`"category":[{"coding":[{"system":"`+codes+`legal-basis","code":"SHL-40.1"}]},`, 1), func(w *consent.Terms) {
@@ -164,7 +189,9 @@ func TestReadRefusesWhatItWouldOnlyHalfUnderstand(t *testing.T) {
 		{"a ban of a document elsewhere", ban(`"data":[{"meaning":"instance","reference":{"reference":"https://elsewhere.example/Encounter/1"}}]`), "Consent.provision.data[0].reference"},
 		{"a consent to no statute", consentOf("directive", "consent"), "Consent.policyRule"},
 		{"a consent to a statute that asks for none", consentOf("directive", "consent", legalBasis("ATL-53.2")), "Consent.policyRule"},
-		{"a consent with limits", consentOf("directive", "consent", legalBasis("SHL-35.1"), `"provision":{"actor":[{"role":{"text":"x"},"reference":{"reference":"Organization/u"}}]}`), "Consent.provision.actor"},
+		{"a consent with limits", consentOf("directive", "consent", legalBasis("SHL-35.1"), `"provision":{"purpose":[{"code":"TREAT"}]}`), "Consent.provision.purpose"},
+		{"a consent for a person", consentOf("directive", "consent", legalBasis("SHL-35.1"), `"provision":{"actor":[{"role":{"text":"x"},"reference":{"reference":"Practitioner/u"}}]}`), "Consent.provision.actor[0].reference"},
+		{"an agreement with the patient on nobody", consentOf("directive", "consent", legalBasis("ATL-54.5")), "Consent.provision.actor"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

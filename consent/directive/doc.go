@@ -16,7 +16,8 @@
 // The code systems are ours (https://sotesilta.example/fhir/CodeSystem/…): Kanta's value sets were not available, so
 // permit-direction is a slot for Kanta's categories, and the shape of permits is Kanta's SoTeConsent. Codings of other
 // systems in category are kept and not read. status active is in force; every other status is not (withdrawn: inactive).
-// Consent.provision.period says when the directive is in force; without it, until further notice.
+// Consent.provision.period says when the directive is in force; without it, until further notice. Dates are days in
+// Finland.
 //
 // # Permits
 //
@@ -75,7 +76,11 @@
 //	"policyRule": {"coding": [{"system": "https://sotesilta.example/fhir/CodeSystem/legal-basis", "code": "SHL-35.1"}]},
 //	"provision": {"type": "permit"}
 //
-// provision may be left out, or hold a period.
+// provision may be left out, or hold a period, and as actor the organisations that the consent is for. That of § 54.5
+// names the provider that was agreed with the patient:
+//
+//	"policyRule": {"coding": [{"system": "https://sotesilta.example/fhir/CodeSystem/legal-basis", "code": "ATL-54.5"}]},
+//	"provision": {"type": "permit", "actor": [{"role": {…IRCP}, "reference": {"reference": "Organization/private-clinic"}}]}
 //
 // # Provenance
 //
