@@ -136,7 +136,11 @@ func (l Line) basis() (id, citation string) {
 	if len(l.Record.Bases) == 0 {
 		return "-", l.Record.Reason
 	}
-	return l.Record.Bases[0].ID, l.Record.Bases[0].Citation
+	basis := l.Record.Bases[0]
+	if l.Record.Interaction != "notify" && l.Record.Recipient != "" {
+		basis = l.Record.Bases[len(l.Record.Bases)-1] // of an invitation: what lets it go to the one invited
+	}
+	return basis.ID, basis.Citation
 }
 
 // String is the line as printed: time, from → to, interaction, what, PERMIT or DENY, basis and citation, ledger number.
