@@ -14,7 +14,7 @@ import (
 var flagNames = [...]cedar.String{
 	"ownRegister", "ownCopy", "sameController", "authored", "ownUnit", "recordedHere", "clientless", "mine",
 	"related", "inCare", "participant", "invited", "guest", "jointService", "banned", "localPermits", "minor",
-	"guardianDenied", "taskStated", "confirmed", "sameService", "inviteeSameController", "inviteePublic",
+	"guardianDenied", "taskStated", "reasoned", "confirmed", "sameService", "inviteeSameController", "inviteePublic",
 }
 
 // environment is one request in Cedar's terms. It is its own entity store: a request knows two entities.
@@ -227,6 +227,6 @@ func publicAST(p *ast.Policy) *publicast.Policy { return (*publicast.Policy)(p) 
 // telling are the attributes that tell people what is missing, the most telling first.
 var telling = []string{
 	"permits", "assents", "localPermits", "jointService", "participant", "related", "guest", "invited", "recordedHere",
-	"authored", "ground", "authority", "minor", "mine", "guardianDenied", "banned", "task", "sameController", "ownRegister",
+	"authored", "ground", "reasoned", "authority", "minor", "mine", "guardianDenied", "banned", "task", "sameController", "ownRegister",
 	"purpose",
 }

@@ -59,6 +59,8 @@ func (e *Engine) tell(b *strings.Builder, c *clause, w *weighing, req *Request) 
 		b.WriteString(nonempty(req.Actor.Task, "missing"))
 	case "ground":
 		b.WriteString("neither the ground nor a statutory task is asserted")
+	case "reasoned":
+		b.WriteString("no reason is told")
 	case "authority":
 		b.WriteString("not a social authority")
 	default:

@@ -3,6 +3,7 @@ package consent
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -29,6 +30,7 @@ const (
 	minor
 	guardianDenied
 	taskStated
+	reasoned
 	confirmed
 	sameService
 	inviteeSameController
@@ -95,6 +97,7 @@ func (e *Engine) weigh(w *weighing, req *Request, class *Class, client string, f
 	w.set(mine, len(class.Clients) == 1 && slices.Contains(a.Clients, class.Clients[0]))
 	w.set(localPermits, e.switches["O11"] == "on")
 	w.set(taskStated, req.Assertion.Task != "")
+	w.set(reasoned, strings.TrimSpace(req.Assertion.Reason) != "")
 	w.set(confirmed, req.Assertion.Confirm)
 	if class.Protection != "" {
 		w.set(sameService, e.codes.sameService(class.Protection, a.Service))
@@ -407,9 +410,9 @@ func directiveVersion(t *Terms) string {
 // redacts says whether non-disclosure for personal safety (turvakielto) leaves the client's whereabouts out. Only a unit
 // of a public controller that has the client in care sees them, and the client; never in invitations, messages or
 // notifications. What a system wrote into its own register itself is not kept from it. Of whom nothing is known, the
-// whereabouts stay.
+// whereabouts stay. Who is close to the client often lives with the client, so a RelatedPerson is treated alike.
 func (e *Engine) redacts(w *weighing, req *Request, class *Class) bool {
-	if class.Type != "Patient" {
+	if class.Type != "Patient" && class.Type != "RelatedPerson" {
 		return false
 	}
 	if w.facts != nil && w.facts.Version > 0 && !w.facts.Person.Turvakielto {
