@@ -262,10 +262,10 @@ type Request struct {
 
 // Invitee is who an invitation goes to, as the directory knows them.
 type Invitee struct {
-	Person     string // Practitioner/… or PractitionerRole/…
-	Controller string
-	Register   Register
-	Unit       string
+	Person     string   `json:"person,omitempty"` // Practitioner/… or PractitionerRole/…
+	Controller string   `json:"controller,omitempty"`
+	Register   Register `json:"register,omitempty"`
+	Unit       string   `json:"unit,omitempty"`
 }
 
 // Outcome is the answer of the law. The zero Outcome denies.
@@ -308,6 +308,9 @@ type Decision struct {
 	Directives []string // Consent versions that weighed, such as Consent/1/_history/2
 	Evidence   []string // relationships that weighed
 	Reason     string   // why, for the ledger only; never for the asker
+	// Action and Invitee are what was asked, kept so that the decision can be repeated. "": the law was not asked.
+	Action  Action
+	Invitee Invitee
 	// Covers say what of the class each basis lets out; Recorded and Exclude are their union. In the order of Bases.
 	Covers []Cover
 }
@@ -338,7 +341,7 @@ func (d *Decision) For(row string, recorded time.Time) *Decision {
 		if inside && !slices.Contains(d.Exclude, row) {
 			return d
 		}
-		return &Decision{Disclosure: d.Disclosure, Directives: d.Directives, Evidence: d.Evidence, Reason: "outside what the basis covers"}
+		return d.outside("outside what the basis covers")
 	}
 	if !slices.ContainsFunc(d.Covers, func(c Cover) bool { return !c.Recorded.open() || len(c.Exclude) > 0 }) {
 		return d
@@ -360,10 +363,17 @@ func (d *Decision) For(row string, recorded time.Time) *Decision {
 	}
 	for _, ok := range covered {
 		if !ok {
-			return &Decision{Disclosure: d.Disclosure, Directives: d.Directives, Evidence: d.Evidence, Reason: d.missed(row, recorded)}
+			return d.outside(d.missed(row, recorded))
 		}
 	}
 	return &narrow
+}
+
+// outside is the denial of a row that a permission on its class does not cover.
+func (d *Decision) outside(why string) *Decision {
+	return &Decision{
+		Disclosure: d.Disclosure, Directives: d.Directives, Evidence: d.Evidence, Action: d.Action, Invitee: d.Invitee, Reason: why,
+	}
 }
 
 // missed says, for the ledger, why no basis covers a row.

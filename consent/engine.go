@@ -2,8 +2,11 @@ package consent
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"hash/maphash"
+	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +25,9 @@ type Config struct {
 	// Public names the public controllers (counties, Helsinki, HUS), Organization/…: a permit that names no recipient
 	// covers the public ones of the sector (457/2024 § 25). The controllers of joint services are always public.
 	Public []string
+	// Bases, when not nil, holds policy files (*.cedar, *.cedarschema, *.yaml at its root) that take the place of the
+	// built-in ones of the same name, or come beside them: a county's draft of other rules.
+	Bases fs.FS
 }
 
 // JointService is one service on the signed list: social and health care delivered together at a place.
@@ -51,6 +57,22 @@ func New(cfg Config) (*Engine, error) {
 	files, err := readFiles(lawFiles, "bases")
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Bases != nil {
+		others, err := readFiles(cfg.Bases, ".")
+		if err != nil {
+			return nil, err
+		}
+		taken := 0
+		for name, text := range others {
+			if ext := path.Ext(name); ext == ".cedar" || ext == ".cedarschema" || ext == ".yaml" {
+				files[name] = text
+				taken++
+			}
+		}
+		if taken == 0 {
+			return nil, errors.New("consent: no policy files (*.cedar, *.cedarschema, *.yaml) in the folder of policies")
+		}
 	}
 	return newEngine(files, cfg)
 }
@@ -91,6 +113,12 @@ func (e *Engine) Version() string { return e.version }
 
 // Decide answers for one class: see Decider.
 func (e *Engine) Decide(req Request, class Class, facts []*Facts) Decision {
+	out := e.decide(req, class, facts)
+	out.Action, out.Invitee = req.Action, req.Invitee
+	return out
+}
+
+func (e *Engine) decide(req Request, class Class, facts []*Facts) Decision {
 	if why := refused(&req, &class); why != "" {
 		return Decision{Disclosure: discloses(&req, &class), Reason: why}
 	}

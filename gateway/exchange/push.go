@@ -61,7 +61,9 @@ func (d *Desk) Gather(ctx context.Context, c Caller, refs ...string) ([]*Resourc
 		}
 		for _, client := range orNobody(row.Class.Clients) {
 			if _, known := kept[client]; !known {
-				kept[client] = deny(describe(about(first, client, facts), row.Class, facts, decision), decision)
+				rec := deny(describe(about(first, client, facts), row.Class, facts, decision), decision)
+				rec.Row = versioned(row)
+				kept[client] = rec
 				order = append(order, client)
 			}
 		}

@@ -69,6 +69,7 @@ func (d *Desk) readOne(ctx context.Context, c Caller, typ, id string, i Interact
 	rec = describe(rec, row.Class, facts, decision)
 	if !permitted {
 		rec = deny(rec, decision)
+		rec.Row = versioned(row)
 		return nil, firstError(d.commit(ctx, opened, rec), absent(typ, id))
 	}
 	out, releaseErr := released(row, decision)
@@ -144,6 +145,7 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, before int
 			if decision.Outcome != consent.Permitted {
 				if len(denied.Classes) == 0 {
 					denied = deny(describe(denied, row.Class, facts, decision), decision)
+					denied.Row = versioned(row)
 				}
 				continue
 			}

@@ -47,6 +47,7 @@ func follow(first ledger.Record) ledger.Record {
 	next.ID = ledger.NewID()
 	next.Client, next.Controller, next.Register = "", "", ""
 	next.Entities, next.Bases, next.Directives, next.Evidence, next.Classes = nil, nil, nil, nil, nil
+	next.Asked, next.Known, next.Row, next.Bound, next.Ruled = nil, nil, "", nil, false
 	next.Facts, next.Disclosure, next.Reason = 0, false, ""
 	next.Outcome, next.Success = "deny", false
 	return next
@@ -86,6 +87,7 @@ func describe(rec ledger.Record, class consent.Class, facts map[string]*consent.
 		rec.Controller, rec.Register = class.Controller, class.Register
 	}
 	rec.Classes = append(rec.Classes, class)
+	rec = asked(rec, class, facts, decision)
 	if decision.Outcome != consent.Permitted {
 		return rec
 	}
@@ -101,6 +103,28 @@ func describe(rec ledger.Record, class consent.Class, facts map[string]*consent.
 	return rec
 }
 
+// asked keeps what else it takes to ask the law again about the last class of a record (law 8).
+func asked(rec ledger.Record, class consent.Class, facts map[string]*consent.Facts, decision *consent.Decision) ledger.Record {
+	if decision.Action != "" && decision.Action != consent.Read {
+		rec.Asked = append(rec.Asked, ledger.Question{Class: len(rec.Classes) - 1, Action: decision.Action, Invitee: decision.Invitee})
+	}
+	if len(class.Clients) > 1 {
+		known := maps.Clone(rec.Known) // the records of the other clients share it
+		if known == nil {
+			known = map[string]int64{}
+		}
+		for _, client := range class.Clients {
+			if of := facts[client]; of != nil {
+				known[client] = of.Version
+			} else {
+				known[client] = 0
+			}
+		}
+		rec.Known = known
+	}
+	return rec
+}
+
 // deny makes a record the record of a denial, with the true reason.
 func deny(rec ledger.Record, decision *consent.Decision) ledger.Record {
 	rec.Outcome = "deny"
@@ -108,6 +132,7 @@ func deny(rec ledger.Record, decision *consent.Decision) ledger.Record {
 		rec.Outcome = consent.NeedsHuman.String()
 	}
 	rec.Success = false
+	rec.Ruled = decision.Action == "" && len(rec.Classes) > 0
 	rec.Reason = decision.Reason
 	rec.Bases, rec.Entities, rec.Evidence, rec.Disclosure = nil, nil, union(nil, decision.Evidence), decision.Disclosure
 	rec.Directives = union(nil, decision.Directives)
@@ -150,7 +175,7 @@ func (l *disclosed) add(row store.Row, decision *consent.Decision, facts map[str
 		}
 		told := describe(*rec, row.Class, facts, decision)
 		if class := key + "|" + row.Class.Key(); l.classes[class] {
-			told.Classes = rec.Classes
+			told.Classes, told.Asked = rec.Classes, rec.Asked
 		} else {
 			l.classes[class] = true
 		}

@@ -293,7 +293,7 @@ func (w *writing) matched(match store.Found, g *guard) {
 // kind given; kind 0 answers a Delete that changes nothing. The attempt is recorded either way.
 func (w *writing) existing(ctx context.Context, i int, item *Item, kind ErrorKind) error {
 	op := w.ops[i]
-	rec := w.desk.record(w.caller, op.Interaction, item.Type+"/"+item.ID)
+	rec := w.record(op.Interaction, item.Type+"/"+item.ID)
 	refuse := func() error {
 		if kind == 0 {
 			w.outcome[i] = Written{Resource: Resource{Type: item.Type, ID: item.ID, Deleted: true}}
@@ -318,6 +318,7 @@ func (w *writing) existing(ctx context.Context, i int, item *Item, kind ErrorKin
 	class := w.desk.decide(w.caller, consent.Read, row.Class, w.facts, w.at)
 	decision := covering(&class, row)
 	rec = describe(rec, row.Class, w.facts, decision)
+	rec.Row = versioned(row)
 	if row.Deleted {
 		rec = deny(rec, &consent.Decision{Reason: "absent: it was deleted"})
 		return refuse()
@@ -609,7 +610,7 @@ func (w *writing) denied(item *Item, class consent.Class, action consent.Action,
 			interaction = Delete
 		}
 	}
-	rec := deny(describe(w.desk.record(w.caller, interaction, target), class, w.facts, decision), decision)
+	rec := deny(describe(w.record(interaction, target), class, w.facts, decision), decision)
 	w.denial = &rec
 	switch {
 	case action == consent.Change || item.Before != nil:
@@ -630,7 +631,7 @@ func (w *writing) decideInvitation(item *Item) error {
 		Time: w.at, Invitee: *item.Invitee,
 	}, class, w.known(class))
 	if decision.Outcome != consent.Permitted {
-		rec := deny(describe(w.desk.record(w.caller, Create, item.Type), class, w.facts, &decision), &decision)
+		rec := deny(describe(w.record(Create, item.Type), class, w.facts, &decision), &decision)
 		rec.Recipient = item.Invitee.Person
 		w.denial = &rec
 		return w.refuse(item, Refuse(Unprocessable, "business-rule", "Task.owner",
@@ -782,11 +783,17 @@ func (w *writing) recordOf(client string) *ledger.Record {
 	} else if w.items[0] != nil {
 		target = w.items[0].Ref()
 	}
-	rec := about(w.desk.record(w.caller, interaction, target), client, w.facts)
-	rec.Time = w.at
+	rec := about(w.record(interaction, target), client, w.facts)
 	w.basis[client] = &rec
 	w.records = append(w.records, &rec)
 	return &rec
+}
+
+// record begins a record of this attempt, under the time that it is decided for.
+func (w *writing) record(i Interaction, target string) ledger.Record {
+	rec := w.desk.record(w.caller, i, target)
+	rec.Time = w.at
+	return rec
 }
 
 // finished are the records of the change, the first one under the request's id. What is not a denial of a Delete that
@@ -831,7 +838,7 @@ func (w *writing) refusal(refusal *Error) ledger.Record {
 	if op.ID != "" {
 		target += "/" + op.ID
 	}
-	rec := w.desk.record(w.caller, op.Interaction, target)
+	rec := w.record(op.Interaction, target)
 	for item, seen := range w.seen {
 		if item.Type == op.Type && item.ID == op.ID {
 			rec = *seen
