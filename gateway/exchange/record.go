@@ -125,6 +125,19 @@ func asked(rec ledger.Record, class consent.Class, facts map[string]*consent.Fac
 	return rec
 }
 
+// bindings are the clients that a search names, as its record keeps them. What is an identity code is no client's id, and
+// stays out (law 11): it binds the search to nobody, as an unknown id does.
+func bindings(only []string) []string {
+	out := make([]string, 0, max(len(only), 1))
+	for _, client := range orNobody(only) {
+		if finland.FindIdentityCode(client) {
+			client = ""
+		}
+		out = append(out, client)
+	}
+	return out
+}
+
 // deny makes a record the record of a denial, with the true reason.
 func deny(rec ledger.Record, decision *consent.Decision) ledger.Record {
 	rec.Outcome = "deny"

@@ -33,7 +33,7 @@ func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (*Page, er
 	g := &guard{desk: d, caller: c, at: query.Time}
 	if only, bound := q.Clients(); bound {
 		g.only = only
-		query.Bound = orNobody(only)
+		query.Bound = bindings(only)
 	}
 	found, err := snap.Search(ctx, q, g)
 	if err != nil {
