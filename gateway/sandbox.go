@@ -102,6 +102,7 @@ func (s *sandboxCommand) Run(ctx context.Context, out streams) error {
 	fmt.Fprintf(out.out, "Sotesilta %s · FHIR %s/fhir · tokens %s%s · HL7 v2 %s · ledger %s/ledger/checkpoint\n",
 		version, n.root, n.root, auth.TokenPath, n.mllp, n.root)
 	fmt.Fprintf(out.out, "A synthetic county is loaded: 7 clients, two registers, %d ledger records. Keys: %s\n", feed.Size(), dir)
+	feed.Keep(!s.NoJourney)
 	feed.Print(out.out)
 
 	if !s.NoJourney {
@@ -119,6 +120,7 @@ func (s *sandboxCommand) Run(ctx context.Context, out streams) error {
 			return s.compare(ctx, out, feed, journey)
 		}
 	}
+	feed.Keep(false)
 	sandbox.CurlLines(out.out, n.root, s.explain())
 	select {
 	case <-ctx.Done():

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 type Feed struct {
 	mu      sync.Mutex
 	out     io.Writer // nil: quiet
+	keeps   bool      // lines are remembered
 	lines   []Line
 	byID    map[string]int
 	size    int64
@@ -40,6 +42,16 @@ func (f *Feed) Print(w io.Writer) {
 	f.mu.Unlock()
 }
 
+// Keep makes the feed remember the lines that it prints, for Lines, Exchange and Await. Without it, as at first, it
+// forgets them, also those of before: a sandbox that serves for days stays as small as it began.
+func (f *Feed) Keep(keep bool) {
+	f.mu.Lock()
+	if f.keeps = keep; !keep {
+		f.lines, f.byID = nil, map[string]int{}
+	}
+	f.mu.Unlock()
+}
+
 // Begin tells the feed how many records the ledger holds already, from before.
 func (f *Feed) Begin(size int64) {
 	f.mu.Lock()
@@ -51,24 +63,32 @@ func (f *Feed) Begin(size int64) {
 func (f *Feed) Observe(entries []ledger.Entry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	var text bytes.Buffer // one write for all
 	for _, entry := range entries {
 		f.size = entry.Seq + 1
+		if f.out == nil {
+			continue
+		}
 		rec, err := ledger.ParseRecord(entry.Canonical)
 		if err != nil {
 			continue
 		}
 		line := Line{Record: rec, Seq: entry.Seq}
-		if f.out != nil {
+		if f.keeps {
 			f.byID[rec.ID] = len(f.lines)
 			f.lines = append(f.lines, line)
-			fmt.Fprintln(f.out, line)
 		}
+		text.WriteString(line.String())
+		text.WriteByte('\n')
+	}
+	if text.Len() > 0 {
+		_, _ = f.out.Write(text.Bytes()) // who does not read the lines does not stop the ledger
 	}
 	close(f.arrived)
 	f.arrived = make(chan struct{})
 }
 
-// Lines are the lines printed so far.
+// Lines are the lines printed so far, while the feed keeps them.
 func (f *Feed) Lines() []Line {
 	f.mu.Lock()
 	defer f.mu.Unlock()
