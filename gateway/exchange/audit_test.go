@@ -1,0 +1,220 @@
+package exchange_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/exchange"
+	"sotesilta/gateway/store"
+)
+
+// The auditor of a controller sees every exchange of its data and by its people, and no other controller's own.
+func TestTheAuditorSeesTheControllersExchanges(t *testing.T) {
+	w := newWorld(t)
+	record := func(f func()) []string {
+		var out []string
+		for _, rec := range flat(w.records(f)) {
+			out = append(out, "AuditEvent/"+rec.ID)
+		}
+		return out
+	}
+	seen := func(params string) []string {
+		t.Helper()
+		page, err := w.Search(w.ctx, as("auditor"), query(t, "AuditEvent", params))
+		require.NoError(t, err)
+		return refs(page.Matches)
+	}
+	mine := w.put(nurse, observation("onni", "2026-01-01"))
+	var theirs exchange.Resource
+	own := record(func() {
+		w.put(physician, episode("onni", "", "active"))
+		theirs = w.put(physician, observation("onni", "2026-01-01"))
+		_, err := w.Read(w.ctx, as(physician), "Observation", theirs.ID)
+		require.NoError(t, err)
+	})
+	require.Len(t, own, 3)
+	denied := record(func() {
+		_, err := w.Read(w.ctx, as(physician), "Observation", mine.ID)
+		require.Equal(t, exchange.Absent, kind(err))
+	})
+	w.give(physician, "onni", `{"resourceType":"Consent","status":"active","scope":{"coding":[{"code":"patient-privacy"}]},"category":[{"coding":[{"system":"https://sotesilta.example/fhir/CodeSystem/permit-direction","code":"3"}]}],"patient":{"reference":"Patient/onni"},"provision":{"type":"permit"}}`)
+	var page *exchange.Page
+	var searched []ledger.Record
+	searched = flat(w.records(func() {
+		var err error
+		page, err = w.Search(w.ctx, as(physician), query(t, "Observation", "patient=onni"))
+		require.NoError(t, err)
+	}))
+	require.Contains(t, refs(page.Matches), "Observation/"+mine.ID)
+	require.Contains(t, refs(page.Matches), "Observation/"+theirs.ID)
+	require.Len(t, searched, 3, "the query, and each controller whose data left")
+
+	all := seen("_count=200")
+	for _, ref := range own {
+		require.NotContains(t, all, ref, "the clinic's own exchange")
+		_, err := w.Read(w.ctx, as("auditor"), "AuditEvent", ref[len("AuditEvent/"):])
+		require.Equal(t, exchange.Absent, kind(err))
+	}
+	require.Subset(t, all, denied, "an attempt on the county's data")
+	for _, rec := range searched[1:] {
+		if rec.Controller == "Organization/county" {
+			require.Contains(t, all, "AuditEvent/"+rec.ID, "the county's data left to the clinic")
+			require.NotContains(t, string(rec.Canonical()), theirs.ID)
+		} else {
+			require.NotContains(t, all, "AuditEvent/"+rec.ID)
+			require.NotContains(t, string(rec.Canonical()), mine.ID)
+		}
+	}
+	require.Subset(t, seen("entity=Observation/"+mine.ID), denied)
+	require.NotEmpty(t, seen("patient=onni&outcome=4"))
+	require.NotEmpty(t, seen("policy=https://sotesilta.example/fhir/CodeSystem/legal-basis#ATL-4.3-H"))
+	require.Empty(t, seen("outcome=8"))
+	require.Empty(t, seen("date=lt2020"))
+}
+
+// Reading the ledger is recorded; to all but the auditor it is absent; what a search cannot narrow by it refuses.
+func TestReadingTheLedger(t *testing.T) {
+	w := newWorld(t)
+	written := flat(w.records(func() { w.put(nurse, observation("aino", "2026-01-01")) }))[0]
+	commits := w.records(func() {
+		got, err := w.Read(w.ctx, as("auditor"), "AuditEvent", written.ID)
+		require.NoError(t, err)
+		require.Equal(t, written.ID, got.ID)
+		versions, next, err := w.History(w.ctx, as("auditor"), "AuditEvent", written.ID, 0, 10)
+		require.NoError(t, err)
+		require.Zero(t, next)
+		require.Equal(t, got.Body, versions[0].Body)
+		got, err = w.VRead(w.ctx, as("auditor"), "AuditEvent", written.ID, 1)
+		require.NoError(t, err)
+		require.NotNil(t, got)
+		_, err = w.VRead(w.ctx, as("auditor"), "AuditEvent", written.ID, 2)
+		require.Equal(t, exchange.Absent, kind(err))
+	})
+	require.Len(t, flat(commits), 4)
+	for _, rec := range flat(commits) {
+		require.Equal(t, []string{"ATL-10"}, ids(rec.Bases))
+	}
+	for _, who := range []string{nurse, worker, aino, "jukola-ehr", "operator"} {
+		one := w.answerOf(written.ID, func() error { _, err := w.Read(w.ctx, as(who), "AuditEvent", written.ID); return err })
+		other := w.answerOf("nothing", func() error { _, err := w.Read(w.ctx, as(who), "AuditEvent", "nothing"); return err })
+		require.Equal(t, other, one, who)
+		require.Equal(t, exchange.Absent, one.Kind)
+		page, err := w.Search(w.ctx, as(who), query(t, "AuditEvent", "_total=accurate"))
+		require.NoError(t, err)
+		require.Empty(t, page.Matches)
+		require.Zero(t, page.Total)
+		require.Empty(t, page.Next)
+	}
+	for _, params := range []string{
+		"patient=aino&patient=onni", "date=2024,2025", "date=ne2024", "patient.name=x", "_include=AuditEvent:patient", "_sort=action",
+		"agent-name=x", "patient:missing=true", "entity:missing=false", "agent=https://elsewhere.example/Practitioner/1", "_tag=x",
+	} {
+		commits := w.records(func() {
+			_, err := w.Search(w.ctx, as("auditor"), query(t, "AuditEvent", params))
+			require.Equal(t, exchange.Invalid, kind(err), params)
+		})
+		require.Empty(t, commits)
+	}
+	junk := query(t, "AuditEvent", "")
+	junk.Cursor = "junk"
+	_, err := w.Search(w.ctx, as("auditor"), junk)
+	require.Equal(t, exchange.Invalid, kind(err))
+}
+
+// The pages of the ledger come in order, each entry once, although reading adds to it.
+func TestPagesOfTheLedger(t *testing.T) {
+	w := newWorld(t)
+	for range 7 {
+		w.put(nurse, observation("aino", "2026-01-01"))
+	}
+	seen := map[string]bool{}
+	cursor := ""
+	for pages := 0; ; pages++ {
+		require.Less(t, pages, 200)
+		q := query(t, "AuditEvent", "patient=aino&_count=3")
+		q.Cursor = cursor
+		page, err := w.Search(w.ctx, as("auditor"), q)
+		require.NoError(t, err)
+		for _, row := range page.Matches {
+			require.False(t, seen[row.ID])
+			seen[row.ID] = true
+		}
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	require.GreaterOrEqual(t, len(seen), 8)
+}
+
+// ledgerOf is a store with pending entries of several nodes.
+type ledgerOf struct {
+	store.Store
+	pending []ledger.Entry
+	err     error
+}
+
+func (l *ledgerOf) Ledger() ledger.Source { return l }
+
+func (l *ledgerOf) Sequence(ctx context.Context, _ string, _ int, _ store.Seal) (int, error) {
+	<-ctx.Done() // the sequencer's work hangs
+	return 0, ctx.Err()
+}
+
+func (l *ledgerOf) Entries(context.Context, int64) iter.Seq2[ledger.Entry, error] {
+	return func(func(ledger.Entry, error) bool) {}
+}
+
+func (l *ledgerOf) Checkpoints(context.Context) iter.Seq2[[]byte, error] {
+	return func(func([]byte, error) bool) {}
+}
+
+func (l *ledgerOf) Pending(context.Context) iter.Seq2[ledger.Entry, error] {
+	return func(yield func(ledger.Entry, error) bool) {
+		for _, e := range l.pending {
+			if !yield(e, nil) {
+				return
+			}
+		}
+		if l.err != nil {
+			yield(ledger.Entry{}, l.err)
+		}
+	}
+}
+
+// A record of any node that has waited for more than ten seconds stops the exchanges, even while the work itself hangs.
+func TestTheSequencerTellsOfItsLag(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		l    *ledgerOf
+		lags bool
+	}{
+		"nothing waits":              {&ledgerOf{}, false},
+		"young records wait":         {&ledgerOf{pending: []ledger.Entry{{Node: "a", Committed: now}, {Node: "b", Committed: now}}}, false},
+		"the second node's is old":   {&ledgerOf{pending: []ledger.Entry{{Node: "a", Committed: now}, {Node: "b", Committed: now.Add(-11 * time.Second)}}}, true},
+		"what waits cannot be read":  {&ledgerOf{err: errors.New("broken")}, true},
+		"when it was cannot be told": {&ledgerOf{pending: []ledger.Entry{{Node: "a"}}}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			s := exchange.NewSequencer(c.l, nil, "node", time.Millisecond, slog.New(slog.DiscardHandler), nil)
+			require.NoError(t, s.Err())
+			done := make(chan struct{})
+			go func() { s.Run(ctx); close(done) }()
+			if c.lags {
+				require.Eventually(t, func() bool { return s.Err() != nil }, 3*time.Second, 5*time.Millisecond)
+			} else {
+				time.Sleep(50 * time.Millisecond)
+				require.NoError(t, s.Err())
+			}
+			cancel()
+			<-done
+		})
+	}
+}
