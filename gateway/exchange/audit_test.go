@@ -46,8 +46,7 @@ func TestTheAuditorSeesTheControllersExchanges(t *testing.T) {
 	})
 	w.give(physician, "onni", `{"resourceType":"Consent","status":"active","scope":{"coding":[{"code":"patient-privacy"}]},"category":[{"coding":[{"system":"https://sotesilta.example/fhir/CodeSystem/permit-direction","code":"3"}]}],"patient":{"reference":"Patient/onni"},"provision":{"type":"permit"}}`)
 	var page *exchange.Page
-	var searched []ledger.Record
-	searched = flat(w.records(func() {
+	searched := flat(w.records(func() {
 		var err error
 		page, err = w.Search(w.ctx, as(physician), query(t, "Observation", "patient=onni"))
 		require.NoError(t, err)

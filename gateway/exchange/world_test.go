@@ -277,10 +277,6 @@ func observation(client, day string) string {
 	return `{"resourceType":"Observation","status":"final","code":{"text":"RR"},"subject":{"reference":"Patient/` + client + `"},"issued":"` + day + `T10:00:00Z","valueString":"secret"}`
 }
 
-func condition(client string) string {
-	return `{"resourceType":"Condition","code":{"text":"secret"},"subject":{"reference":"Patient/` + client + `"}}`
-}
-
 // episode of a client in a unit; "" names none.
 func episode(client, unit, status string) string {
 	named := ""
