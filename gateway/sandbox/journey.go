@@ -211,7 +211,8 @@ func (j *Journey) identify() {
 	j.notes["old"] = "Observation/" + fhir.ID(observations.Matches()[0])
 	j.notes["new"] = "Observation/" + fhir.ID(observations.Matches()[2])
 	j.notes["event"] = observations.Matches()[2].Text("encounter", "reference")
-	j.search(nurse, denied, "QuestionnaireResponse?patient="+j.patient(), 0)
+	// A client plan of social care: a type of which the nurse's own register holds nothing, from an earlier journey either.
+	j.search(nurse, denied, "DocumentReference?patient="+j.patient(), 0)
 	j.search(j.socialWorker(), denied, "Observation?patient="+j.patient(), 0)
 
 	plan := j.do(nurse, permit("ATL-4.3-H"), 200, "POST", "PlanDefinition/joint-client/$apply",

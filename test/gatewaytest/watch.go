@@ -44,6 +44,13 @@ func IdentityCodes() []string { return codes() }
 
 // watch notes every identity code of the county in a text that may hold none, in any letter case and also encoded.
 func (g *Gateway) watch(where, text string) {
+	if found := Leak(text); found != "" {
+		g.leak(where + ": " + found)
+	}
+}
+
+// Leak is the place of the first identity code of the county in a text, or "".
+func Leak(text string) string {
 	forms := []string{text}
 	if decoded, err := url.QueryUnescape(text); err == nil {
 		forms = append(forms, decoded)
@@ -52,11 +59,11 @@ func (g *Gateway) watch(where, text string) {
 		form = strings.ToUpper(form)
 		for _, code := range codes() {
 			if at := strings.Index(form, code); at >= 0 {
-				g.leak(where + ": …" + form[max(0, at-80):min(len(form), at+len(code)+40)] + "…")
-				return
+				return "…" + form[max(0, at-80):min(len(form), at+len(code)+40)] + "…"
 			}
 		}
 	}
+	return ""
 }
 
 func (g *Gateway) leak(text string) {
