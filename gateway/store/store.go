@@ -183,6 +183,9 @@ type Snapshot interface {
 	// Search finds rows. The guard is asked once, in this snapshot, and its permitted classes are joined into
 	// everything: matches, total, sort, chains, _has and includes. ErrTooCostly.
 	Search(ctx context.Context, q *search.Query, g Guard) (Result, error)
+	// Identified is the current rows of a type and register that have an identifier, at most limit, oldest first. It is
+	// asked of no guard: what it finds is decided before it leaves. Its cost does not grow with the number of rows.
+	Identified(ctx context.Context, register consent.Register, typ, system, code string, limit int) ([]Row, error)
 	// Entry is a ledger entry by record id; ErrNotFound.
 	Entry(ctx context.Context, id string) (ledger.Entry, error)
 	// Entries finds ledger entries.

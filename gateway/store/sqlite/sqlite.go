@@ -41,6 +41,14 @@ const pragmas = "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=
 // Open opens the store in the file at path, making it and bringing it to the newest schema where needed. Two
 // processes may have one file open; their commits take turns.
 func Open(ctx context.Context, path string, opts Options) (*sqlstore.Store, error) {
+	e, err := newEngine(ctx, path, opts)
+	if err != nil {
+		return nil, err
+	}
+	return sqlstore.New(e), nil
+}
+
+func newEngine(ctx context.Context, path string, opts Options) (*engine, error) {
 	if path == "" {
 		return nil, errors.New("sqlite: no path")
 	}
@@ -67,7 +75,7 @@ func Open(ctx context.Context, path string, opts Options) (*sqlstore.Store, erro
 	}
 	e.stop, e.stopped = make(chan struct{}), make(chan struct{})
 	go e.checkpoint()
-	return sqlstore.New(e), nil
+	return e, nil
 }
 
 // own makes the file, if it is not there, readable to its owner only: it holds what nobody else may see.

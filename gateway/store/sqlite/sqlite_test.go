@@ -21,3 +21,5 @@ var engine = storetest.Engine{
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m, engine)) }
 
 func TestContract(t *testing.T) { storetest.Run(t, engine) }
+
+func BenchmarkStore(b *testing.B) { storetest.Bench(b, engine) }

@@ -20,10 +20,21 @@ type driver struct {
 	gauges []func(*statement) string
 	unique bool // rid comes at most once
 	sure   bool // so narrow that nothing need be gauged
+	// exact is the place of the condition that every row of the driver meets, so that it need not be probed; -1: none.
+	exact int
+	// walk, when not 0, is the driver of the first so many rows in the order of the search.
+	walk int64
 }
 
-// bounds are how far drivers are gauged.
-var bounds = [...]int64{256, 8192}
+// Drivers are gauged up to these bounds: what is below the first is good enough for any search.
+const (
+	gaugeFew  = 64
+	gaugeMany = 8192
+)
+
+// walked is how many rows in the order of the search are looked at, in the hope that enough of them match, before a
+// driver that gives many is sorted.
+const walked = 1000
 
 // clauseDriver is the driver that a clause gives on resources of a type, or nil when it narrows too little to be one.
 func (p *plan) clauseDriver(c search.Clause, typ string) *driver {
@@ -51,7 +62,7 @@ func (p *plan) clauseDriver(c search.Clause, typ string) *driver {
 	for i, v := range c.Values {
 		gauges[i] = func(s *statement) string { return s.valueRows(c, v, typ) }
 	}
-	return &driver{rows: rows, gauges: gauges, unique: len(c.Values) == 1 && own(c.Param.Name), sure: c.Param.Name == "_id"}
+	return &driver{rows: rows, gauges: gauges, unique: len(c.Values) == 1 && own(c.Param.Name), sure: c.Param.Name == "_id", exact: -1}
 }
 
 // narrow says whether a value bounds a range of an index.
@@ -133,7 +144,7 @@ func (s *statement) range1(column string, v search.Value) string {
 
 // chainDriver comes from the target's side.
 func (p *plan) chainDriver(c search.Clause, typ string) *driver {
-	d := &driver{}
+	d := &driver{exact: -1}
 	var parts []func(*statement) string
 	for _, target := range c.Chain.Types {
 		branch, ok := c.Chain.Branches[target]
@@ -176,7 +187,7 @@ func (p *plan) hasDriver(h *search.Has, typ string) *driver {
 			"SELECT t.rid AS rid FROM (%s) i CROSS JOIN ix_reference x CROSS JOIN resource t WHERE x.rid = i.rid AND x.param = %d AND x.type = %s AND t.type = x.type AND t.id = x.id",
 			inner.rows(s), s.number(h.Type, h.Param.Name), s.text(typ))
 	}
-	return &driver{rows: rows, gauges: append(slices.Clone(inner.gauges), rows)}
+	return &driver{rows: rows, gauges: append(slices.Clone(inner.gauges), rows), exact: -1}
 }
 
 // classDriver comes from the permitted classes of the type searched.
@@ -184,58 +195,53 @@ func (p *plan) classDriver() *driver {
 	rows := func(s *statement) string {
 		return "SELECT r.rid AS rid FROM (" + s.d.Ints(s.arg(s.d.IntsArg(s.own))) + ") c CROSS JOIN resource r WHERE r.class = c.v AND r.deleted = 0"
 	}
-	return &driver{rows: rows, gauges: []func(*statement) string{rows}, unique: true}
+	return &driver{rows: rows, gauges: []func(*statement) string{rows}, unique: true, exact: -1}
 }
 
-// choose picks the driver of a search. It answers nil when rows are best walked in the order of the index that the
-// search is sorted by, which needs ordered; and none when no row can match.
-func (n *snapshot) choose(ctx context.Context, p *plan, ordered bool) (best *driver, none bool, err error) {
-	var drivers []*driver
-	for _, c := range p.where {
+// walkDriver is the driver of all rows of the type, or the first so many, in the order of the search.
+func walkDriver(limit int64) *driver { return &driver{walk: limit, unique: true, exact: -1} }
+
+// drivers are those that a search has.
+func (p *plan) drivers() []*driver {
+	var all []*driver
+	for i, c := range p.where {
 		if d := p.clauseDriver(c, p.typ); d != nil {
+			if c.Chain == nil && c.Has == nil {
+				d.exact = i
+			}
 			if d.sure {
-				return d, false, nil
+				return []*driver{d}
 			}
-			drivers = append(drivers, d)
+			all = append(all, d)
 		}
 	}
-	drivers = append(drivers, p.classDriver())
-	if len(drivers) == 1 && !ordered {
-		return drivers[0], false, nil
-	}
-	for _, bound := range bounds {
-		s := &statement{plan: p}
-		var counts []string
-		var of []int
-		for i, d := range drivers {
-			for _, gauge := range d.gauges {
-				counts = append(counts, fmt.Sprintf("(SELECT count(*) FROM (SELECT 1 AS one FROM (%s) y LIMIT %d) z)", gauge(s), bound))
-				of = append(of, i)
-			}
-		}
-		costs := make([]int64, len(drivers))
-		err := each(ctx, n.r, func(rows Rows) error {
-			values := make([]int64, len(counts))
-			dest := make([]any, len(counts))
-			for i := range values {
-				dest[i] = &values[i]
-			}
-			err := rows.Scan(dest...)
-			for i, v := range values {
-				costs[of[i]] = max(costs[of[i]], v)
-			}
-			return err
-		}, "SELECT "+strings.Join(counts, ", "), s.args...)
-		if err != nil {
-			return nil, false, err
-		}
-		at := slices.Index(costs, slices.Min(costs))
-		if costs[at] < bound {
-			return drivers[at], costs[at] == 0, nil
+	return append(all, p.classDriver())
+}
+
+// gauge counts what each driver gives, up to a bound, and answers the least with its count.
+func (n *snapshot) gauge(ctx context.Context, p *plan, drivers []*driver, bound int64) (least *driver, cost int64, err error) {
+	s := &statement{plan: p}
+	var counts []string
+	var of []int
+	for i, d := range drivers {
+		for _, gauge := range d.gauges {
+			counts = append(counts, fmt.Sprintf("(SELECT count(*) FROM (SELECT 1 AS one FROM (%s) y LIMIT %d) z)", gauge(s), bound))
+			of = append(of, i)
 		}
 	}
-	if ordered {
-		return nil, false, nil
-	}
-	return drivers[0], false, nil
+	costs := make([]int64, len(drivers))
+	err = each(ctx, n.r, func(rows Rows) error {
+		values := make([]int64, len(counts))
+		dest := make([]any, len(counts))
+		for i := range values {
+			dest[i] = &values[i]
+		}
+		err := rows.Scan(dest...)
+		for i, v := range values {
+			costs[of[i]] = max(costs[of[i]], v)
+		}
+		return err
+	}, "SELECT "+strings.Join(counts, ", "), s.args...)
+	at := slices.Index(costs, slices.Min(costs))
+	return drivers[at], costs[at], err
 }

@@ -46,19 +46,7 @@ func (n *snapshot) search(ctx context.Context, q *search.Query, g store.Guard) (
 		return out, err
 	}
 	p := &plan{d: n.s.engine, typ: q.Type, where: q.Where, params: params, grants: granted}
-	best, none, err := n.choose(ctx, p, keys.ordered() && !total)
-	if err != nil || none {
-		return out, err
-	}
-	if total {
-		if out.Total, err = n.total(ctx, p, best); err != nil {
-			return out, err
-		}
-	}
-	if q.Summary || q.Count <= 0 {
-		return out, nil
-	}
-	found, err := n.page(ctx, p, best, keys, from, q.Count+1)
+	found, err := n.found(ctx, p, q, keys, from, &out)
 	if err != nil {
 		return out, err
 	}
@@ -84,6 +72,40 @@ func (n *snapshot) search(ctx context.Context, q *search.Query, g store.Guard) (
 		out.Includes, err = n.includes(ctx, p, q.Includes, rids, seen, permitted)
 	}
 	return out, err
+}
+
+// found reads the total, if it is wanted, and the rows of a page and one more, by the driver that costs the least.
+func (n *snapshot) found(ctx context.Context, p *plan, q *search.Query, keys sorting, from *cursor, out *store.Result) ([]hit, error) {
+	drivers := p.drivers()
+	ordered := keys.ordered() && out.Total < 0
+	best, cost := drivers[0], int64(0)
+	if len(drivers) > 1 || ordered && !best.sure {
+		var err error
+		if best, cost, err = n.gauge(ctx, p, drivers, gaugeFew); err != nil || cost == 0 {
+			return nil, err
+		}
+		if cost == gaugeFew && ordered {
+			hits, err := n.page(ctx, p, walkDriver(walked), keys, from, q.Count+1)
+			if err != nil || len(hits) > q.Count {
+				return hits, err
+			}
+		}
+		if cost == gaugeFew {
+			if best, cost, err = n.gauge(ctx, p, drivers, gaugeMany); err != nil {
+				return nil, err
+			}
+			if cost == gaugeMany && ordered {
+				best = walkDriver(0)
+			}
+		}
+	}
+	if out.Total >= 0 {
+		var err error
+		if out.Total, err = n.total(ctx, p, best); err != nil || q.Summary || q.Count <= 0 {
+			return nil, err
+		}
+	}
+	return n.page(ctx, p, best, keys, from, q.Count+1)
 }
 
 // hit is a row found, with its sort keys.
@@ -149,6 +171,16 @@ func (s sorting) kinds() []keyKind {
 	return kinds
 }
 
+// direction spells the direction of the id.
+func (s sorting) direction() string { return direction(s.desc) }
+
+func direction(desc bool) string {
+	if desc {
+		return " DESC"
+	}
+	return ""
+}
+
 // ordered says whether an index of the table resource is in the order of the search.
 func (s sorting) ordered() bool {
 	return len(s.keys) == 0 || len(s.keys) == 1 && s.keys[0].column == "updated"
@@ -172,21 +204,39 @@ func (s *statement) sortValue(k sortKey, r string) string {
 		pick, x, column, tables[k.key.Param.Type], r, s.number(s.typ, k.key.Name))
 }
 
-// from spells the FROM and WHERE of the permitted resources that meet every condition, as r.
-func (s *statement) from(best *driver) (with, from string, err error) {
+// from spells the FROM and WHERE of the permitted resources that meet every condition, as r, and what goes before the
+// SELECT. A walk needs the order, and where to begin.
+func (s *statement) from(best *driver, keys sorting, after *cursor) (with, from string, err error) {
 	conditions := []string{"r.type = " + s.text(s.typ)}
-	source := "resource r"
-	if best != nil {
+	source := "d CROSS JOIN resource r"
+	switch {
+	case best.rows != nil:
 		distinct := "DISTINCT "
 		if best.unique {
 			distinct = ""
 		}
 		with = "WITH d AS MATERIALIZED (SELECT " + distinct + "y.rid AS rid FROM (" + best.rows(s) + ") y) "
-		source = "d CROSS JOIN resource r"
 		conditions = append(conditions, "r.rid = d.rid")
+	case best.walk > 0:
+		order := "w.id" + keys.direction()
+		if len(keys.keys) > 0 {
+			order = "w." + keys.keys[0].column + keys.direction() + ", " + order
+		}
+		begin := ""
+		if after != nil {
+			begin = " AND " + s.beyond(keys, after, func(i int) string { return "w." + keys.keys[i].column }, "w.id")
+		}
+		with = fmt.Sprintf("WITH d AS MATERIALIZED (SELECT w.rid AS rid FROM resource w WHERE w.type = %s AND w.deleted = 0%s ORDER BY %s LIMIT %d) ",
+			s.text(s.typ), begin, order, best.walk)
+		conditions = append(conditions, "r.rid = d.rid")
+	default:
+		source = "resource r"
 	}
 	conditions = append(conditions, s.permitted("r"))
-	for _, c := range s.where {
+	for i, c := range s.where {
+		if i == best.exact {
+			continue
+		}
 		holds, err := s.holds(c, s.typ, "r")
 		if err != nil {
 			return "", "", err
@@ -198,7 +248,7 @@ func (s *statement) from(best *driver) (with, from string, err error) {
 
 func (n *snapshot) total(ctx context.Context, p *plan, best *driver) (total int64, err error) {
 	s := &statement{plan: p}
-	with, from, err := s.from(best)
+	with, from, err := s.from(best, sorting{}, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -209,12 +259,11 @@ func (n *snapshot) total(ctx context.Context, p *plan, best *driver) (total int6
 // page reads up to limit rows after a cursor.
 func (n *snapshot) page(ctx context.Context, p *plan, best *driver, keys sorting, after *cursor, limit int) ([]hit, error) {
 	s := &statement{plan: p}
-	with, from, err := s.from(best)
+	with, from, err := s.from(best, keys, after)
 	if err != nil {
 		return nil, err
 	}
-	direction := map[bool]string{false: "", true: " DESC"}
-	inner := []string{"r.rid AS rid", "r.id AS id", "r.vid AS vid"}
+	inner := []string{"r.rid AS rid", "r.type AS type", "r.id AS id", "r.vid AS vid"}
 	var orderIn, orderOut, outer []string
 	for i, k := range keys.keys {
 		name := fmt.Sprintf("k%d", i)
@@ -223,19 +272,19 @@ func (n *snapshot) page(ctx context.Context, p *plan, best *driver, keys sorting
 		if k.column == "" {
 			nulls = " NULLS LAST"
 		}
-		orderIn = append(orderIn, "m."+name+direction[k.key.Desc]+nulls)
-		orderOut = append(orderOut, "p."+name+direction[k.key.Desc]+nulls)
+		orderIn = append(orderIn, "m."+name+direction(k.key.Desc)+nulls)
+		orderOut = append(orderOut, "p."+name+direction(k.key.Desc)+nulls)
 		outer = append(outer, "p."+name)
 	}
-	orderIn = append(orderIn, "m.id"+direction[keys.desc])
-	orderOut = append(orderOut, "p.id"+direction[keys.desc])
+	orderIn = append(orderIn, "m.id"+keys.direction())
+	orderOut = append(orderOut, "p.id"+keys.direction())
 	where := ""
 	if after != nil {
-		where = " WHERE " + s.beyond(keys, after)
+		where = " WHERE " + s.beyond(keys, after, func(i int) string { return fmt.Sprintf("m.k%d", i) }, "m.id")
 	}
 	sql := fmt.Sprintf(`%sSELECT %s FROM (SELECT m.* FROM (SELECT %s FROM %s) m%s ORDER BY %s LIMIT %s) p
-		CROSS JOIN version v CROSS JOIN resource r WHERE v.vid = p.vid AND r.rid = p.rid ORDER BY %s`,
-		with, strings.Join(append([]string{versionColumns, "p.rid"}, outer...), ", "), strings.Join(inner, ", "), from, where,
+		CROSS JOIN version v WHERE v.vid = p.vid ORDER BY %s`,
+		with, strings.Join(append([]string{"p.type", "p.id", bodyColumns, "p.rid"}, outer...), ", "), strings.Join(inner, ", "), from, where,
 		strings.Join(orderIn, ", "), s.arg(int64(limit)), strings.Join(orderOut, ", "))
 	var out []hit
 	err = each(ctx, n.r, func(rows Rows) error {
@@ -252,37 +301,35 @@ func (n *snapshot) page(ctx context.Context, p *plan, best *driver, keys sorting
 	return out, err
 }
 
-// beyond spells that a row m comes after a cursor. Rows without a value come last, whichever the direction.
-func (s *statement) beyond(keys sorting, after *cursor) string {
+// beyond spells that a row comes after a cursor, given the columns of its keys and its id. Rows without a value come
+// last, whichever the direction.
+func (s *statement) beyond(keys sorting, after *cursor, key func(int) string, id string) string {
+	sign := func(desc bool) string {
+		if desc {
+			return " <"
+		}
+		return " >"
+	}
 	var any, equal []string
 	for i, k := range keys.keys {
-		column := fmt.Sprintf("m.k%d", i)
-		value := after.Keys[i]
-		if value == nil {
+		column := key(i)
+		if after.Keys[i] == nil {
 			equal = append(equal, column+" IS NULL")
 			continue
 		}
-		arg := s.arg(value)
-		sign := " > "
-		if k.key.Desc {
-			sign = " < "
-		}
-		later := column + sign + arg
+		arg := s.arg(after.Keys[i])
+		later := column + sign(k.key.Desc) + " " + arg
 		if k.column == "" {
 			later = "(" + later + " OR " + column + " IS NULL)"
 		}
 		any = append(any, strings.Join(append(equal[:len(equal):len(equal)], later), " AND "))
 		equal = append(equal, column+" = "+arg)
 	}
-	sign := " > "
-	if keys.desc {
-		sign = " < "
-	}
-	any = append(any, strings.Join(append(equal[:len(equal):len(equal)], "m.id"+sign+s.arg(after.ID)), " AND "))
+	any = append(any, strings.Join(append(equal[:len(equal):len(equal)], id+sign(keys.desc)+" "+s.arg(after.ID)), " AND "))
 	beyond := "(" + strings.Join(any, " OR ") + ")"
 	if len(keys.keys) > 0 && keys.keys[0].column != "" && after.Keys[0] != nil {
 		// Said again in a form that bounds the walk of the index.
-		beyond = "m.k0" + strings.TrimSuffix(map[bool]string{false: " > ", true: " < "}[keys.keys[0].key.Desc], " ") + "= " + s.arg(after.Keys[0]) + " AND " + beyond
+		beyond = key(0) + sign(keys.keys[0].key.Desc) + "= " + s.arg(after.Keys[0]) + " AND " + beyond
 	}
 	return beyond
 }

@@ -50,7 +50,9 @@ func each(ctx context.Context, r interface {
 }
 
 // versionColumns are what scanRow reads, of a version v of a resource r.
-const versionColumns = `r.type, r.id, v.version, v.class, v.recorded, v.updated, v.deleted, v.method, v.body`
+const versionColumns = `r.type, r.id, ` + bodyColumns
+
+const bodyColumns = `v.version, v.class, v.recorded, v.updated, v.deleted, v.method, v.body`
 
 const (
 	getSQL = `SELECT ` + versionColumns + ` FROM resource r CROSS JOIN version v
