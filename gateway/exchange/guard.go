@@ -68,19 +68,3 @@ func (g *guard) persons(typ string) bool {
 	}
 	return false
 }
-
-// population is the guard of the gateway's own look-up for $match: it sees population data and nothing else. What it
-// finds is decided before it is released.
-type population struct{}
-
-func (population) Reach() store.Reach { return store.Reach{All: true} }
-
-func (population) Permit(_ context.Context, classes []consent.Class, _ map[string]*consent.Facts) ([]consent.Decision, error) {
-	decisions := make([]consent.Decision, len(classes))
-	for i := range decisions {
-		if classes[i].Register == consent.Identity {
-			decisions[i].Outcome = consent.Permitted
-		}
-	}
-	return decisions, nil
-}

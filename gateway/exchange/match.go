@@ -18,6 +18,9 @@ var identifying = map[string]bool{
 	"resourceType": true, "id": true, "meta": true, "identifier": true, "name": true, "gender": true, "birthDate": true,
 }
 
+// candidates bounds how many of the population are looked at under one identity code.
+const candidates = 10
+
 // Match finds a client in the population data by identity code and name (Patient/$match). Only a certain match is
 // answered: the code, the family name and a given name agree, and the birth date if one was given; otherwise Absent.
 // Nobody is linked by guess (law 10). The look-up is recorded either way.
@@ -39,26 +42,20 @@ func (d *Desk) Match(ctx context.Context, c Caller, id Identification) (*Resourc
 		rec.Reason = "no certain match"
 		return nil, firstError(d.commit(ctx, opened, rec), unknown)
 	}
-	found, err := snap.Search(ctx, &search.Query{
-		Type: "Patient", Count: 3,
-		Where: []search.Clause{{
-			Param:  search.Lookup("Patient", "identifier"),
-			Values: []search.Value{{System: terms.HETU, SystemSet: true, Code: id.IdentityCode}},
-		}},
-	}, population{})
+	found, err := snap.Identified(ctx, consent.Identity, "Patient", terms.HETU, id.IdentityCode, candidates)
 	if err != nil {
 		return nil, d.failed(err)
 	}
-	var match *store.Found
+	var match *store.Row
 	var person *fhir.Value
 	certainly := 0
-	for i := range found.Matches {
-		doc, err := fhir.Parse(found.Matches[i].Body, fhir.DefaultLimits)
+	for i := range found {
+		doc, err := fhir.Parse(found[i].Body, fhir.DefaultLimits)
 		if err != nil {
 			return nil, unrecorded(err)
 		}
 		if certain(doc, id) {
-			match, person = &found.Matches[i], doc
+			match, person = &found[i], doc
 			certainly++
 		}
 	}
@@ -77,12 +74,12 @@ func (d *Desk) Match(ctx context.Context, c Caller, id Identification) (*Resourc
 		return nil, firstError(d.commit(ctx, opened, deny(rec, &decision)), unknown)
 	}
 	rec.Success = true
-	rec.Entities = []ledger.Entity{{What: versioned(match.Row), Role: "match"}}
+	rec.Entities = []ledger.Entity{{What: versioned(*match), Role: "match"}}
 	if err := d.commit(ctx, opened, rec); err != nil {
 		return nil, err
 	}
-	out, _ := released(match.Row, &consent.Decision{})
-	out.Body = identity(person, match.Row).AppendJSON(nil)
+	out, _ := released(*match, &consent.Decision{})
+	out.Body = identity(person, *match).AppendJSON(nil)
 	return out, nil
 }
 

@@ -1,6 +1,7 @@
 package exchange_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -8,6 +9,7 @@ import (
 
 	"sotesilta/consent"
 	"sotesilta/gateway/exchange"
+	"sotesilta/gateway/store"
 	"sotesilta/internal/fhir"
 )
 
@@ -161,4 +163,22 @@ func TestWhereaboutsAreWithheld(t *testing.T) {
 	own, err := w.Read(w.ctx, as(nurse), "Patient", "toivo")
 	require.NoError(t, err)
 	require.Contains(t, string(own.Body), `"address"`, "a county unit with a relationship needs it")
+}
+
+// A county of more residents than a search may decide on is still matched: the look-up goes by the code alone.
+func TestMatchInALargePopulation(t *testing.T) {
+	if testing.Short() {
+		t.Skip("publishes more residents than a search may decide on")
+	}
+	w := newWorld(t)
+	docs := make([]*fhir.Value, 0, store.MaxClasses+1)
+	for i := range store.MaxClasses + 1 {
+		docs = append(docs, doc(t, `{"resourceType":"Patient","id":"r`+strconv.Itoa(i)+`","name":[{"family":"Asukas","given":["Ansa"]}]}`))
+	}
+	n, err := w.Publish(w.ctx, as("operator").Actor, docs)
+	require.NoError(t, err)
+	require.Equal(t, len(docs), n)
+	got, err := w.Match(w.ctx, as(nurse), exchange.Identification{IdentityCode: w.identityCode("veikko"), Family: w.name("veikko", "family"), Given: w.name("veikko", "given")})
+	require.NoError(t, err)
+	require.Equal(t, "veikko", got.ID)
 }
