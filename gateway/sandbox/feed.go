@@ -157,8 +157,12 @@ func (l Line) basis() (id, citation string) {
 		return "-", l.Record.Reason
 	}
 	basis := l.Record.Bases[0]
-	if l.Record.Interaction != "notify" && l.Record.Recipient != "" {
-		basis = l.Record.Bases[len(l.Record.Bases)-1] // of an invitation: what lets it go to the one invited
+	for _, other := range l.Record.Bases {
+		// An invitation is written in one's own register, and goes out on a basis of its own.
+		if l.Record.Disclosure && !strings.HasPrefix(other.ID, "ATL-4.3") {
+			basis = other
+			break
+		}
 	}
 	return basis.ID, basis.Citation
 }
