@@ -5,6 +5,7 @@
 //	gateway serve     production
 //	gateway token     an access token of the running sandbox
 //	gateway verify    checks a ledger offline, as an auditor does
+//	gateway replay    decides past exchanges again: as then, or under other policies
 package main
 
 import (
@@ -26,6 +27,7 @@ type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Serve in production; refuses to start on an unsafe or unknown setting."`
 	Token   tokenCommand   `cmd:"" help:"Print an access token of the running sandbox."`
 	Verify  verifyCommand  `cmd:"" help:"Check a ledger against a pinned key; exit code 0 only if all is well."`
+	Replay  replayCommand  `cmd:"" help:"Decide past exchanges again from their records; exit code 0 only if each is answered as then under its own policies."`
 }
 
 // Exit codes: 0 all well, 1 it failed, 2 the command line is off, 3 what was checked is not well.

@@ -25,8 +25,8 @@ type past struct {
 
 	facts  map[factsAt]*consent.Facts // versions never change
 	byType map[string][]*span         // when rows of a class were there
-	turns  map[string][]time.Time // per client: turns[v] is when version v gave way to v+1
-	times  []time.Time            // of all changes, rising
+	turns  map[string][]time.Time     // per client: turns[v] is when version v gave way to v+1
+	times  []time.Time                // of all changes, rising
 	// parties are who has, or had, a relationship with a client since when.
 	parties map[party]time.Time
 }
