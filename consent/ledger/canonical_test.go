@@ -44,7 +44,12 @@ func fill(v reflect.Value, n *int) {
 		fill(v.Index(0), n)
 		fill(v.Index(1), n)
 	case reflect.Map:
-		v.Set(reflect.ValueOf(map[string]string{"b": "2", "a": "1"}))
+		v.Set(reflect.MakeMap(v.Type()))
+		for _, key := range []string{"b", "a"} {
+			value := reflect.New(v.Type().Elem()).Elem()
+			fill(value, n)
+			v.SetMapIndex(reflect.ValueOf(key), value)
+		}
 	case reflect.Struct:
 		if v.Type() == reflect.TypeFor[time.Time]() {
 			v.Set(reflect.ValueOf(time.Date(2026, 11, 21, 10, 11, 12, 345_000_000, time.UTC)))
