@@ -84,7 +84,10 @@ func (s *sharing) get(t *testing.T, e engine) *Gateway {
 // write only what no other test looks at.
 func Each(t *testing.T, test func(t *testing.T, g *Gateway)) {
 	for _, e := range engines {
-		t.Run(e.name, func(t *testing.T) { test(t, shared.get(t, e)) })
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel() // with the other store
+			test(t, shared.get(t, e))
+		})
 	}
 }
 
@@ -108,6 +111,7 @@ func Own(t *testing.T, test func(t *testing.T, g *Gateway)) {
 func EachStore(t *testing.T, test func(t *testing.T, store, dir string)) {
 	for _, e := range engines {
 		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			test(t, e.open(t, dir), dir)
 		})
