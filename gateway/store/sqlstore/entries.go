@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -155,7 +156,7 @@ func (n *snapshot) Entries(ctx context.Context, q store.EntryQuery) (store.Entry
 		where = append(where, "e.time"+strings.TrimRight(sign, " ")+"= "+at+" AND (e.time"+sign+at+" OR e.entry"+sign+s.arg(c.Entry)+")")
 	}
 	sql := "SELECT " + entryColumnsSQL + " FROM (SELECT e.* FROM ledger_entry e WHERE " + strings.Join(where, " AND ") +
-		" ORDER BY e.time" + direction + ", e.entry" + direction + " LIMIT " + s.arg(int64(limit+1)) + ") e" + entryFrom +
+		" ORDER BY e.time" + direction + ", e.entry" + direction + " LIMIT " + strconv.Itoa(limit+1) + ") e" + entryFrom +
 		" WHERE n.no = " + nodeOf + " ORDER BY e.time" + direction + ", e.entry" + direction
 	var last int64
 	err := each(ctx, n.r, func(rows Rows) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"sotesilta/gateway/search"
 	"sotesilta/gateway/store"
@@ -91,7 +92,7 @@ func (n *snapshot) follow(ctx context.Context, p *plan, i search.Include, from [
 			WHERE x.rid = m.v AND x.param = %d%s AND t.type = x.type AND t.id = x.id AND %s`,
 			s.d.Ints(s.arg(s.d.IntsArg(from))), s.number(i.Type, i.Param.Name), target, s.permitted("t"))
 	}
-	sql += " AND (t.rid IN (" + s.d.Ints(s.arg(s.d.IntsArg(known))) + ")) IS NOT TRUE ORDER BY t.rid LIMIT " + s.arg(int64(limit))
+	sql += " AND (t.rid IN (" + s.d.Ints(s.arg(s.d.IntsArg(known))) + ")) IS NOT TRUE ORDER BY t.rid LIMIT " + strconv.Itoa(limit)
 	var out []int64
 	err := each(ctx, n.r, func(rows Rows) error {
 		var rid int64

@@ -282,10 +282,10 @@ func (n *snapshot) page(ctx context.Context, p *plan, best *driver, keys sorting
 	if after != nil {
 		where = " WHERE " + s.beyond(keys, after, func(i int) string { return fmt.Sprintf("m.k%d", i) }, "m.id")
 	}
-	sql := fmt.Sprintf(`%sSELECT %s FROM (SELECT m.* FROM (SELECT %s FROM %s) m%s ORDER BY %s LIMIT %s) p
+	sql := fmt.Sprintf(`%sSELECT %s FROM (SELECT m.* FROM (SELECT %s FROM %s) m%s ORDER BY %s LIMIT %d) p
 		CROSS JOIN version v WHERE v.vid = p.vid ORDER BY %s`,
 		with, strings.Join(append([]string{"p.type", "p.id", bodyColumns, "p.rid"}, outer...), ", "), strings.Join(inner, ", "), from, where,
-		strings.Join(orderIn, ", "), s.arg(int64(limit)), strings.Join(orderOut, ", "))
+		strings.Join(orderIn, ", "), limit, strings.Join(orderOut, ", "))
 	var out []hit
 	err = each(ctx, n.r, func(rows Rows) error {
 		h := hit{keys: make([]any, len(keys.keys))}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"sotesilta/consent/ledger"
@@ -71,21 +72,25 @@ func (s *source) Entries(ctx context.Context, from int64) pairs[ledger.Entry] {
 			e, _, err := scanEntry(rows)
 			out, last = append(out, e), e.Seq
 			return err
-		}, "SELECT "+entryColumnsSQL+" FROM ledger_leaf l CROSS JOIN ledger_entry e CROSS JOIN ledger_node n WHERE l.seq > $1 AND e.entry = l.entry AND n.no = "+nodeOf+" ORDER BY l.seq LIMIT $2",
-			after, int64(sourcePage))
+		}, "SELECT "+entryColumnsSQL+" FROM ledger_leaf l CROSS JOIN ledger_entry e CROSS JOIN ledger_node n WHERE l.seq > $1 AND e.entry = l.entry AND n.no = "+nodeOf+" ORDER BY l.seq LIMIT "+strconv.Itoa(sourcePage),
+			after)
 		return out, last, err
 	})
 }
 
-// pendingSQL gives entries without a place that come after a key, by node and count.
-var pendingSQL = "SELECT " + entryColumnsSQL + " FROM ledger_node n CROSS JOIN ledger_entry e LEFT JOIN ledger_leaf l ON l.entry = e.entry" +
-	" WHERE e.entry > coalesce((SELECT max(y.entry) FROM ledger_leaf y WHERE y.entry > (n.no << 40) AND y.entry < ((n.no + 1) << 40)), n.no << 40) AND e.entry < ((n.no + 1) << 40)" +
-	" AND +e.entry > $1 ORDER BY e.entry LIMIT $2" // one lower bound only: SQLite seeks by the first it finds
+// pendingNodesSQL gives the nodes, from a number on, that have entries without a place, and the key of the last entry of
+// each that has one. A node's entries are placed in the order of their counts.
+const pendingNodesSQL = `SELECT p.no, p.last FROM (SELECT n.no AS no, coalesce((SELECT max(y.entry) FROM ledger_leaf y
+		WHERE y.entry > (n.no << 40) AND y.entry < ((n.no + 1) << 40)), n.no << 40) AS last FROM ledger_node n WHERE n.no >= $1) p
+	WHERE EXISTS (SELECT 1 FROM ledger_entry e WHERE e.entry > p.last AND e.entry < ((p.no + 1) << 40) LIMIT 1 OFFSET 0) ORDER BY p.no`
+
+// pendingSQL gives entries of one node; a LIMIT is appended.
+var pendingSQL = "SELECT " + entryColumnsSQL + " FROM ledger_entry e" + entryFrom + " WHERE n.no = $1 AND e.entry > $2 AND e.entry < $3 ORDER BY e.entry"
 
 // Pending implements ledger.Source.
 func (s *source) Pending(ctx context.Context) pairs[ledger.Entry] {
 	return s.s.walk(ctx, 0, func(r Reader, after int64) ([]ledger.Entry, int64, error) {
-		entries, keys, err := pending(ctx, r, after, sourcePage)
+		entries, keys, err := pending(ctx, r, after, sourcePage, false)
 		if len(keys) > 0 {
 			after = keys[len(keys)-1]
 		}
@@ -93,13 +98,37 @@ func (s *source) Pending(ctx context.Context) pairs[ledger.Entry] {
 	})
 }
 
-func pending(ctx context.Context, r Reader, after int64, limit int) (entries []ledger.Entry, keys []int64, err error) {
+// pending reads up to limit entries without a place, after a key, by node and count. Shared out, it takes no more of a
+// node than leaves the nodes that follow as much, so that a busy node does not hold up the others.
+func pending(ctx context.Context, r Reader, after int64, limit int, shared bool) (entries []ledger.Entry, keys []int64, err error) {
+	var nodes [][2]int64
 	err = each(ctx, r, func(rows Rows) error {
-		e, key, err := scanEntry(rows)
-		entries, keys = append(entries, e), append(keys, key)
+		var node [2]int64
+		err := rows.Scan(&node[0], &node[1])
+		nodes = append(nodes, node)
 		return err
-	}, pendingSQL, after, int64(limit))
-	return entries, keys, err
+	}, pendingNodesSQL, after>>nodeBits)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, node := range nodes {
+		share := limit - len(entries)
+		if shared {
+			share = (share + len(nodes) - i - 1) / (len(nodes) - i)
+		}
+		if share == 0 {
+			break
+		}
+		err = each(ctx, r, func(rows Rows) error {
+			e, key, err := scanEntry(rows)
+			entries, keys = append(entries, e), append(keys, key)
+			return err
+		}, fmt.Sprintf("%s LIMIT %d", pendingSQL, share), node[0], max(after, node[1]), (node[0]+1)<<nodeBits)
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	return entries, keys, nil
 }
 
 // Checkpoints implements ledger.Source.
@@ -114,7 +143,7 @@ func (s *source) Checkpoints(ctx context.Context) pairs[[]byte] {
 					err := rows.Scan(&at, &note)
 					notes = append(notes, note)
 					return err
-				}, "SELECT no, note FROM ledger_checkpoint WHERE no > $1 ORDER BY no LIMIT $2", at, int64(sourcePage))
+				}, "SELECT no, note FROM ledger_checkpoint WHERE no > $1 ORDER BY no LIMIT "+strconv.Itoa(sourcePage), at)
 			})
 			if err != nil {
 				yield(nil, fmt.Errorf("sqlstore: checkpoints: %w", err))
@@ -149,7 +178,7 @@ func (s *Store) Sequence(ctx context.Context, holder string, limit int, seal sto
 		if left, other, err = s.lease(ctx, r, holder); err != nil || other {
 			return err
 		}
-		if entries, keys, err = pending(ctx, r, 0, limit); err != nil || len(entries) == 0 {
+		if entries, keys, err = pending(ctx, r, 0, limit, true); err != nil || len(entries) == 0 {
 			return err
 		}
 		size, err = treeSize(ctx, r)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strconv"
 	"strings"
 	"time"
 
@@ -60,7 +61,7 @@ const (
 	vreadSQL = `SELECT ` + versionColumns + ` FROM resource r CROSS JOIN version v
 		WHERE r.type = $1 AND r.id = $2 AND v.rid = r.rid AND v.version = $3`
 	historySQL = `SELECT ` + versionColumns + ` FROM resource r CROSS JOIN version v
-		WHERE r.type = $1 AND r.id = $2 AND v.rid = r.rid AND v.version < $3 ORDER BY v.version DESC LIMIT $4`
+		WHERE r.type = $1 AND r.id = $2 AND v.rid = r.rid AND v.version < $3 ORDER BY v.version DESC LIMIT `
 	processSQL = `SELECT ` + versionColumns + ` FROM class c CROSS JOIN resource r CROSS JOIN version v
 		WHERE c.process = $1 AND c.process <> '' AND r.class = c.class AND r.deleted = 0 AND v.vid = r.vid
 		ORDER BY r.recorded, r.rid`
@@ -145,7 +146,7 @@ func (n *snapshot) History(ctx context.Context, typ, id string, before int64, li
 	if before <= 0 {
 		before = 1 << 62
 	}
-	return n.rows(ctx, historySQL, typ, id, before, int64(limit))
+	return n.rows(ctx, historySQL+strconv.Itoa(limit), typ, id, before)
 }
 
 func (n *snapshot) Process(ctx context.Context, process string) ([]store.Row, error) {
@@ -282,8 +283,8 @@ func (n *snapshot) Events(ctx context.Context, after int64) iter.Seq2[store.Even
 				e.Time = moment(t)
 				page = append(page, e)
 				return err
-			}, `SELECT seq, type, id, version, interaction, time, record FROM event WHERE seq > $1 ORDER BY seq LIMIT $2`,
-				after, int64(eventPage))
+			}, `SELECT seq, type, id, version, interaction, time, record FROM event WHERE seq > $1 ORDER BY seq LIMIT `+strconv.Itoa(eventPage),
+				after)
 			if err != nil {
 				yield(store.Event{}, fmt.Errorf("sqlstore: events: %w", err))
 				return
