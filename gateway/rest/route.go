@@ -98,8 +98,10 @@ func (s *server) route() {
 	s.engine.NoMethod(func(c *gin.Context) {
 		v := visitOf(c)
 		v.unread = true
-		v.fail(&refusal{status: http.StatusMethodNotAllowed, allow: c.Writer.Header().Get("Allow"),
-			issues: issue("not-supported", "", "This address does not take the request's method; Allow names those that it takes.")})
+		v.fail(&refusal{
+			status: http.StatusMethodNotAllowed, allow: c.Writer.Header().Get("Allow"),
+			issues: issue("not-supported", "", "This address does not take the request's method; Allow names those that it takes."),
+		})
 	})
 	if s.Mount != nil {
 		s.Mount(s.engine.Group("/", func(c *gin.Context) {

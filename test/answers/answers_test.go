@@ -93,8 +93,10 @@ func TestScopes(t *testing.T) {
 		narrow.Get(t, observation)
 		check := unchanged(t, g.Nurse())
 		texts := map[bool]string{} // by whether it is a read
-		for _, path := range []string{"Condition", "Condition?patient=Patient/onni", "Condition?patient=Patient/" + absentID,
-			gatewaytest.Ref(g.Nurse().All(t, "Condition?patient=Patient/onni")[0]), "Condition/" + absentID} {
+		for _, path := range []string{
+			"Condition", "Condition?patient=Patient/onni", "Condition?patient=Patient/" + absentID,
+			gatewaytest.Ref(g.Nurse().All(t, "Condition?patient=Patient/onni")[0]), "Condition/" + absentID,
+		} {
 			answer := narrow.Do(t, "GET", path, nil)
 			answer.Outcome(t, 403)
 			read := strings.Contains(path, "/") && !strings.Contains(path, "?")

@@ -51,8 +51,7 @@ func tag(r *fhir.Value, system string) string {
 // sees is the sorted briefs of what a party finds of a client, each found again by its id.
 func sees(t *testing.T, p *gatewaytest.Party, typ, client string) []string {
 	t.Helper()
-	param := "patient"
-	found := p.All(t, typ+"?"+param+"=Patient/"+client)
+	found := p.All(t, typ+"?patient=Patient/"+client)
 	var out []string
 	for _, r := range found {
 		subject := r.Text("subject", "reference") + r.Text("patient", "reference")
@@ -401,9 +400,16 @@ func TestDirectives(t *testing.T) {
 			p    *gatewaytest.Party
 			sees []string
 		}{
-			{g.Nurse(), health}, {g.Doctor(), health}, {g.SocialWorker(), social}, {g.Counsellor(), social},
-			{g.DigiNurse(), nil}, {g.DigiCounsellor(), nil}, {g.Physician(), nil}, {g.As("omaks", "aino"), nil},
-			{g.As("omaks", "lumi-guardian"), nil}, {g.NeedAssessment(), social},
+			{g.Nurse(), health},
+			{g.Doctor(), health},
+			{g.SocialWorker(), social},
+			{g.Counsellor(), social},
+			{g.DigiNurse(), nil},
+			{g.DigiCounsellor(), nil},
+			{g.Physician(), nil},
+			{g.As("omaks", "aino"), nil},
+			{g.As("omaks", "lumi-guardian"), nil},
+			{g.NeedAssessment(), social},
 		} {
 			var want []string
 			for _, key := range tc.sees {
@@ -519,10 +525,15 @@ func TestLabels(t *testing.T) {
 			p          *gatewaytest.Party
 			typ, label string
 		}{
-			{g.Nurse(), "Observation", "health"}, {g.Nurse(), "Encounter", "health"}, {g.Nurse(), "Patient", "identity"},
-			{g.SocialWorker(), "DocumentReference", "social"}, {g.SocialWorker(), "Consent", "directive"},
-			{g.SocialWorker(), "Provenance", "directive"}, {g.Nurse(), "Organization", "directory"},
-			{g.Nurse(), "HealthcareService", "directory"}, {g.Nurse(), "PlanDefinition", "directory"},
+			{g.Nurse(), "Observation", "health"},
+			{g.Nurse(), "Encounter", "health"},
+			{g.Nurse(), "Patient", "identity"},
+			{g.SocialWorker(), "DocumentReference", "social"},
+			{g.SocialWorker(), "Consent", "directive"},
+			{g.SocialWorker(), "Provenance", "directive"},
+			{g.Nurse(), "Organization", "directory"},
+			{g.Nurse(), "HealthcareService", "directory"},
+			{g.Nurse(), "PlanDefinition", "directory"},
 		} {
 			found := tc.p.All(t, tc.typ+"?_count=100")
 			if len(found) == 0 {

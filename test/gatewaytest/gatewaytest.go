@@ -248,12 +248,6 @@ func (g *Gateway) Close() error {
 	return nil
 }
 
-// Kill ends the process as a crash would.
-func (g *Gateway) Kill() {
-	g.process.Process.Kill()
-	<-g.ended
-}
-
 func (g *Gateway) watchMetrics() {
 	res, err := client.Get(g.Admin + "/metrics")
 	if err != nil {
@@ -265,7 +259,7 @@ func (g *Gateway) watchMetrics() {
 	g.watch("metrics", string(text))
 }
 
-// Token is an access token of a user of a client ("" for the client itself).
+// token is an access token of a user of a client ("" for the client itself).
 func (g *Gateway) token(p *Party) (auth.Token, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

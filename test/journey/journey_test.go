@@ -169,8 +169,8 @@ func TestVerifyFindsEveryChange(t *testing.T) {
 
 	db := open(t, path)
 	var columns [][2]string
-	for _, table := range strings_(t, db, `SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'ledger\_%' ESCAPE '\'`) {
-		for _, column := range strings_(t, db, `SELECT name FROM pragma_table_info('`+table+`')`) {
+	for _, table := range texts(t, db, `SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'ledger\_%' ESCAPE '\'`) {
+		for _, column := range texts(t, db, `SELECT name FROM pragma_table_info('`+table+`')`) {
 			columns = append(columns, [2]string{table, column})
 		}
 	}
@@ -260,8 +260,8 @@ func open(t *testing.T, path string) *sql.DB {
 	return db
 }
 
-// strings_ are the texts that a query answers.
-func strings_(t *testing.T, db *sql.DB, query string) []string {
+// texts are the texts that a query answers.
+func texts(t *testing.T, db *sql.DB, query string) []string {
 	t.Helper()
 	rows, err := db.Query(query)
 	if err != nil {
@@ -305,7 +305,9 @@ func copyFile(t *testing.T, from, to string) {
 func TestTokenCommand(t *testing.T) {
 	gatewaytest.Each(t, func(t *testing.T, g *gatewaytest.Gateway) {
 		for _, args := range [][]string{
-			{"--client", "jukola-ehr", "--user", "nurse"}, {"--client", "auditor"}, {"--client", "omaks", "--user", "aino"},
+			{"--client", "jukola-ehr", "--user", "nurse"},
+			{"--client", "auditor"},
+			{"--client", "omaks", "--user", "aino"},
 			{"--client", "county-social", "--user", "social-worker", "--purpose", "need-assessment", "--ground", `{"ground":"ATL-53.5b","task":"palvelutarpeen arviointi","reason":"SHL 36 §"}`},
 		} {
 			code, output := g.Run(context.Background(), append([]string{"token"}, args...)...)
@@ -323,8 +325,12 @@ func TestTokenCommand(t *testing.T) {
 		}
 		g.Send(t, "GET", "/fhir/Condition", nil, "Authorization", "Bearer "+strings.TrimSpace(output)).Want(t, 403)
 		for _, args := range [][]string{
-			{"--client", "nobody"}, {"--client", "jukola-ehr", "--user", "social-worker"}, {"--client", "../../etc/passwd"}, {},
-			{"--client", "jukola-ehr", "--user", "nurse", "--purpose", "need-assessment"}, {"--client", "jukola-ehr", "--ground", "{"},
+			{"--client", "nobody"},
+			{"--client", "jukola-ehr", "--user", "social-worker"},
+			{"--client", "../../etc/passwd"},
+			{},
+			{"--client", "jukola-ehr", "--user", "nurse", "--purpose", "need-assessment"},
+			{"--client", "jukola-ehr", "--ground", "{"},
 		} {
 			if code, output := g.Run(context.Background(), append([]string{"token"}, args...)...); code == 0 || strings.Contains(output, "goroutine ") {
 				t.Errorf("token %q: %d %s", args, code, output)
