@@ -3,6 +3,7 @@ package exchange
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"sotesilta/consent"
@@ -158,15 +159,24 @@ func kept(known *consent.Facts, evidence, unit string) bool {
 	})
 }
 
-// period reads a FHIR Period; an end covers the whole of what its precision names. Open bounds are zero.
+// period reads a FHIR Period; an end covers the whole of what its precision names, and days are days in Finland. Open
+// bounds are zero.
 func period(v *fhir.Value) (from, to time.Time) {
 	if start, _, ok := fhir.ParseDate(v.Text("start")); ok {
-		from = start.UTC()
+		from = inFinland(v.Text("start"), start)
 	}
 	if _, end, ok := fhir.ParseDate(v.Text("end")); ok {
-		to = end.UTC()
+		to = inFinland(v.Text("end"), end)
 	}
 	return from, to
+}
+
+// inFinland is a bound of a date: without a time of day it is midnight in Finland.
+func inFinland(text string, bound time.Time) time.Time {
+	if strings.Contains(text, "T") {
+		return bound.UTC()
+	}
+	return consent.FinnishDay(bound.UTC()).UTC()
 }
 
 // person is what deciding needs of a Patient from population data.
@@ -182,9 +192,10 @@ func person(doc *fhir.Value) consent.Person {
 	}
 	for _, ext := range doc.Get("extension").Items() {
 		if ext.Text("url") == minorDisclosure {
-			// 3: capable of deciding, denies; 4: capacity unknown, not given.
+			// 1: not capable, given; 2: capable, allows; 3: capable, denies; 4: capacity unknown, not given. What is
+			// there and none of the first two is not given.
 			code := ext.Text("valueCoding", "code")
-			p.GuardianDenied = code == "3" || code == "4"
+			p.GuardianDenied = code != "1" && code != "2"
 		}
 	}
 	return p

@@ -96,32 +96,36 @@ func tag(codings *fhir.Value, system, before string) string {
 	return before
 }
 
-// serviceEvent is the Encounter (palvelutapahtuma) that a resource was recorded in.
+// serviceEvent is the Encounter (palvelutapahtuma) that a resource was recorded in; several are separated by commas, so
+// that a ban of any of them reaches it.
 func (d *Desk) serviceEvent(typ, id string, doc *fhir.Value) string {
 	if typ == "Encounter" {
 		return "Encounter/" + id
 	}
-	for _, path := range [][]string{{"encounter", "reference"}, {"context", "encounter", "reference"}} {
-		if ref := fhir.ParseReference(doc.Text(path...)); ref.Type == "Encounter" && d.here(ref) {
-			return "Encounter/" + ref.ID
+	var events []string
+	for _, path := range [][]string{{"encounter", "reference"}, {"context", "reference"}, {"context", "encounter", "reference"}} {
+		for _, found := range doc.All(path...) {
+			if ref := fhir.ParseReference(found.Str()); ref.Type == "Encounter" && d.here(ref) {
+				events = union(events, []string{"Encounter/" + ref.ID})
+			}
 		}
 	}
-	return ""
+	slices.Sort(events)
+	return strings.Join(events, ",")
 }
 
 // recordingDates are where a resource says when its content was recorded, which permits may be limited by (decree
-// 457/2024 § 25); the first that is there counts.
+// 457/2024 § 25.3): not when what it tells of happened. An entry made today about 2015 was recorded today.
 var recordingDates = map[string][][]string{
-	"Observation":           {{"issued"}, {"effectiveDateTime"}, {"effectivePeriod", "start"}},
-	"Condition":             {{"recordedDate"}, {"onsetDateTime"}},
+	"Observation":           {{"issued"}},
+	"Condition":             {{"recordedDate"}},
 	"Encounter":             {{"period", "start"}},
 	"QuestionnaireResponse": {{"authored"}},
 	"ServiceRequest":        {{"authoredOn"}},
 	"DocumentReference":     {{"date"}},
-	"CarePlan":              {{"created"}, {"period", "start"}},
+	"CarePlan":              {{"created"}},
 	"Task":                  {{"authoredOn"}},
 	"Appointment":           {{"created"}},
-	"EpisodeOfCare":         {{"period", "start"}},
 }
 
 // recordedAt is the recording date of a resource; when it says none, when the gateway first took it in.

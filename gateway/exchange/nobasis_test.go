@@ -183,6 +183,12 @@ func TestScopesBoundEveryWay(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"Patient/aino"}, refs(page.Matches))
 	require.Empty(t, page.Includes)
+	pushed, err := w.Gather(w.ctx, as("jukola-ehr", func(c *exchange.Caller) { c.Allows = narrow.Allows }), "Observation/"+row.ID)
+	require.NoError(t, err)
+	require.Nil(t, pushed[0], "a receiver gets what its scopes allow")
+	pushed, err = w.Gather(w.ctx, as("jukola-ehr"), "Observation/"+row.ID)
+	require.NoError(t, err)
+	require.NotNil(t, pushed[0])
 	none := narrow
 	none.Allows = nil
 	_, err = w.Read(w.ctx, none, "Patient", "aino")

@@ -131,7 +131,7 @@ func bindings(only []string) []string {
 	out := make([]string, 0, max(len(only), 1))
 	for _, client := range orNobody(only) {
 		if finland.FindIdentityCode(client) {
-			client = ""
+			client = "***"
 		}
 		out = append(out, client)
 	}

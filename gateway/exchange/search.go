@@ -73,6 +73,7 @@ func (d *Desk) asked(query ledger.Record, g *guard, q *search.Query, known map[s
 	query.Success = true
 	permitted := false
 	var denied *consent.Decision
+	var deniedClass consent.Class
 	for i, class := range g.classes {
 		if class.Type != q.Type || len(g.only) == 1 && !slices.Contains(class.Clients, g.only[0]) {
 			continue
@@ -87,8 +88,8 @@ func (d *Desk) asked(query ledger.Record, g *guard, q *search.Query, known map[s
 				}
 			}
 			query.Disclosure = query.Disclosure || decision.Disclosure
-		case denied == nil || denied.Outcome == consent.Denied && decision.Outcome == consent.NeedsHuman:
-			denied = decision
+		case denied == nil, len(g.only) == 1 && before(decision, class, denied, deniedClass):
+			denied, deniedClass = decision, class
 		}
 	}
 	if len(g.only) == 1 && known[g.only[0]] != nil {
@@ -118,6 +119,14 @@ func (d *Desk) asked(query ledger.Record, g *guard, q *search.Query, known map[s
 		query.Outcome, query.Reason = "permit", "no client within the caller's reach"
 	}
 	return query
+}
+
+// before says which of two denials a query's record tells of, whatever the order in which the store lists the classes.
+func before(a *consent.Decision, of consent.Class, b *consent.Decision, than consent.Class) bool {
+	if a.Outcome != b.Outcome {
+		return a.Outcome > b.Outcome
+	}
+	return of.Key() < than.Key()
 }
 
 // orNobody makes one record for rows that are about nobody known.

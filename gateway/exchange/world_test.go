@@ -158,6 +158,7 @@ func newWorldWith(t *testing.T, cfg exchange.Config) *world {
 	w := &world{t: t, ctx: context.Background(), store: &watched{Store: s}}
 	w.Desk, err = newDesk(w.store, cfg)
 	require.NoError(t, err)
+	t.Cleanup(func() { repeated(t, s) })
 	return w
 }
 
