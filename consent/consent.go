@@ -111,7 +111,7 @@ type Class struct {
 	ServiceTask  string   `json:"serviceTask,omitempty"`  // palvelutehtävä
 	DataClass    string   `json:"dataClass,omitempty"`    // data class of permits and caps
 	Protection   string   `json:"protection,omitempty"`   // special protection (§ 26.2)
-	ServiceEvent string   `json:"serviceEvent,omitempty"` // Encounter/… it was recorded in (palvelutapahtuma)
+	ServiceEvent string   `json:"serviceEvent,omitempty"` // Encounter/… it was recorded in (palvelutapahtuma); several separated by commas
 	Author       string   `json:"author,omitempty"`       // API client that wrote it
 	Unit         string   `json:"unit,omitempty"`         // Organization/… of the unit that wrote it
 }

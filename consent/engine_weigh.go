@@ -317,7 +317,7 @@ func bans(t *Terms, class *Class) bool {
 		return true
 	case len(t.ServiceTasks) > 0 && class.In(Social) && (class.ServiceTask == "" || slices.Contains(t.ServiceTasks, class.ServiceTask)):
 		return true
-	case class.ServiceEvent != "" && slices.Contains(t.ServiceEvents, class.ServiceEvent):
+	case anyEvent(class.ServiceEvent, t.ServiceEvents):
 		return true
 	}
 	return false
@@ -427,4 +427,14 @@ func (e *Engine) redacts(w *weighing, req *Request, class *Class) bool {
 		return req.Action != Read || !w.has(authored)
 	}
 	return true
+}
+
+// anyEvent says whether any of the service events of a class, separated by commas, is among those banned.
+func anyEvent(events string, banned []string) bool {
+	for event := range strings.SplitSeq(events, ",") {
+		if event != "" && slices.Contains(banned, event) {
+			return true
+		}
+	}
+	return false
 }
