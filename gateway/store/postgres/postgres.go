@@ -56,6 +56,14 @@ const (
 
 // Open opens the store in the database at url (postgres://…), bringing it to the newest schema where needed.
 func Open(ctx context.Context, url string, opts Options) (*sqlstore.Store, error) {
+	e, err := newEngine(ctx, url, opts)
+	if err != nil {
+		return nil, err
+	}
+	return sqlstore.New(e), nil
+}
+
+func newEngine(ctx context.Context, url string, opts Options) (*engine, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, errors.New("postgres: the URL cannot be read") // the cause may repeat a password
@@ -79,7 +87,7 @@ func Open(ctx context.Context, url string, opts Options) (*sqlstore.Store, error
 	if e.readers, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, errors.Join(fmt.Errorf("postgres: %w", err), e.writer.Close(ctx))
 	}
-	return sqlstore.New(e), nil
+	return e, nil
 }
 
 // connect opens the connection that writes, to a server that keeps what it acknowledges.

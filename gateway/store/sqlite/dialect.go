@@ -18,6 +18,9 @@ func (dialect) Spans(arg string) string {
 }
 func (dialect) SpansArg(v [][3]int64) any { return list(v) }
 
+// Look is a plain table: SQLite takes a CROSS JOIN in the order in which it is written.
+func (dialect) Look(table, alias, on string) (from, where string) { return table + " " + alias, on }
+
 func (dialect) Contains(text, part string) string { return "instr(" + text + ", " + part + ") > 0" }
 
 func (dialect) Now() string { return "CAST(unixepoch('subsec') * 1000 AS INTEGER)" }

@@ -236,9 +236,10 @@ func (s *statement) holdsChain(c search.Clause, typ, r string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		parts = append(parts, exists(fmt.Sprintf(
-			"SELECT 1 FROM ix_reference %[1]s CROSS JOIN resource %[2]s WHERE %[1]s.rid = %[3]s.rid AND %[1]s.param = %[4]d AND %[1]s.type = %[5]s AND %[2]s.type = %[1]s.type AND %[2]s.id = %[1]s.id AND %[6]s AND %[7]s",
-			x, t, r, s.number(typ, c.Param.Name), s.text(target), s.permitted(t), holds)))
+		parts = append(parts, exists(over(s.d, "ix_reference "+x).
+			look("resource", t, fmt.Sprintf("%[1]s.type = %[2]s.type AND %[1]s.id = %[2]s.id", t, x)).
+			and(fmt.Sprintf("%[1]s.rid = %[2]s.rid AND %[1]s.param = %[3]d AND %[1]s.type = %[4]s", x, r, s.number(typ, c.Param.Name), s.text(target))).
+			and(s.permitted(t)).and(holds).sql("1")))
 	}
 	if len(parts) == 0 {
 		return truth(false), nil
@@ -253,7 +254,8 @@ func (s *statement) holdsHas(h *search.Has, typ, r string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return exists(fmt.Sprintf(
-		"SELECT 1 FROM ix_reference %[1]s CROSS JOIN resource %[2]s WHERE %[1]s.param = %[3]d AND %[1]s.id = %[4]s.id AND %[1]s.type = %[5]s AND %[2]s.rid = %[1]s.rid AND %[6]s AND %[7]s",
-		x, t, s.number(h.Type, h.Param.Name), r, s.text(typ), s.permitted(t), holds)), nil
+	return exists(over(s.d, "ix_reference "+x).
+		look("resource", t, t+".rid = "+x+".rid").
+		and(fmt.Sprintf("%[1]s.param = %[2]d AND %[1]s.id = %[3]s.id AND %[1]s.type = %[4]s", x, s.number(h.Type, h.Param.Name), r, s.text(typ))).
+		and(s.permitted(t)).and(holds).sql("1")), nil
 }

@@ -157,9 +157,9 @@ func (p *plan) chainDriver(c search.Clause, typ string) *driver {
 		}
 		d.gauges = append(d.gauges, inner.gauges...)
 		part := func(s *statement) string {
-			return fmt.Sprintf(
-				"SELECT x.rid AS rid FROM (%s) i CROSS JOIN resource t CROSS JOIN ix_reference x WHERE t.rid = i.rid AND t.type = %s AND x.param = %d AND x.id = t.id AND x.type = t.type",
-				inner.rows(s), s.text(target), s.number(typ, c.Param.Name))
+			return over(s.d, "("+inner.rows(s)+") i").look("resource", "t", "t.rid = i.rid").
+				look("ix_reference", "x", fmt.Sprintf("x.param = %d AND x.id = t.id AND x.type = t.type", s.number(typ, c.Param.Name))).
+				sql("x.rid AS rid")
 		}
 		parts, d.gauges = append(parts, part), append(d.gauges, part)
 	}
@@ -183,9 +183,10 @@ func (p *plan) hasDriver(h *search.Has, typ string) *driver {
 		return nil
 	}
 	rows := func(s *statement) string {
-		return fmt.Sprintf(
-			"SELECT t.rid AS rid FROM (%s) i CROSS JOIN ix_reference x CROSS JOIN resource t WHERE x.rid = i.rid AND x.param = %d AND x.type = %s AND t.type = x.type AND t.id = x.id",
-			inner.rows(s), s.number(h.Type, h.Param.Name), s.text(typ))
+		return over(s.d, "("+inner.rows(s)+") i").
+			look("ix_reference", "x", fmt.Sprintf("x.rid = i.rid AND x.param = %d", s.number(h.Type, h.Param.Name))).
+			look("resource", "t", "t.type = x.type AND t.id = x.id").
+			and("x.type = " + s.text(typ)).sql("t.rid AS rid")
 	}
 	return &driver{rows: rows, gauges: append(slices.Clone(inner.gauges), rows), exact: -1}
 }
@@ -193,7 +194,7 @@ func (p *plan) hasDriver(h *search.Has, typ string) *driver {
 // classDriver comes from the permitted classes of the type searched.
 func (p *plan) classDriver() *driver {
 	rows := func(s *statement) string {
-		return "SELECT r.rid AS rid FROM (" + s.d.Ints(s.arg(s.d.IntsArg(s.own))) + ") c CROSS JOIN resource r WHERE r.class = c.v AND r.deleted = 0"
+		return over(s.d, "("+s.d.Ints(s.arg(s.d.IntsArg(s.own)))+") c").look("resource", "r", "r.class = c.v AND r.deleted = 0").sql("r.rid AS rid")
 	}
 	return &driver{rows: rows, gauges: []func(*statement) string{rows}, unique: true, exact: -1}
 }

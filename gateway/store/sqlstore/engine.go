@@ -52,6 +52,8 @@ type Dialect interface {
 	TextsArg([]string) any
 	// Now spells the time in milliseconds, as all who write to the database see it.
 	Now() string
+	// Look spells a table with an alias that is looked up on a condition, and what of the condition is left for WHERE.
+	Look(table, alias, on string) (from, where string)
 	// Contains spells whether a text holds another.
 	Contains(text, part string) string
 }

@@ -53,7 +53,7 @@ func (n *snapshot) includes(ctx context.Context, p *plan, includes []search.Incl
 		row.Class = grant.Class
 		found[rid] = store.Found{Row: row, Decision: &grant.Decision}
 		return nil
-	}, "SELECT "+versionColumns+", r.rid FROM ("+d.Ints("$1")+") x CROSS JOIN resource r CROSS JOIN version v WHERE r.rid = x.v AND v.vid = r.vid",
+	}, over(d, "("+d.Ints("$1")+") x").look("resource", "r", "r.rid = x.v").look("version", "v", "v.vid = r.vid").sql(versionColumns+", r.rid"),
 		d.IntsArg(order))
 	if err != nil {
 		return nil, err
@@ -75,24 +75,22 @@ func (n *snapshot) follow(ctx context.Context, p *plan, i search.Include, from [
 		known = append(known, rid)
 	}
 	s := &statement{plan: p}
-	sql := ""
-	target := ""
+	j := over(s.d, "("+s.d.Ints(s.arg(s.d.IntsArg(from)))+") m")
+	pointed := "x"
 	if i.Reverse {
-		if i.Target != "" {
-			target = " AND b.type = " + s.text(i.Target)
-		}
-		sql = fmt.Sprintf(`SELECT DISTINCT t.rid FROM (%s) m CROSS JOIN resource b CROSS JOIN ix_reference x CROSS JOIN resource t
-			WHERE b.rid = m.v%s AND x.param = %d AND x.id = b.id AND x.type = b.type AND t.rid = x.rid AND %s`,
-			s.d.Ints(s.arg(s.d.IntsArg(from))), target, s.number(i.Type, i.Param.Name), s.permitted("t"))
+		j.look("resource", "b", "b.rid = m.v").
+			look("ix_reference", "x", fmt.Sprintf("x.param = %d AND x.id = b.id AND x.type = b.type", s.number(i.Type, i.Param.Name))).
+			look("resource", "t", "t.rid = x.rid")
+		pointed = "b"
 	} else {
-		if i.Target != "" {
-			target = " AND x.type = " + s.text(i.Target)
-		}
-		sql = fmt.Sprintf(`SELECT DISTINCT t.rid FROM (%s) m CROSS JOIN ix_reference x CROSS JOIN resource t
-			WHERE x.rid = m.v AND x.param = %d%s AND t.type = x.type AND t.id = x.id AND %s`,
-			s.d.Ints(s.arg(s.d.IntsArg(from))), s.number(i.Type, i.Param.Name), target, s.permitted("t"))
+		j.look("ix_reference", "x", fmt.Sprintf("x.rid = m.v AND x.param = %d", s.number(i.Type, i.Param.Name))).
+			look("resource", "t", "t.type = x.type AND t.id = x.id")
 	}
-	sql += " AND (t.rid IN (" + s.d.Ints(s.arg(s.d.IntsArg(known))) + ")) IS NOT TRUE ORDER BY t.rid LIMIT " + strconv.Itoa(limit)
+	if i.Target != "" {
+		j.and(pointed + ".type = " + s.text(i.Target))
+	}
+	j.and(s.permitted("t")).and("(t.rid IN (" + s.d.Ints(s.arg(s.d.IntsArg(known))) + ")) IS NOT TRUE")
+	sql := j.sql("DISTINCT t.rid") + " ORDER BY t.rid LIMIT " + strconv.Itoa(limit)
 	var out []int64
 	err := each(ctx, n.r, func(rows Rows) error {
 		var rid int64

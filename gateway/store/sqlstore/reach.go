@@ -84,9 +84,9 @@ func (n *snapshot) reach(ctx context.Context, r store.Reach, types []string) ([]
 		if len(r.Only) == 0 || !r.All && len(named) == 0 && len(parties) == 0 && r.Author == "" {
 			break
 		}
-		only := "SELECT k.class AS class FROM (" + texts(r.Only) + ") o CROSS JOIN class_client k CROSS JOIN class c WHERE k.client = o.v" + of("k.type") + " AND c.class = k.class"
+		only := over(s.d, "("+texts(r.Only)+") o").look("class_client", "k", "k.client = o.v"+of("k.type")).look("class", "c", "c.class = k.class")
 		if r.All {
-			union = append(union, only)
+			union = append(union, only.sql("k.class AS class"))
 			break
 		}
 		var any []string
@@ -94,23 +94,23 @@ func (n *snapshot) reach(ctx context.Context, r store.Reach, types []string) ([]
 			any = append(any, within("o.v", texts(named)))
 		}
 		if len(parties) > 0 {
-			any = append(any, exists("SELECT 1 FROM ("+texts(parties)+") p CROSS JOIN relation y WHERE y.party = p.v AND y.client = o.v"))
+			any = append(any, exists(over(s.d, "("+texts(parties)+") p").look("relation", "y", "y.party = p.v AND y.client = o.v").sql("1")))
 		}
 		if r.Author != "" {
 			any = append(any, "c.author = "+s.text(r.Author))
 		}
-		union = append(union, only+" AND "+join(any, " OR "))
+		union = append(union, only.and(join(any, " OR ")).sql("k.class AS class"))
 	case r.All:
 	default:
 		var clients []string
 		if len(parties) > 0 {
-			clients = append(clients, "SELECT y.client AS client FROM ("+texts(parties)+") p CROSS JOIN relation y WHERE y.party = p.v")
+			clients = append(clients, over(s.d, "("+texts(parties)+") p").look("relation", "y", "y.party = p.v").sql("y.client AS client"))
 		}
 		if len(r.Clients) > 0 {
 			clients = append(clients, "SELECT p.v AS client FROM ("+texts(r.Clients)+") p")
 		}
 		if len(clients) > 0 {
-			union = append(union, "SELECT k.class AS class FROM ("+strings.Join(clients, " UNION ")+") o CROSS JOIN class_client k WHERE k.client = o.client"+of("k.type"))
+			union = append(union, over(s.d, "("+strings.Join(clients, " UNION ")+") o").look("class_client", "k", "k.client = o.client"+of("k.type")).sql("k.class AS class"))
 		}
 		if r.Author != "" {
 			union = append(union, "SELECT c.class AS class FROM class c WHERE c.author = "+s.text(r.Author)+of("c.type"))
@@ -169,7 +169,7 @@ func (n *snapshot) classes(ctx context.Context, numbers []int64) ([]consent.Clas
 		c, err := n.s.names.learnClass(no, text)
 		found[no] = c
 		return err
-	}, "SELECT c.class, c.json FROM ("+d.Ints("$1")+") x CROSS JOIN class c WHERE c.class = x.v", d.IntsArg(missing))
+	}, over(d, "("+d.Ints("$1")+") x").look("class", "c", "c.class = x.v").sql("c.class, c.json"), d.IntsArg(missing))
 	if err != nil {
 		return nil, err
 	}
@@ -269,7 +269,7 @@ func (n *snapshot) exclude(ctx context.Context, rows map[string][]int64) ([]int6
 				out = append(out, rid)
 			}
 			return err
-		}, "SELECT r.rid, r.class, r.id FROM ("+d.Texts("$1")+") x CROSS JOIN resource r WHERE r.type = $2 AND r.id = x.v",
+		}, over(d, "("+d.Texts("$1")+") x").look("resource", "r", "r.type = $2 AND r.id = x.v").sql("r.rid, r.class, r.id"),
 			d.TextsArg(ids), clean(typ))
 		if err != nil {
 			return nil, err

@@ -206,9 +206,8 @@ func (s *statement) sortValue(k sortKey, r string) string {
 
 // from spells the FROM and WHERE of the permitted resources that meet every condition, as r, and what goes before the
 // SELECT. A walk needs the order, and where to begin.
-func (s *statement) from(best *driver, keys sorting, after *cursor) (with, from string, err error) {
-	conditions := []string{"r.type = " + s.text(s.typ)}
-	source := "d CROSS JOIN resource r"
+func (s *statement) from(best *driver, keys sorting, after *cursor) (with string, j *joined, err error) {
+	j = over(s.d, "d").look("resource", "r", "r.rid = d.rid") // whose type follows from the driver
 	switch {
 	case best.rows != nil:
 		distinct := "DISTINCT "
@@ -216,7 +215,6 @@ func (s *statement) from(best *driver, keys sorting, after *cursor) (with, from 
 			distinct = ""
 		}
 		with = "WITH d AS MATERIALIZED (SELECT " + distinct + "y.rid AS rid FROM (" + best.rows(s) + ") y) "
-		conditions = append(conditions, "r.rid = d.rid")
 	case best.walk > 0:
 		order := "w.id" + keys.direction()
 		if len(keys.keys) > 0 {
@@ -228,22 +226,21 @@ func (s *statement) from(best *driver, keys sorting, after *cursor) (with, from 
 		}
 		with = fmt.Sprintf("WITH d AS MATERIALIZED (SELECT w.rid AS rid FROM resource w WHERE w.type = %s AND w.deleted = 0%s ORDER BY %s LIMIT %d) ",
 			s.text(s.typ), begin, order, best.walk)
-		conditions = append(conditions, "r.rid = d.rid")
 	default:
-		source = "resource r"
+		j = over(s.d, "resource r").and("r.type = " + s.text(s.typ))
 	}
-	conditions = append(conditions, s.permitted("r"))
+	j.and(s.permitted("r"))
 	for i, c := range s.where {
 		if i == best.exact {
 			continue
 		}
 		holds, err := s.holds(c, s.typ, "r")
 		if err != nil {
-			return "", "", err
+			return "", nil, err
 		}
-		conditions = append(conditions, holds)
+		j.and(holds)
 	}
-	return with, source + " WHERE " + strings.Join(conditions, " AND "), nil
+	return with, j, nil
 }
 
 func (n *snapshot) total(ctx context.Context, p *plan, best *driver) (total int64, err error) {
@@ -252,7 +249,7 @@ func (n *snapshot) total(ctx context.Context, p *plan, best *driver) (total int6
 	if err != nil {
 		return 0, err
 	}
-	err = each(ctx, n.r, func(rows Rows) error { return rows.Scan(&total) }, with+"SELECT count(*) FROM "+from, s.args...)
+	err = each(ctx, n.r, func(rows Rows) error { return rows.Scan(&total) }, with+from.sql("count(*)"), s.args...)
 	return total, err
 }
 
@@ -282,10 +279,9 @@ func (n *snapshot) page(ctx context.Context, p *plan, best *driver, keys sorting
 	if after != nil {
 		where = " WHERE " + s.beyond(keys, after, func(i int) string { return fmt.Sprintf("m.k%d", i) }, "m.id")
 	}
-	sql := fmt.Sprintf(`%sSELECT %s FROM (SELECT m.* FROM (SELECT %s FROM %s) m%s ORDER BY %s LIMIT %d) p
-		CROSS JOIN version v WHERE v.vid = p.vid ORDER BY %s`,
-		with, strings.Join(append([]string{"p.type", "p.id", bodyColumns, "p.rid"}, outer...), ", "), strings.Join(inner, ", "), from, where,
-		strings.Join(orderIn, ", "), limit, strings.Join(orderOut, ", "))
+	hits := fmt.Sprintf("(SELECT m.* FROM (%s) m%s ORDER BY %s LIMIT %d) p", from.sql(strings.Join(inner, ", ")), where, strings.Join(orderIn, ", "), limit)
+	sql := with + over(s.d, hits).look("version", "v", "v.vid = p.vid").
+		sql(strings.Join(append([]string{"p.type", "p.id", bodyColumns, "p.rid"}, outer...), ", ")) + " ORDER BY " + strings.Join(orderOut, ", ")
 	var out []hit
 	err = each(ctx, n.r, func(rows Rows) error {
 		h := hit{keys: make([]any, len(keys.keys))}

@@ -62,9 +62,6 @@ const (
 		WHERE r.type = $1 AND r.id = $2 AND v.rid = r.rid AND v.version = $3`
 	historySQL = `SELECT ` + versionColumns + ` FROM resource r CROSS JOIN version v
 		WHERE r.type = $1 AND r.id = $2 AND v.rid = r.rid AND v.version < $3 ORDER BY v.version DESC LIMIT `
-	processSQL = `SELECT ` + versionColumns + ` FROM class c CROSS JOIN resource r CROSS JOIN version v
-		WHERE c.process = $1 AND c.process <> '' AND r.class = c.class AND r.deleted = 0 AND v.vid = r.vid
-		ORDER BY r.recorded, r.rid`
 	classSQL = `SELECT json FROM class WHERE class = $1`
 )
 
@@ -153,7 +150,8 @@ func (n *snapshot) Process(ctx context.Context, process string) ([]store.Row, er
 	if process == "" || clean(process) != process {
 		return nil, nil
 	}
-	return n.rows(ctx, processSQL, process)
+	return n.rows(ctx, over(n.s.engine, "class c").look("resource", "r", "r.class = c.class AND r.deleted = 0").look("version", "v", "v.vid = r.vid").
+		and("c.process = $1 AND c.process <> ''").sql(versionColumns)+" ORDER BY r.recorded, r.rid", process)
 }
 
 // Facts implements store.Snapshot. The facts are shared and must not be changed.
@@ -167,7 +165,7 @@ func (n *snapshot) Facts(ctx context.Context, clients ...string) (map[string]*co
 	if len(clients) == 1 {
 		err = n.counters(ctx, versions, `SELECT client, version FROM client WHERE client = $1`, clean(clients[0]))
 	} else {
-		err = n.counters(ctx, versions, `SELECT c.client, c.version FROM (`+d.Texts("$1")+`) x CROSS JOIN client c WHERE c.client = x.v`,
+		err = n.counters(ctx, versions, over(d, "("+d.Texts("$1")+") x").look("client", "c", "c.client = x.v").sql("c.client, c.version"),
 			d.TextsArg(cleaned(clients)))
 	}
 	if err != nil {
@@ -219,8 +217,8 @@ func (n *snapshot) factsOf(ctx context.Context, versions map[string]int64) (map[
 		f, err := n.s.facts.read(key, text)
 		out[key.client] = f
 		return err
-	}, `SELECT f.client, f.version, f.json FROM (`+d.Texts("$1")+`) x CROSS JOIN client c CROSS JOIN facts f
-		WHERE c.client = x.v AND f.client = c.client AND f.version = c.version`, d.TextsArg(missing))
+	}, over(d, "("+d.Texts("$1")+") x").look("client", "c", "c.client = x.v").
+		look("facts", "f", "f.client = c.client AND f.version = c.version").sql("f.client, f.version, f.json"), d.TextsArg(missing))
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: facts: %w", err)
 	}

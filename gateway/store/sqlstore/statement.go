@@ -77,9 +77,8 @@ func (s *statement) permitted(r string) string {
 			s.guard[1] = s.arg(s.d.SpansArg(s.ranged))
 		}
 		g, x := s.alias("g"), s.alias("x")
-		any = append(any, within(r+".rid", fmt.Sprintf(
-			"SELECT %[2]s.rid FROM (%[3]s) %[1]s CROSS JOIN resource %[2]s WHERE %[2]s.class = %[1]s.c AND %[2]s.deleted = 0 AND %[2]s.recorded >= %[1]s.f AND %[2]s.recorded < %[1]s.t",
-			g, x, s.d.Spans(s.guard[1]))))
+		any = append(any, within(r+".rid", over(s.d, "("+s.d.Spans(s.guard[1])+") "+g).look("resource", x, fmt.Sprintf(
+			"%[2]s.class = %[1]s.c AND %[2]s.deleted = 0 AND %[2]s.recorded >= %[1]s.f AND %[2]s.recorded < %[1]s.t", g, x)).sql(x+".rid")))
 	}
 	if len(any) == 0 {
 		return "1 = 0"
