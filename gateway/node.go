@@ -19,6 +19,7 @@ import (
 
 	"sotesilta/consent"
 	"sotesilta/consent/ledger"
+	"sotesilta/gateway/access"
 	"sotesilta/gateway/auth"
 	"sotesilta/gateway/conformance"
 	"sotesilta/gateway/exchange"
@@ -222,6 +223,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		Mount: func(r gin.IRouter) {
 			who.Routes(r)
 			mountLedger(r, tree, n.store.Ledger())
+			access.Routes(r, access.Config{Desk: n.desk, Authenticate: who.Authenticate, Rate: cfg.Rate, Log: cfg.Log})
 		},
 		Ready: func(ctx context.Context) ([]string, error) {
 			if err := loaded.err(); err != nil {

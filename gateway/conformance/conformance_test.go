@@ -113,7 +113,7 @@ func TestCodesAreThoseOfTheCode(t *testing.T) {
 		},
 		"directive":        {"permit", "ban", "consent"},
 		"permit-direction": {terms.PermitToSocial, terms.PermitToHealth, "3", "4"},
-		"interaction":      {"match", "apply", "notify", "receive"},
+		"interaction":      {"match", "apply", "notify", "receive", "evaluate"},
 	} {
 		require.Equal(t, want, codes(concepts(t, id)), id)
 	}

@@ -1,0 +1,376 @@
+// Package access is the decision API in the shape of the OpenID AuthZEN Authorization API 1.0:
+//
+//	POST /access/v1/evaluation   {"subject":…, "action":…, "resource":…}  → {"decision": true}
+//	POST /access/v1/evaluations  the same with "evaluations" and "options" → {"evaluations": [{"decision": …}, …]}
+//
+// The subject is the token's own actor: nobody asks what another may do. The purpose and what a person asserts come from
+// the token, never from the request; properties and context are taken and given no weight. The resource is the type and
+// id of a FHIR resource here; the action is read, update or delete.
+//
+// The answer tells whether a resource is there, so each evaluation is decided and recorded as a read by id would be, and
+// denied looks like absent: the same decision, reason and headers. What the auditor may know stands in the ledger, under
+// the record id that the answer gives.
+package access
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net/http"
+	"regexp"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/time/rate"
+
+	"sotesilta/consent"
+	"sotesilta/gateway/exchange"
+	"sotesilta/gateway/rest"
+	"sotesilta/internal/fhir"
+)
+
+// Paths of the API.
+const (
+	EvaluationPath  = "/access/v1/evaluation"
+	EvaluationsPath = "/access/v1/evaluations"
+)
+
+// Bounds of a request.
+const (
+	maxBody        = 256 << 10
+	maxEvaluations = 100
+)
+
+// Desk is as much of the one door as this package needs.
+type Desk interface {
+	Evaluate(ctx context.Context, c exchange.Caller, i exchange.Interaction, typ, id string) (bool, error)
+}
+
+var _ Desk = (*exchange.Desk)(nil)
+
+// Config is what Routes needs: Desk and Authenticate.
+type Config struct {
+	Desk         Desk
+	Authenticate rest.Authenticate
+	Rate         rate.Limit // evaluations a second per API client; 0: unlimited
+	Log          *slog.Logger
+}
+
+// entity is a subject, an action or a resource of AuthZEN 1.0 § 5. Type of an action is empty, Name of the others.
+type entity struct {
+	Type       string         `json:"type"`
+	ID         string         `json:"id"`
+	Name       string         `json:"name"`
+	Properties jsontext.Value `json:"properties"`
+}
+
+// question is an evaluation request (AuthZEN 1.0 § 6.1).
+type question struct {
+	Subject  *entity        `json:"subject"`
+	Action   *entity        `json:"action"`
+	Resource *entity        `json:"resource"`
+	Context  jsontext.Value `json:"context"`
+}
+
+// questions is an evaluations request (§ 7.1): the outer question gives what an inner one leaves out.
+type questions struct {
+	question
+	Evaluations []question `json:"evaluations"`
+	Options     struct {
+		Semantic string `json:"evaluations_semantic"`
+	} `json:"options"`
+}
+
+// decision is an evaluation response (§ 6.2).
+type decision struct {
+	Decision bool    `json:"decision"`
+	Context  *detail `json:"context,omitzero"`
+}
+
+type detail struct {
+	ID         string            `json:"id,omitzero"` // of the ledger record, to quote to the auditor
+	ReasonUser map[string]string `json:"reason_user,omitzero"`
+	Error      *fault            `json:"error,omitzero"`
+}
+
+type fault struct {
+	Status  int    `json:"status"`
+	Message string `json:"message"`
+}
+
+// refusedUser is the one reason that an asker sees.
+var refusedUser = map[string]string{
+	"en": "There is no such resource among those you may use in this way.",
+	"fi": "Tällaista tietoa ei ole niiden joukossa, joita voit käsitellä näin.",
+}
+
+// actions are what may be asked about.
+var actions = map[string]exchange.Interaction{"read": exchange.Read, "update": exchange.Update, "delete": exchange.Delete}
+
+// semantics are the values of evaluations_semantic (§ 7.1.2.1): the decision that ends the list.
+var semantics = map[string]func(bool) bool{
+	"":                       func(bool) bool { return false },
+	"execute_all":            func(bool) bool { return false },
+	"deny_on_first_deny":     func(permitted bool) bool { return !permitted },
+	"permit_on_first_permit": func(permitted bool) bool { return permitted },
+}
+
+var resourceType = regexp.MustCompile(`^[A-Z][A-Za-z]{0,63}$`)
+
+// refusal is an answer that is no decision.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r *refusal) Error() string { return r.text }
+
+func bad(text string, args ...any) *refusal {
+	return &refusal{http.StatusBadRequest, fmt.Sprintf(text, args...)}
+}
+
+// api answers.
+type api struct {
+	Config
+	mu       sync.Mutex
+	limiters map[string]*rate.Limiter // by API client; these are registered, so there are few
+}
+
+// Routes mounts the API.
+func Routes(r gin.IRouter, cfg Config) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	a := &api{Config: cfg, limiters: map[string]*rate.Limiter{}}
+	r.POST(EvaluationPath, func(c *gin.Context) { a.serve(c, a.one) })
+	r.POST(EvaluationsPath, func(c *gin.Context) { a.serve(c, a.many) })
+}
+
+// visit is one request.
+type visit struct {
+	ctx    context.Context
+	caller exchange.Caller
+	id     string // X-Request-Id
+	made   int    // evaluations made
+}
+
+// serve does what both requests share. Every failure is told in plain JSON: {"error": …}.
+func (a *api) serve(c *gin.Context, answer func(*visit, []byte) (any, error)) {
+	caller, err := a.Authenticate(c.Request.Context(), c.GetHeader("Authorization"))
+	if err != nil {
+		var who rest.Challenger
+		if errors.As(err, &who) {
+			c.Header("WWW-Authenticate", who.Challenge())
+			err = &refusal{http.StatusUnauthorized, who.Error()}
+		}
+		a.fail(c, err)
+		return
+	}
+	v := &visit{ctx: c.Request.Context(), caller: caller, id: c.Writer.Header().Get("X-Request-Id")}
+	if c.ContentType() != "application/json" {
+		a.fail(c, &refusal{http.StatusUnsupportedMediaType, "The request is application/json."})
+		return
+	}
+	body, err := io.ReadAll(io.LimitReader(c.Request.Body, maxBody+1))
+	switch {
+	case err != nil:
+		a.fail(c, bad("The request could not be read."))
+		return
+	case len(body) > maxBody:
+		a.fail(c, &refusal{http.StatusRequestEntityTooLarge, "The request is larger than " + strconv.Itoa(maxBody) + " bytes."})
+		return
+	}
+	out, err := answer(v, body)
+	if err != nil {
+		a.fail(c, err)
+		return
+	}
+	write(c, http.StatusOK, out)
+}
+
+func write(c *gin.Context, status int, out any) {
+	var body bytes.Buffer
+	if err := json.MarshalWrite(&body, out); err != nil {
+		c.Status(http.StatusInternalServerError)
+		return
+	}
+	c.Data(status, "application/json", body.Bytes())
+}
+
+func (a *api) fail(c *gin.Context, err error) {
+	status, text := http.StatusInternalServerError, "The gateway failed to answer this request."
+	var own *refusal
+	var desk *exchange.Error
+	var slow *busy
+	switch {
+	case errors.As(err, &own):
+		status, text = own.status, own.text
+	case errors.As(err, &slow):
+		c.Header("Retry-After", strconv.Itoa(slow.seconds))
+		status, text = http.StatusTooManyRequests, slow.Error()
+	case errors.As(err, &desk) && (desk.Kind == exchange.Unrecorded || desk.Kind == exchange.Busy):
+		c.Header("Retry-After", "1")
+		status, text = http.StatusServiceUnavailable, desk.Error()
+		a.Log.ErrorContext(c.Request.Context(), "evaluation not recorded", "cause", desk.Err)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		status, text = http.StatusServiceUnavailable, "The request took too long."
+	default:
+		a.Log.ErrorContext(c.Request.Context(), "evaluation failed", "cause", err)
+	}
+	write(c, status, map[string]string{"error": text})
+}
+
+// busy is a 429.
+type busy struct{ seconds int }
+
+func (*busy) Error() string { return "This API client asks more often than its limit allows." }
+
+// spend takes n evaluations out of the API client's allowance.
+func (a *api) spend(app string, n int) error {
+	if a.Rate <= 0 {
+		return nil
+	}
+	burst := max(1, int(math.Ceil(float64(a.Rate))))
+	a.mu.Lock()
+	limiter := a.limiters[app]
+	if limiter == nil {
+		limiter = rate.NewLimiter(a.Rate, burst)
+		a.limiters[app] = limiter
+	}
+	a.mu.Unlock()
+	now := time.Now()
+	reserved := limiter.ReserveN(now, min(n, burst))
+	wait := reserved.DelayFrom(now)
+	if wait == 0 {
+		return nil
+	}
+	reserved.CancelAt(now)
+	return &busy{max(1, int(math.Ceil(wait.Seconds())))}
+}
+
+// read takes a request apart; a member that comes twice or in no JSON is refused.
+func read(body []byte, into any) error {
+	if err := json.Unmarshal(body, into); err != nil {
+		return bad("The request is not a JSON object of the AuthZEN 1.0 shape.")
+	}
+	return nil
+}
+
+// one answers POST /access/v1/evaluation.
+func (a *api) one(v *visit, body []byte) (any, error) {
+	var q question
+	if err := read(body, &q); err != nil {
+		return nil, err
+	}
+	return a.alone(v, q)
+}
+
+func (a *api) alone(v *visit, q question) (any, error) {
+	if err := a.spend(v.caller.Actor.App, 1); err != nil {
+		return nil, err
+	}
+	return a.evaluate(v, q)
+}
+
+// many answers POST /access/v1/evaluations. Without evaluations it is a single one (§ 7.1).
+func (a *api) many(v *visit, body []byte) (any, error) {
+	var q questions
+	if err := read(body, &q); err != nil {
+		return nil, err
+	}
+	if len(q.Evaluations) == 0 {
+		return a.alone(v, q.question)
+	}
+	if len(q.Evaluations) > maxEvaluations {
+		return nil, bad("A request asks for at most %d evaluations.", maxEvaluations)
+	}
+	over, known := semantics[q.Options.Semantic]
+	if !known {
+		return nil, bad("evaluations_semantic is execute_all, deny_on_first_deny or permit_on_first_permit.")
+	}
+	if err := a.spend(v.caller.Actor.App, len(q.Evaluations)); err != nil {
+		return nil, err
+	}
+	out := struct {
+		Evaluations []decision `json:"evaluations"`
+	}{}
+	for _, inner := range q.Evaluations {
+		if inner.Subject == nil {
+			inner.Subject = q.Subject
+		}
+		if inner.Action == nil {
+			inner.Action = q.Action
+		}
+		if inner.Resource == nil {
+			inner.Resource = q.Resource
+		}
+		one, err := a.evaluate(v, inner)
+		var mistaken *refusal
+		if errors.As(err, &mistaken) {
+			one, err = decision{Context: &detail{Error: &fault{mistaken.status, mistaken.text}}}, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		out.Evaluations = append(out.Evaluations, one)
+		if over(one.Decision) {
+			break
+		}
+	}
+	return out, nil
+}
+
+// evaluate answers one question.
+func (a *api) evaluate(v *visit, q question) (decision, error) {
+	switch {
+	case q.Subject == nil || q.Subject.Type == "" || q.Subject.ID == "":
+		return decision{}, bad("subject needs a type and an id.")
+	case q.Action == nil || q.Action.Name == "":
+		return decision{}, bad("action needs a name.")
+	case q.Resource == nil || q.Resource.Type == "" || q.Resource.ID == "":
+		return decision{}, bad("resource needs a type and an id.")
+	}
+	if !own(q.Subject, v.caller.Actor) {
+		return decision{}, &refusal{http.StatusForbidden, "The subject is not who the access token speaks for: ask with that person's own token."}
+	}
+	interaction, known := actions[q.Action.Name]
+	if !known {
+		return decision{}, bad("action.name is read, update or delete.")
+	}
+	if !resourceType.MatchString(q.Resource.Type) || !fhir.ValidID(q.Resource.ID) {
+		return decision{}, bad("resource is the type and id of a FHIR resource.")
+	}
+	caller := v.caller
+	caller.RequestID = rest.ExchangeID(v.id, v.made)
+	v.made++
+	permitted, err := a.Desk.Evaluate(v.ctx, caller, interaction, q.Resource.Type, q.Resource.ID)
+	if err != nil {
+		return decision{}, err
+	}
+	out := decision{Decision: permitted, Context: &detail{ID: caller.RequestID}}
+	if !permitted {
+		out.Context.ReasonUser = refusedUser
+	}
+	return out, nil
+}
+
+// own says whether a subject names the token's actor: {"type":"user"} by the API client's own user id, {"type":"client"}
+// by the id of the API client where no user acts, or the person or role by FHIR type and id.
+func own(s *entity, actor consent.Actor) bool {
+	switch s.Type {
+	case "user":
+		return actor.User != "" && s.ID == actor.User
+	case "client":
+		return actor.User == "" && s.ID == actor.App
+	}
+	ref := s.Type + "/" + s.ID
+	return ref == actor.Person || ref == actor.Role
+}

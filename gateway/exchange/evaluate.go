@@ -1,0 +1,89 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+
+	"sotesilta/consent"
+	"sotesilta/gateway/store"
+)
+
+// Evaluate is the question whether the caller might do something, without doing it; recorded by this name.
+const Evaluate Interaction = "evaluate"
+
+// Evaluate answers whether the caller may now read a resource or, for the interactions Update and Delete, may also
+// change it. The answer tells whether the resource is there, so it is decided and recorded like a read by id; absent,
+// deleted and denied are false alike. What the token's scopes do not allow is false without a look at any row.
+//
+// It promises nothing: each exchange is decided anew on the facts of its own moment.
+func (d *Desk) Evaluate(ctx context.Context, c Caller, i Interaction, typ, id string) (bool, error) {
+	c = complete(c)
+	c.Interaction = "" // an evaluation is nothing else, whatever wire it came by
+	if i != Read && i != Update && i != Delete {
+		return false, Refuse(Invalid, "not-supported", "", "An evaluation is about read, update or delete.")
+	}
+	if allowed(c, typ, Read) != nil || allowed(c, typ, i) != nil {
+		return false, nil
+	}
+	if typ == auditEvent {
+		if i != Read {
+			return false, nil // nobody writes them
+		}
+		_, err := d.readAudit(ctx, c, id, Evaluate, 0)
+		if IsRefusal(err, Absent) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	snap, err := d.open(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer snap.Close()
+	opened := snap.Time()
+	rec := d.record(c, Evaluate, typ+"/"+id)
+	row, err := snap.Get(ctx, typ, id)
+	if errors.Is(err, store.ErrNotFound) {
+		rec.Reason = "absent: there is no such resource"
+		snap.Close()
+		return false, d.commit(ctx, opened, rec)
+	}
+	if err != nil {
+		return false, unrecorded(err)
+	}
+	facts, err := snap.Facts(ctx, row.Class.Clients...)
+	if err != nil {
+		return false, unrecorded(err)
+	}
+	snap.Close()
+
+	class := d.decide(c, consent.Read, row.Class, facts, rec.Time)
+	decisions := []*consent.Decision{covering(&class, row)}
+	if decisions[0].Outcome == consent.Permitted && i != Read {
+		action := consent.Change
+		if row.Class.Register == consent.Directive {
+			action = consent.Direct
+		}
+		change := d.decide(c, action, row.Class, facts, rec.Time)
+		decisions = append(decisions, &change)
+	}
+	answer, permitted := !row.Deleted, true
+	if row.Class.Register == consent.Identity && i != Read {
+		answer = false // population data are read-only
+	}
+	for _, decision := range decisions {
+		rec = describe(rec, row.Class, facts, decision)
+		if decision.Outcome != consent.Permitted {
+			answer, permitted = false, false
+			rec = deny(rec, decision)
+		}
+	}
+	if answer && !recorded(row.Class) {
+		return true, nil
+	}
+	rec.Row, rec.Success = versioned(row), answer
+	if !permitted { // one record, as for a read that is denied
+		return false, d.commit(ctx, opened, rec)
+	}
+	return answer, d.commit(ctx, opened, everyone(rec, row.Class.Clients, facts)...)
+}
