@@ -2,6 +2,8 @@ package process
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 
 	"sotesilta/consent"
@@ -67,9 +69,9 @@ type Desk interface {
 func subjectOf(params *fhir.Value) (string, error) {
 	var subjects []string
 	if fhir.ResourceType(params) == "Parameters" {
-		for _, param := range params.Get("parameter").Items() {
-			if param.Text("name") != "subject" {
-				continue
+		for i, param := range params.Get("parameter").Items() {
+			if name := param.Text("name"); name != "subject" {
+				return "", unsupported(fmt.Sprintf("Parameters.parameter[%d]", i), name)
 			}
 			text := param.Text("valueString")
 			if text == "" {
@@ -89,6 +91,24 @@ func subjectOf(params *fhir.Value) (string, error) {
 		return "", exchange.Refuse(exchange.Invalid, "value", "Parameters.parameter", "The subject of $apply is a Patient of this gateway, such as Patient/1.")
 	}
 	return subject, nil
+}
+
+// applyParameters are those of R4's operation that are not for this process: who asks and where follows from the access
+// token, and the process is one of a client (FHIR R4 § 12.18.5.1).
+var applyParameters = []string{
+	"planDefinition", "encounter", "practitioner", "organization", "userType", "userLanguage", "userTaskContext", "setting", "settingContext",
+}
+
+// unsupported refuses a parameter of $apply that would change nothing: one that is ignored deceives who sends it.
+func unsupported(place, name string) error {
+	if slices.Contains(applyParameters, name) {
+		return exchange.Refuse(exchange.Invalid, "not-supported", place,
+			"The parameter "+name+" of $apply is not supported here: who asks, and for which unit, follows from the access token. Send subject alone.")
+	}
+	if len(name) > 64 {
+		name = strings.ToValidUTF8(name[:64], "") + "…"
+	}
+	return exchange.Refuse(exchange.Invalid, "not-supported", place, fmt.Sprintf("$apply has no parameter %q: it is unknown. Send subject alone.", name))
 }
 
 // start governs what Apply makes: the client is one of the caller's unit, and has no running joint process that the

@@ -113,7 +113,7 @@ func (g *governing) assessment(ctx context.Context, item *exchange.Item) error {
 	return nil
 }
 
-// output is the value of a Task.output of our kind: the text of a valueCode or valueString, or a Reference.
+// output is the value of a Task.output of our kind: the text of a valueCode, or a Reference (see outputs).
 func output(doc *fhir.Value, kind string) *fhir.Value {
 	value, _ := parameter(doc.Get("output"), kind)
 	return value
@@ -121,6 +121,12 @@ func output(doc *fhir.Value, kind string) *fhir.Value {
 
 // parameter is the value of the first input or output of our kind, and how many there are.
 func parameter(list *fhir.Value, kind string) (value *fhir.Value, count int) {
+	_, value, count = typed(list, kind)
+	return value, count
+}
+
+// typed is parameter with the type of the value: code of valueCode, Reference of valueReference.
+func typed(list *fhir.Value, kind string) (typ string, value *fhir.Value, count int) {
 	for _, out := range list.Items() {
 		for _, coding := range out.Get("type").Get("coding").Items() {
 			if coding.Text("system") != outputSystem || coding.Text("code") != kind {
@@ -128,12 +134,12 @@ func parameter(list *fhir.Value, kind string) (value *fhir.Value, count int) {
 			}
 			count++
 			for _, member := range out.Members() {
-				if value == nil && strings.HasPrefix(member.Name, "value") {
-					value = member.Value
+				if found, ok := strings.CutPrefix(member.Name, "value"); ok && value == nil {
+					typ, value = found, member.Value
 				}
 			}
 			break
 		}
 	}
-	return value, count
+	return typ, value, count
 }

@@ -7,6 +7,7 @@ import (
 	"sotesilta/consent"
 	"sotesilta/gateway/exchange"
 	"sotesilta/internal/fhir"
+	"sotesilta/internal/terms"
 )
 
 // inviteMembers are all that an invitation carries: client, inviter, unit, service wanted, reply date and one
@@ -53,7 +54,7 @@ func carries(doc *fhir.Value, members map[string]bool) error {
 }
 
 // invite governs a new invitation.
-func (g *governing) invite(item *exchange.Item, run *running) error {
+func (g *governing) invite(ctx context.Context, item *exchange.Item, run *running) error {
 	doc := item.Doc
 	if err := carries(doc, inviteMembers); err != nil {
 		return err
@@ -91,6 +92,12 @@ func (g *governing) invite(item *exchange.Item, run *running) error {
 		return violation("Task.owner", "The invited professional is not registered; name a Practitioner or PractitionerRole of the directory.")
 	case g.isCaller(ref) || names(actor, personOf(g.draft.Caller.Actor)):
 		return violation("Task.owner", "Nobody invites themselves: another member of the team does.")
+	}
+	if err := g.serves(ctx, doc); err != nil {
+		return err
+	}
+	if err := g.once(ctx, run, item); err != nil {
+		return err
 	}
 	item.Class.Process, item.Class.Invitation, item.Class.Joint = run.ref, item.Ref(), false
 	item.Invitee = &consent.Invitee{Person: ref, Controller: actor.Controller, Register: actor.Register, Unit: actor.Unit}
@@ -132,6 +139,73 @@ func inputs(doc *fhir.Value) error {
 		}
 	}
 	return nil
+}
+
+// serves checks that the service that somebody is invited into is in the directory. Whether it is a joint service is
+// for the law to say (703/2023 § 53.1).
+func (g *governing) serves(ctx context.Context, doc *fhir.Value) error {
+	wanted, count := parameter(doc.Get("input"), service)
+	if count == 0 {
+		return nil
+	}
+	ref := wanted.Text("reference")
+	row, err := g.view.Get(ctx, "HealthcareService", fhir.ParseReference(ref).ID)
+	if err != nil {
+		return err
+	}
+	if row == nil || row.Class.Register != consent.Directory {
+		return violation("Task.input", "The input service names no HealthcareService of the directory: %s is not there.", ref)
+	}
+	return nil
+}
+
+// once refuses a second open invitation of a person into the same process, whether it names them as a person or in a
+// role: one that waits for its answer, or one by which they take part. Who takes part may be invited into another
+// service, because what a joint service gives rests on the invitation into it (703/2023 § 53.1). An invitation that
+// the caller does not see decides nothing.
+func (g *governing) once(ctx context.Context, run *running, item *exchange.Item) error {
+	for _, row := range run.tasks {
+		doc := run.doc(row)
+		if !g.repeats(item.Doc, doc) {
+			continue
+		}
+		visible, err := g.view.Visible(ctx, row)
+		if err != nil {
+			return err
+		}
+		if visible {
+			return twice(row.Ref(), doc)
+		}
+	}
+	for _, made := range g.draft.Items {
+		if made != item && made.Before == nil && made.Type == "Task" && made.Class.Process == run.ref && made.Doc != nil && g.repeats(item.Doc, made.Doc) {
+			return twice(made.Ref(), made.Doc)
+		}
+	}
+	return nil
+}
+
+func twice(ref string, standing *fhir.Value) error {
+	if membership[standing.Text("status")] {
+		return violation("Task.owner", "The invited professional takes part in this process already, by %s.", ref)
+	}
+	return violation("Task.owner", "The professional is invited into this process already and has not answered: cancel %s to make another invitation.", ref)
+}
+
+// repeats says whether a new invitation asks for what another one stands for already.
+func (g *governing) repeats(invitation, other *fhir.Value) bool {
+	status := other.Text("status")
+	if step(other) != terms.StepInvite || !openStatuses[status] || !g.samePerson(invitation.Text("owner", "reference"), other.Text("owner", "reference")) {
+		return false
+	}
+	if membership[status] {
+		wanted, _ := parameter(invitation.Get("input"), service)
+		standing, _ := parameter(other.Get("input"), service)
+		into := wanted.Text("reference")
+		return into == "" || into == standing.Text("reference")
+	}
+	_, until, ok := fhir.ParseDate(other.Text("restriction", "period", "end"))
+	return !ok || g.draft.Time.Before(until) // one that was not answered in time is over
 }
 
 // replyDate is the moment after which an invitation is not accepted any more: the end of its reply date.

@@ -249,7 +249,7 @@ func TestTwoInvitationsOfOnePerson(t *testing.T) {
 	plan := w.until("nurse", "")
 	one, err := w.accept("nurse", plan, "doctor")
 	require.NoError(t, err)
-	two, err := w.accept("nurse", plan, "doctor")
+	two, err := w.accept("nurse", plan, "doctor", `"input":[`+refTo("service", "HealthcareService/joint-reception")+`]`)
 	require.NoError(t, err)
 	require.NoError(t, w.put("doctor", one, to("completed")))
 	require.Equal(t, []string{"recogniser nurse", "responsible nurse", "participant doctor"}, w.members(plan))

@@ -12,7 +12,7 @@ import (
 // goes on to assess without booking another contact. The worker is a registered professional of the register that the
 // process began in, with a relationship of their own: naming somebody gives no rights.
 func (g *governing) takeOver(ctx context.Context, item *exchange.Item, run *running) error {
-	found := output(item.Doc, responsible)
+	found := output(item.Doc, responsible) // of valueCode or valueReference: outputs saw to it
 	if found.Str() == "none" {
 		return nil
 	}

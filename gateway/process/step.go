@@ -82,7 +82,7 @@ func (g *governing) open(ctx context.Context, item *exchange.Item) error {
 	if run == nil || !run.member(g.draft.Caller.Actor) {
 		return violation("Task.basedOn", "An invitation is based on the CarePlan of a joint-client process whose team the inviter is in.")
 	}
-	return g.invite(item, run)
+	return g.invite(ctx, item, run)
 }
 
 // fixedMembers of a Task never change while it is a step: who, whom, what for and about whom.
@@ -108,14 +108,14 @@ func (g *governing) move(ctx context.Context, item *exchange.Item) error {
 		return err
 	}
 	from, to := before.Text("status"), item.Doc.Text("status")
-	table := g.transitions.Step
+	table, what := g.transitions.Step, "A step"
 	if code == terms.StepInvite {
-		table = g.transitions.Invite
+		table, what = g.transitions.Invite, "An invitation"
 		if err := carries(item.Doc, answerMembers); err != nil {
 			return err
 		}
 	}
-	if err := table.check(item.Ref(), from, to, g.parties(run, before)); err != nil {
+	if err := table.check(what, item.Ref(), from, to, g.parties(run, before)); err != nil {
 		return err
 	}
 	if err := about(item, run); err != nil {
@@ -161,6 +161,9 @@ func (g *governing) completed(ctx context.Context, item *exchange.Item, run *run
 	case terms.StepCheckResponsible:
 		return g.takeOver(ctx, item, run)
 	case terms.StepBookAssessment:
+		if err := g.booked(ctx, item, run); err != nil {
+			return err
+		}
 		if run.responsible() == "" { // from assess on somebody answers for the client's matter
 			run.setResponsible(personOf(g.draft.Caller.Actor))
 		}
@@ -177,31 +180,77 @@ func (g *governing) completed(ctx context.Context, item *exchange.Item, run *run
 // demand is what completing a step must tell as an output.
 type demand struct {
 	kind   string
-	values []string // of a valueCode; nil: see typ
+	values []string // of a valueCode
 	typ    string   // of a valueReference
+	either bool     // beside values, a valueReference of one of the types that takeOver takes
 }
 
 var demands = map[string]demand{
 	terms.StepDiscuss:          {kind: answer, values: []string{"accepted", "declined"}},
 	terms.StepReview:           {kind: outcome, values: []string{"continue", "end"}},
-	terms.StepCheckResponsible: {kind: responsible}, // takeOver says of what kind
+	terms.StepCheckResponsible: {kind: responsible, values: []string{"none"}, either: true},
 	terms.StepBookAssessment:   {kind: appointment, typ: "Appointment"},
 }
 
-// outputs checks that a completed step says what came of it, once.
+// outputs checks that a completed step says what came of it, once, in the type that its readers rely on
+// (CodeSystem joint-client-output).
 func outputs(doc *fhir.Value, code string) error {
 	need, found := demands[code]
 	if !found {
 		return nil
 	}
-	value, count := parameter(doc.Get("output"), need.kind)
+	typ, value, count := typed(doc.Get("output"), need.kind)
+	if count != 1 || value == nil {
+		return violation("Task.output", "Completing %s needs one output of type %s (CodeSystem joint-client-output): %s.", code, need.kind, need)
+	}
+	switch typ {
+	case "Code":
+		if slices.Contains(need.values, value.Str()) {
+			return nil
+		}
+	case "Reference":
+		if to := fhir.ParseReference(value.Text("reference")); need.either || need.typ != "" && to.Local() && to.Type == need.typ {
+			return nil
+		}
+	}
+	return violation("Task.output", "The output %s of %s is a %s.", need.kind, code, need)
+}
+
+// String is what the output must be, as the refusals say it.
+func (d demand) String() string {
 	switch {
-	case count != 1 || value == nil:
-		return violation("Task.output", "Completing %s needs one output of type %s (CodeSystem joint-client-output).", code, need.kind)
-	case need.values != nil && !slices.Contains(need.values, value.Str()):
-		return violation("Task.output", "The output %s of %s is one of %s, as valueCode.", need.kind, code, strings.Join(need.values, ", "))
-	case need.typ != "" && fhir.ParseReference(value.Text("reference")).Type != need.typ:
-		return violation("Task.output", "The output %s of %s is a valueReference of a %s.", need.kind, code, need.typ)
+	case d.either:
+		return "valueCode " + strings.Join(d.values, " or ") + ", or valueReference of a CareTeam, Practitioner or PractitionerRole"
+	case d.values != nil:
+		return "valueCode " + strings.Join(d.values, " or ")
+	}
+	return "valueReference of an " + d.typ + " (" + d.typ + "/id)"
+}
+
+// booked checks that the Appointment of book-assessment is one about the client, there for the caller to see; an
+// unseen one is as an absent one. It may be made in the same transaction.
+func (g *governing) booked(ctx context.Context, item *exchange.Item, run *running) error {
+	id := fhir.ParseReference(output(item.Doc, appointment).Text("reference")).ID
+	unknown := violation("Task.output", "The output appointment names no Appointment about the client that you may see: book it first, or in the same transaction.")
+	if made := g.draft.Find("Appointment", id); made != nil {
+		if made.Doc == nil || !slices.Contains(made.Class.Clients, run.client()) {
+			return unknown
+		}
+		return nil
+	}
+	row, err := g.view.Get(ctx, "Appointment", id)
+	if err != nil {
+		return err
+	}
+	if row == nil || !slices.Contains(row.Class.Clients, run.client()) {
+		return unknown
+	}
+	visible, err := g.view.Visible(ctx, row)
+	if err != nil {
+		return err
+	}
+	if !visible {
+		return unknown
 	}
 	return nil
 }

@@ -88,9 +88,9 @@ func readTransitions(text []byte) (transitions, error) {
 	return t, nil
 }
 
-// check refuses a transition that the table does not give to one of the caller's parties. A change that leaves the
+// check refuses a transition of what (a step, an invitation) that the table does not give to one of the caller's parties. A change that leaves the
 // status as it is needs a party too: nobody else edits the body of a Task; and a Task that is over keeps its body.
-func (t table) check(ref, from, to string, parties []string) error {
+func (t table) check(what, ref, from, to string, parties []string) error {
 	if from == to {
 		switch {
 		case len(parties) == 0:
@@ -115,7 +115,39 @@ func (t table) check(ref, from, to string, parties []string) error {
 		if len(parties) > 0 {
 			as = "the " + strings.Join(parties, " and ")
 		}
-		return violation("Task.status", "%s: %s → %s: not allowed for %s (table joint-client, FHIR R4 Task § 12.8.6)", ref, from, to, as)
+		return violation("Task.status", "%s: %s → %s: not allowed for %s. %s (table joint-client, FHIR R4 Task § 12.8.6)", ref, from, to, as, t.ways(what, from))
 	}
-	return violation("Task.status", "%s: %s → %s: not a transition of the table joint-client (FHIR R4 Task § 12.8.6)", ref, from, to)
+	return violation("Task.status", "%s: %s → %s: not a transition. %s (table joint-client, FHIR R4 Task § 12.8.6)", ref, from, to, t.ways(what, from))
+}
+
+// ways says in words where a status leads, and by whose hand: "A step that is failed goes to ready by its owner or the
+// responsible worker."
+func (t table) ways(what, from string) string {
+	var ways []string
+	for _, row := range t {
+		if row.From != from {
+			continue
+		}
+		by := make([]string, len(row.By))
+		for i, party := range row.By {
+			by[i] = partyWords[party]
+		}
+		ways = append(ways, oneOf(row.To)+" by "+oneOf(by))
+	}
+	if len(ways) == 0 {
+		return what + " that is " + from + " is over and stays so."
+	}
+	return what + " that is " + from + " goes to " + strings.Join(ways, "; or to ") + "."
+}
+
+// partyWords are the parties as sentences name them.
+var partyWords = map[string]string{owner: "its owner", requester: "its requester", responsible: "the responsible worker"}
+
+// oneOf joins words: a, b or c.
+func oneOf(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }

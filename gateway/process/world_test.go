@@ -100,7 +100,18 @@ func newWorld(t require.TestingT) *world {
 		facts = facts.Direct(consent.Terms{Kind: consent.Assent, Evidence: fmt.Sprintf("Consent/%d", i), Version: 1, Active: true, Statute: row, RecordedBy: "Organization/jukola"})
 	}
 	w.facts[client] = facts
+	w.keep("Appointment/1", consent.Class{Type: "Appointment", Clients: []string{client}, Controller: county, Register: consent.Health, Unit: "Organization/jukola"})
+	w.keep("Appointment/social", consent.Class{Type: "Appointment", Clients: []string{client}, Controller: county, Register: consent.Social, Unit: "Organization/county-social"})
+	w.keep("Appointment/onni", consent.Class{Type: "Appointment", Clients: []string{"onni"}, Controller: county, Register: consent.Health, Unit: "Organization/jukola"})
+	w.keep("HealthcareService/joint-reception", consent.Class{Type: "HealthcareService", Controller: county, Register: consent.Directory})
+	w.keep("HealthcareService/home-care", consent.Class{Type: "HealthcareService", Controller: county, Register: consent.Directory})
 	return w
+}
+
+// keep puts a row beside the process into the world; its content does not matter.
+func (w *world) keep(ref string, class consent.Class) {
+	typ, id, _ := strings.Cut(ref, "/")
+	w.rows[ref] = &exchange.Current{Type: typ, ID: id, Version: 1, Class: class, Doc: parse(`{"resourceType":"` + typ + `"}`)}
 }
 
 func (w *world) View(c exchange.Caller) *view { return &view{w, c} }
@@ -444,6 +455,14 @@ func (w *world) accept(from, plan, owner string, members ...string) (string, err
 	return task, w.put(owner, task, to("accepted"))
 }
 
+// booking is the output of book-assessment that a user gives: an appointment of the user's own register.
+func (w *world) booking(user string) string {
+	if w.people[user].Actor.Register == consent.Social {
+		return refTo(appointment, "Appointment/social")
+	}
+	return refTo(appointment, "Appointment/1")
+}
+
 // until brings a new process of a user up to the step, without opening it by hand.
 func (w *world) until(user, stop string) string {
 	plan, err := w.apply(user)
@@ -452,7 +471,7 @@ func (w *world) until(user, stop string) string {
 		{terms.StepIdentify, ""},
 		{terms.StepDiscuss, code(answer, "accepted")},
 		{terms.StepCheckResponsible, code(responsible, "none")},
-		{terms.StepBookAssessment, refTo(appointment, "Appointment/1")},
+		{terms.StepBookAssessment, w.booking(user)},
 		{terms.StepAssess, ""},
 	} {
 		if s.step == stop {
