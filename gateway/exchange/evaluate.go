@@ -85,5 +85,8 @@ func (d *Desk) Evaluate(ctx context.Context, c Caller, i Interaction, typ, id st
 	if !permitted { // one record, as for a read that is denied
 		return false, d.commit(ctx, opened, rec)
 	}
-	return answer, d.commit(ctx, opened, everyone(rec, row.Class.Clients, facts)...)
+	if err := d.commit(ctx, opened, everyone(rec, row.Class.Clients, facts)...); err != nil {
+		return false, err
+	}
+	return answer, nil
 }
