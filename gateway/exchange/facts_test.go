@@ -171,12 +171,6 @@ func TestDirectives(t *testing.T) {
 	require.Equal(t, exchange.Unprocessable, kind(err))
 	require.Empty(t, w.active("aino"))
 
-	// Deleted, it ends.
-	again := w.give(nurse, "aino", permit)
-	require.Len(t, w.active("aino"), 1)
-	_, err = w.Transact(w.ctx, as(nurse), []exchange.Op{remove("Consent", again)})
-	require.NoError(t, err)
-	require.Empty(t, w.active("aino"))
 	// A unit that has no relationship with the client records none.
 	_, err = w.Transact(w.ctx, as(nurse), directive(t, nurse, "veikko", sandbox.PermitToSocial("veikko", sandbox.Period{From: "2026-01-01"})))
 	require.NoError(t, err, "veikko is the health station's client")

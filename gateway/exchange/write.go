@@ -16,12 +16,11 @@ import (
 	"github.com/google/uuid"
 
 	"sotesilta/consent"
-	"sotesilta/consent/directive"
 	"sotesilta/consent/ledger"
 	"sotesilta/gateway/search"
 	"sotesilta/gateway/store"
 	"sotesilta/internal/fhir"
-	"sotesilta/internal/finland"
+	"sotesilta/internal/terms"
 )
 
 // Bounds of a change.
@@ -74,6 +73,9 @@ func (d *Desk) acceptable(c Caller, op Op) error {
 	}
 	if got := fhir.ResourceType(op.Doc); got != op.Type {
 		return Refuse(Invalid, "invalid", "resourceType", "The resource must be a "+op.Type+", as the address says.")
+	}
+	if strings.HasPrefix(op.Doc.Text("url"), terms.Base) {
+		return Refuse(Unprocessable, "business-rule", op.Type+".url", "Canonical URLs of the gateway's own definitions are published by its operator.")
 	}
 	if issues := failing(fhir.Validate(op.Doc)); len(issues) > 0 {
 		return &Error{Kind: Invalid, Issues: issues, Entry: -1}
@@ -274,21 +276,6 @@ func (w *writing) key(ctx context.Context, key string, move bool) error {
 	return nil
 }
 
-// matched records the disclosure of a conditional create's match.
-func (w *writing) matched(match store.Found, g *guard) {
-	if !recorded(match.Class) {
-		return
-	}
-	for _, client := range match.Class.Clients {
-		w.facts[client] = g.facts[client] // what was released rests on them
-	}
-	for _, client := range orNobody(match.Class.Clients) {
-		rec := w.recordOf(client)
-		*rec = describe(*rec, match.Class, g.facts, match.Decision)
-		rec.Entities = append(rec.Entities, ledger.Entity{What: versioned(match.Row), Role: "match"})
-	}
-}
-
 // existing finds the row of an Update or Delete. What is absent, deleted or not visible is refused alike with the
 // kind given; kind 0 answers a Delete that changes nothing. The attempt is recorded either way.
 func (w *writing) existing(ctx context.Context, i int, item *Item, kind ErrorKind) error {
@@ -346,171 +333,6 @@ func (w *writing) existing(ctx context.Context, i int, item *Item, kind ErrorKin
 	item.Before = before
 	w.before[item.Ref()] = row
 	return nil
-}
-
-// provenance labels a Provenance like what it is about: that of a directive is a directive (law 6).
-func (w *writing) provenance(ctx context.Context, item *Item) error {
-	for _, target := range item.Doc.All("target", "reference") {
-		ref := fhir.ParseReference(target.Str())
-		if !w.desk.here(ref) {
-			continue
-		}
-		about := w.draft.Find(ref.Type, ref.ID)
-		if about == nil {
-			row, err := w.snap.Get(ctx, ref.Type, ref.ID)
-			if errors.Is(err, store.ErrNotFound) {
-				continue
-			}
-			if err != nil {
-				return unrecorded(err)
-			}
-			if err := w.know(ctx, row.Class.Clients); err != nil {
-				return err
-			}
-			decision := w.desk.decide(w.caller, consent.Read, row.Class, w.facts, w.at)
-			if row.Deleted || !permits(&decision, row) {
-				continue // what the caller cannot see gives no label, as if it were not there
-			}
-			about = &Item{Class: row.Class}
-		}
-		item.Class.Clients = union(slices.Clone(about.Class.Clients), item.Class.Clients)
-		if len(item.Class.Clients) > maxClients {
-			item.Class.Clients = nil
-			return w.refuse(item, Refuse(Unprocessable, "too-costly", item.Type, "A resource names at most "+strconv.Itoa(maxClients)+" clients."))
-		}
-		slices.Sort(item.Class.Clients)
-		if about.Class.Register == consent.Directive {
-			item.Class.Register = consent.Directive
-		}
-	}
-	return nil
-}
-
-// subjects checks that every client named is population identity, or a Patient the writer may see; an absent one and
-// an unseen one are refused alike.
-func (w *writing) subjects(ctx context.Context) error {
-	for _, item := range w.draft.Items {
-		if item.Doc == nil {
-			continue
-		}
-		if err := w.know(ctx, item.Class.Clients); err != nil {
-			return err
-		}
-		for _, client := range item.Class.Clients {
-			if item.Type == "Patient" && client == item.ID {
-				continue
-			}
-			known, err := w.subject(ctx, client)
-			if err != nil {
-				return err
-			}
-			if !known {
-				return w.refuse(item, Refuse(Unprocessable, "business-rule", item.Type,
-					"A Patient that this resource refers to is not known. Learn the client's id with POST Patient/$match."))
-			}
-		}
-	}
-	return nil
-}
-
-func (w *writing) subject(ctx context.Context, client string) (bool, error) {
-	if item := w.draft.Find("Patient", client); item != nil {
-		return item.Doc != nil, nil
-	}
-	row, err := w.snap.Get(ctx, "Patient", client)
-	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, unrecorded(err)
-	}
-	if row.Deleted {
-		return false, nil
-	}
-	if row.Class.Register == consent.Identity {
-		return true, nil
-	}
-	if err := w.know(ctx, row.Class.Clients); err != nil {
-		return false, err
-	}
-	decision := w.desk.decide(w.caller, consent.Read, row.Class, w.facts, w.at)
-	return permits(&decision, row), nil
-}
-
-// directives checks that every Consent is readable as a directive and comes with its Provenance (contract: "A permit
-// or ban is written as a transaction of Consent and Provenance").
-func (w *writing) directives(context.Context) error {
-	for _, item := range w.draft.Items {
-		if item.Type != "Consent" || item.Doc == nil {
-			continue
-		}
-		if _, _, err := directive.Read(item.Doc, item.Class.Unit); err != nil {
-			return w.refuse(item, unreadable(err))
-		}
-		if before := item.Before; before != nil && !slices.Equal(before.Class.Clients, item.Class.Clients) {
-			return w.refuse(item, Refuse(Unprocessable, "business-rule", "Consent.patient",
-				"A directive stays its client's. Record another for another client."))
-		}
-		told := false
-		for _, other := range w.draft.Items {
-			if other.Type != "Provenance" || other.Doc == nil || !refersTo(other.Doc, item.Ref()) {
-				continue
-			}
-			told = true
-			if issues := failing(directive.CheckProvenance(item.Doc, other.Doc)); len(issues) > 0 {
-				return w.refuse(item, &Error{Kind: Unprocessable, Issues: issues})
-			}
-		}
-		if !told {
-			return w.refuse(item, Refuse(Unprocessable, "business-rule", "Consent",
-				"A Consent is written in a transaction with the Provenance that tells who gave it and who received it."))
-		}
-	}
-	for _, item := range w.draft.Items {
-		if item.Type == "Provenance" && item.Doc != nil && item.Class.Register == consent.Directive && !w.received(item.Doc) {
-			return w.refuse(item, Refuse(Unprocessable, "business-rule", "Provenance.agent",
-				"The professional (2) and the unit (7) that received the directive are the caller and the caller's unit."))
-		}
-	}
-	return nil
-}
-
-// received says whether the receiver that a directive's Provenance names is the caller: nobody records a directive in
-// another's name.
-func (w *writing) received(provenance *fhir.Value) bool {
-	actor := w.caller.Actor
-	for _, agent := range provenance.Get("agent").Items() {
-		who := agent.Text("who", "reference")
-		switch directive.RoleOf(agent) {
-		case directive.RoleProfessional:
-			if who == "" || who != actor.Person && who != actor.Role {
-				return false
-			}
-		case directive.RoleServiceUnit:
-			if who == "" || who != actor.Unit {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// unreadable is the refusal of a Consent that is no directive.
-func unreadable(err error) *Error {
-	var issues *directive.Error
-	if errors.As(err, &issues) {
-		return &Error{Kind: Unprocessable, Issues: issues.Issues}
-	}
-	return Refuse(Unprocessable, "business-rule", "Consent", err.Error())
-}
-
-func refersTo(provenance *fhir.Value, ref string) bool {
-	for _, target := range provenance.All("target", "reference") {
-		if text, _, _ := strings.Cut(target.Str(), "/_history/"); text == ref {
-			return true
-		}
-	}
-	return false
 }
 
 // govern lets the process have its say.
@@ -750,111 +572,6 @@ func (w *writing) row(item *Item) (store.Row, error) {
 	row.Body = item.Doc.AppendJSON(nil)
 	row.Index = search.Extract(item.Doc, w.desk.bases...)
 	return row, nil
-}
-
-// entity adds what was written to the records of its clients. What Rules added is about a client whom a decision of
-// this change is about: otherwise nothing would permit it.
-func (w *writing) entity(item *Item, row store.Row) error {
-	role := "updated"
-	switch {
-	case row.Deleted:
-		role = "deleted"
-	case item.Before == nil:
-		role = "created"
-	}
-	for _, client := range orNobody(item.Class.Clients) {
-		if w.basis[client] == nil {
-			return unrecorded(fmt.Errorf("exchange: the process changes %s of a client whom nothing was decided about", item.Ref()))
-		}
-		rec := w.basis[client]
-		rec.Entities = append(rec.Entities, ledger.Entity{What: versioned(row), Role: role})
-	}
-	return nil
-}
-
-// recordOf is the record of a client in this exchange.
-func (w *writing) recordOf(client string) *ledger.Record {
-	if rec := w.basis[client]; rec != nil {
-		return rec
-	}
-	interaction, target := w.ops[0].Interaction, w.ops[0].Type
-	if len(w.ops) > 1 {
-		interaction, target = "transaction", ""
-	} else if w.items[0] != nil {
-		target = w.items[0].Ref()
-	}
-	rec := about(w.record(interaction, target), client, w.facts)
-	w.basis[client] = &rec
-	w.records = append(w.records, &rec)
-	return &rec
-}
-
-// record begins a record of this attempt, under the time that it is decided for.
-func (w *writing) record(i Interaction, target string) ledger.Record {
-	rec := w.desk.record(w.caller, i, target)
-	rec.Time = w.at
-	return rec
-}
-
-// finished are the records of the change, the first one under the request's id. What is not a denial of a Delete that
-// changes nothing was permitted and done.
-func (w *writing) finished() []ledger.Record {
-	out := make([]ledger.Record, 0, len(w.records))
-	for i, rec := range w.records {
-		next := *rec
-		if w.basis[rec.Client] == rec {
-			next.Outcome, next.Success = "permit", true
-		}
-		if i > 0 {
-			next.ID = ledger.NewID()
-		}
-		out = append(out, next)
-	}
-	return out
-}
-
-// refused records a refusal and answers it. One record: what the law said no to, otherwise the caller's sight of the row
-// that the refusal tells of. What could not be recorded or decided told nothing.
-func (w *writing) refused(ctx context.Context, err error) error {
-	var refusal *Error
-	if !errors.As(err, &refusal) || refusal.Kind == Unrecorded || refusal.Kind == Busy || w.draft == nil {
-		return err
-	}
-	rec := w.denial
-	if rec == nil {
-		made := w.refusal(refusal)
-		rec = &made
-	}
-	if failure := w.desk.store.Commit(ctx, store.Change{Records: []ledger.Record{*rec}}); failure != nil {
-		return w.desk.failed(failure)
-	}
-	return err
-}
-
-// refusal is the record of a change that a rule refused although the law would have let the caller see the row.
-func (w *writing) refusal(refusal *Error) ledger.Record {
-	op := w.ops[max(refusal.Entry, 0)]
-	target := op.Type
-	if op.ID != "" {
-		target += "/" + op.ID
-	}
-	rec := w.record(op.Interaction, target)
-	for item, seen := range w.seen {
-		if item.Type == op.Type && item.ID == op.ID {
-			rec = *seen
-		}
-	}
-	if rec.Client == "" && refusal.Entry >= 0 && refusal.Entry < len(w.items) && w.items[refusal.Entry] != nil {
-		for _, client := range w.items[refusal.Entry].Class.Clients {
-			if w.facts[client] != nil {
-				rec = about(rec, client, w.facts)
-				break
-			}
-		}
-	}
-	rec.Success = false
-	rec.Reason = finland.MaskIdentityCodes("refused: " + refusal.Error())
-	return rec
 }
 
 // know loads the facts of clients into the attempt.

@@ -1,0 +1,87 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+
+	"sotesilta/consent"
+	"sotesilta/gateway/store"
+	"sotesilta/internal/fhir"
+)
+
+// subjects checks that every client named is population identity, or a Patient the writer may see; an absent one and
+// an unseen one are refused alike.
+func (w *writing) subjects(ctx context.Context) error {
+	for _, item := range w.draft.Items {
+		if item.Doc == nil {
+			continue
+		}
+		if err := w.know(ctx, item.Class.Clients); err != nil {
+			return err
+		}
+		if err := namesItsClient(item); err != nil {
+			return w.refuse(item, err)
+		}
+		for _, client := range item.Class.Clients {
+			if item.Type == "Patient" && client == item.ID {
+				continue
+			}
+			known, err := w.subject(ctx, client)
+			if err != nil {
+				return err
+			}
+			if !known {
+				return w.refuse(item, Refuse(Unprocessable, "business-rule", item.Type,
+					"A Patient that this resource refers to is not known. Learn the client's id with POST Patient/$match."))
+			}
+		}
+	}
+	return nil
+}
+
+func (w *writing) subject(ctx context.Context, client string) (bool, error) {
+	if item := w.draft.Find("Patient", client); item != nil {
+		return item.Doc != nil, nil
+	}
+	row, err := w.snap.Get(ctx, "Patient", client)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, unrecorded(err)
+	}
+	if row.Deleted {
+		return false, nil
+	}
+	if row.Class.Register == consent.Identity {
+		return true, nil
+	}
+	if err := w.know(ctx, row.Class.Clients); err != nil {
+		return false, err
+	}
+	decision := w.desk.decide(w.caller, consent.Read, row.Class, w.facts, w.at)
+	return permits(&decision, row), nil
+}
+
+// subjectMembers are the members that say who a resource is about (CompartmentDefinition patient).
+var subjectMembers = []string{"subject", "patient", "for"}
+
+// namesItsClient refuses a resource whose subject is somebody that the gateway cannot tell although the sender could:
+// given by identity code or name only, or by a urn that no entry of the transaction has. Such a row would lie in no
+// client's log and under no client's ban. A subject on another server, or of another type (Group, Location), is kept as
+// given and gives no rights; nobody at all is nobody's data (contract: "Identity, writing, labels").
+func namesItsClient(item *Item) error {
+	for _, member := range subjectMembers {
+		subject := item.Doc.Get(member)
+		if subject.Kind() != fhir.Object || directoryTypes[item.Type] {
+			continue
+		}
+		switch fhir.ParseReference(subject.Text("reference")).Kind {
+		case fhir.RelativeReference, fhir.AbsoluteReference, fhir.ContainedReference:
+			continue
+		}
+		return Refuse(Unprocessable, "business-rule", item.Type+"."+member,
+			"Name the client as Patient/id of this gateway. Learn the id from identity code and name with POST Patient/$match.")
+	}
+	return nil
+}
