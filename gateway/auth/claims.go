@@ -197,6 +197,44 @@ func readGround(data []byte) (*consent.Assertion, error) {
 	return a, nil
 }
 
+// places says where claims that name a user or a ground belong. Elsewhere in an assertion they would be unread, and the
+// client would silently be the system without a user.
+var places = map[string]string{
+	"ihe_iua": "extensions", "sotesilta": "extensions",
+	"subject_name": "extensions.ihe_iua", "national_provider_identifier": "extensions.ihe_iua", "user_id": "extensions.ihe_iua",
+	"subject_role": "extensions.ihe_iua", "subject_organization": "extensions.ihe_iua",
+	"subject_organization_id": "extensions.ihe_iua", "purpose_of_use": "extensions.ihe_iua",
+	"ground": "extensions.sotesilta", "facts": "extensions.sotesilta", "confirm": "extensions.sotesilta",
+}
+
+// misplaced refuses claims of ours that stand at the top level of an assertion, or right in extensions.
+func misplaced(payload []byte) error {
+	var top map[string]jsontext.Value
+	if json.Unmarshal(payload, &top) != nil {
+		return nil // readAssertion has said so
+	}
+	var inner map[string]jsontext.Value
+	if ext := top["extensions"]; ext != nil && json.Unmarshal(ext, &inner) != nil {
+		return errors.New("extensions: not an object")
+	}
+	var found []string
+	for _, level := range []struct {
+		at      string
+		members map[string]jsontext.Value
+	}{{"", top}, {"extensions", inner}} {
+		for name := range level.members {
+			if place := places[name]; place != "" && place != level.at {
+				found = append(found, name+" belongs in "+place)
+			}
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	slices.Sort(found)
+	return errors.New(strings.Join(slices.Compact(found), "; ") + " (gateway/auth/README.md)")
+}
+
 // plain refuses overlong texts, control characters and personal identity codes.
 func plain(s string, most int) error {
 	switch {

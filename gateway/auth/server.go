@@ -302,6 +302,9 @@ func (s *Server) serveToken(c *gin.Context) (tokenAnswer, grant, *refusal) {
 
 // grant accepts the claims and narrows the scopes to those registered.
 func (s *Server) grant(client *Client, a *assertion, scope string) (grant, *refusal) {
+	if err := misplaced(a.payload); err != nil {
+		return grant{}, invalidRequest(err.Error())
+	}
 	c, err := readClaims(a.claims.Extensions)
 	if err != nil {
 		return grant{}, invalidRequest(err.Error())

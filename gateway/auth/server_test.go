@@ -294,6 +294,42 @@ func TestMalformedClaimsAreRefused(t *testing.T) {
 	}
 }
 
+// TestMisplacedClaimsAreRefused: claims that stand where nobody reads them would make the client the system without a
+// user, and its answers those of another actor than it asked for.
+func TestMisplacedClaimsAreRefused(t *testing.T) {
+	w := newWorld(t)
+	nurse := map[string]any{"national_provider_identifier": "nurse"}
+	for name, c := range map[string]struct {
+		member string
+		value  any
+		says   string
+	}{
+		"IUA at the top":          {"ihe_iua", nurse, "ihe_iua belongs in extensions"},
+		"a ground at the top":     {"sotesilta", map[string]any{"ground": "ATL-53.5b"}, "sotesilta belongs in extensions"},
+		"a name at the top":       {"subject_name", "Nina", "subject_name belongs in extensions.ihe_iua"},
+		"a role at the top":       {"subject_role", "3.1", "subject_role belongs in extensions.ihe_iua"},
+		"a user at the top":       {"user_id", "nurse", "user_id belongs in extensions.ihe_iua"},
+		"a purpose at the top":    {"purpose_of_use", "care", "purpose_of_use belongs in extensions.ihe_iua"},
+		"a unit at the top":       {"subject_organization_id", "Organization/jukola", "subject_organization_id belongs in extensions.ihe_iua"},
+		"IUA claims one level up": {"extensions", nurse, "national_provider_identifier belongs in extensions.ihe_iua"},
+		"a bare ground":           {"extensions", map[string]any{"ihe_iua": nurse, "ground": "ATL-53.5b"}, "ground belongs in extensions.sotesilta"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			claims := w.claims("jukola-ehr")
+			claims[c.member] = c.value
+			status, body, _ := w.ask(w.sign(w.keys["jukola-ehr"], claims), "")
+			require.Equal(t, http.StatusBadRequest, status, "%v", body)
+			require.Equal(t, "invalid_request", body["error"])
+			require.Contains(t, body["error_description"], c.says)
+			require.NotContains(t, body["error_description"], "Nina", "nothing of the claims is quoted")
+		})
+	}
+	claims := w.claims("jukola-ehr")
+	claims["extensions"], claims["example_vendor_tag"] = map[string]any{"ihe_iua": nurse}, "x"
+	status, _, _ := w.ask(w.sign(w.keys["jukola-ehr"], claims), "")
+	require.Equal(t, http.StatusOK, status, "claims that are not ours are the client's own matter")
+}
+
 func TestTheFormsOfIUAClaimsAreRead(t *testing.T) {
 	w := newWorld(t)
 	for name, ext := range map[string]string{
