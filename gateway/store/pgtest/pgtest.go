@@ -78,7 +78,7 @@ func (s *instance) admin(statement string) error {
 
 // guardian runs the server until its standard input ends, which it does when the test process does, and cleans up.
 const guardian = `
-"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=200 -c shared_buffers=128MB -c log_min_messages=fatal &
+"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c max_connections=200 -c shared_buffers=128MB -c log_min_messages=panic &
 server=$!
 cat >/dev/null
 kill -QUIT $server

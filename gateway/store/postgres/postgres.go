@@ -42,8 +42,9 @@ var words = sqlstore.Words{
 // where the planner might still choose by what is common (half of all rows have one status), it is told not to walk
 // tables and not to join by anything but look-ups.
 var settings = map[string]string{
-	"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
-	"jit": "off", "timezone": "UTC", "default_transaction_isolation": "read committed",
+	"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_bitmapscan": "off", "enable_hashjoin": "off",
+	"enable_mergejoin": "off",
+	"jit":              "off", "timezone": "UTC", "default_transaction_isolation": "read committed",
 	"idle_in_transaction_session_timeout": "60000", "application_name": "sotesilta",
 }
 

@@ -89,11 +89,13 @@ func (n *snapshot) Entries(ctx context.Context, q store.EntryQuery) (store.Entry
 		if len(values) == 0 {
 			return
 		}
+		list := make([]string, len(values))
+		for i, v := range values {
+			list[i] = s.arg(clean(v))
+		}
 		var any []string
 		for _, column := range columns {
-			for _, v := range values {
-				any = append(any, column+" = "+s.arg(clean(v)))
-			}
+			any = append(any, column+" IN ("+strings.Join(list, ", ")+")")
 		}
 		where = append(where, join(any, " OR "))
 	}

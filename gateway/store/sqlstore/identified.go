@@ -8,13 +8,8 @@ import (
 	"sotesilta/gateway/store"
 )
 
-// identifiedSQL finds current rows by an identifier, over the index by code: its cost does not depend on how many rows
+// Identified implements store.Snapshot. It finds rows over the index by code: its cost does not depend on how many rows
 // or classes there are.
-const identifiedSQL = `SELECT r.id, r.class FROM param p CROSS JOIN ix_token x CROSS JOIN resource r
-	WHERE p.type = $1 AND p.name = 'identifier' AND x.param = p.param AND x.code = $2 AND x.system = $3
-	AND r.rid = x.rid AND r.deleted = 0 ORDER BY r.rid`
-
-// Identified implements store.Snapshot.
 func (n *snapshot) Identified(ctx context.Context, register consent.Register, typ, system, code string, limit int) ([]store.Row, error) {
 	if code == "" || clean(typ) != typ || clean(system) != system || clean(code) != code {
 		return nil, nil
@@ -29,7 +24,9 @@ func (n *snapshot) Identified(ctx context.Context, register consent.Register, ty
 		err := rows.Scan(&f.id, &f.class)
 		all = append(all, f)
 		return err
-	}, identifiedSQL, typ, bounded(code), bounded(system))
+	}, over(n.s.engine, "param p").look("ix_token", "x", "x.param = p.param AND x.code = $2").look("resource", "r", "r.rid = x.rid").
+		and("p.type = $1 AND p.name = 'identifier' AND x.system = $3 AND r.deleted + 0 = 0").sql("r.id, r.class")+" ORDER BY r.rid",
+		typ, bounded(code), bounded(system))
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: identified: %w", err)
 	}

@@ -174,6 +174,15 @@ func (s sorting) kinds() []keyKind {
 // direction spells the direction of the id.
 func (s sorting) direction() string { return direction(s.desc) }
 
+// present spells that a row is not deleted, so that only the index in the order of the search can be walked: that by
+// time holds no others, that by id holds all.
+func (s sorting) present(r string) string {
+	if len(s.keys) > 0 {
+		return r + ".deleted = 0"
+	}
+	return r + ".deleted + 0 = 0"
+}
+
 func direction(desc bool) string {
 	if desc {
 		return " DESC"
@@ -218,16 +227,16 @@ func (s *statement) from(best *driver, keys sorting, after *cursor) (with string
 	case best.walk > 0:
 		order := "w.id" + keys.direction()
 		if len(keys.keys) > 0 {
-			order = "w." + keys.keys[0].column + keys.direction() + ", " + order
+			order = "w.updated" + keys.direction() + ", " + order
 		}
 		begin := ""
 		if after != nil {
 			begin = " AND " + s.beyond(keys, after, func(i int) string { return "w." + keys.keys[i].column }, "w.id")
 		}
-		with = fmt.Sprintf("WITH d AS MATERIALIZED (SELECT w.rid AS rid FROM resource w WHERE w.type = %s AND w.deleted = 0%s ORDER BY %s LIMIT %d) ",
-			s.text(s.typ), begin, order, best.walk)
+		with = fmt.Sprintf("WITH d AS MATERIALIZED (SELECT w.rid AS rid FROM resource w WHERE w.type = %s AND %s%s ORDER BY %s LIMIT %d) ",
+			s.text(s.typ), keys.present("w"), begin, order, best.walk)
 	default:
-		j = over(s.d, "resource r").and("r.type = " + s.text(s.typ))
+		j = over(s.d, "resource r").and("r.type = " + s.text(s.typ)).and(keys.present("r"))
 	}
 	j.and(s.permitted("r"))
 	for i, c := range s.where {

@@ -83,7 +83,8 @@ func (s *statement) permitted(r string) string {
 	if len(any) == 0 {
 		return "1 = 0"
 	}
-	all := []string{r + ".deleted = 0", join(any, " OR ")}
+	// Deletion is checked, never looked up by: "+ 0" keeps the partial indexes for what is looked up in them.
+	all := []string{r + ".deleted + 0 = 0", join(any, " OR ")}
 	if len(s.excluded) > 0 {
 		if s.guard[2] == "" {
 			s.guard[2] = s.arg(s.d.IntsArg(s.excluded))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strconv"
 	"time"
 
 	"sotesilta/consent/ledger"
@@ -27,6 +29,12 @@ var (
 	// errNothing rolls back a transaction in which no change held.
 	errNothing = errors.New("sqlstore: nothing to write")
 	errClosed  = errors.New("sqlstore: closed")
+)
+
+// sweepEvery is how often Once keys that have ended are forgotten, at most sweepMost at a time.
+const (
+	sweepEvery = time.Minute
+	sweepMost  = 2000
 )
 
 // upkeepEvery is how long an idle writer waits before it gives the engine its turn.
@@ -71,6 +79,7 @@ func (s *Store) write() {
 	tick := time.NewTicker(upkeepEvery)
 	defer tick.Stop()
 	batch := make([]*job, 0, MaxBatch)
+	swept := s.clock()
 	for {
 		batch = batch[:0]
 		select {
@@ -95,6 +104,10 @@ func (s *Store) write() {
 		}
 		if len(batch) > 0 {
 			s.commit(batch)
+		}
+		if now := s.clock(); now.Sub(swept) >= sweepEvery {
+			swept = now
+			s.sweep(now)
 		}
 		s.engine.Upkeep()
 	}
@@ -168,6 +181,21 @@ func (s *Store) settleIn(batch []*job) error {
 		}
 	}
 	return fmt.Errorf("sqlstore: commit: %w", err)
+}
+
+// sweep forgets Once keys that have ended.
+func (s *Store) sweep(now time.Time) {
+	ctx := context.Background()
+	err := s.engine.Write(ctx, func(tx Tx) error {
+		err := tx.Exec(ctx, "DELETE FROM once WHERE key IN (SELECT o.key FROM once o WHERE o.until <= $1 ORDER BY o.until LIMIT "+strconv.Itoa(sweepMost)+")", millis(now))
+		if err != nil {
+			return err
+		}
+		return tx.Store(ctx, &Writes{})
+	})
+	if err != nil {
+		slog.Warn("store: keys that have ended were not forgotten", "error", err)
+	}
 }
 
 // byWriter runs f in the goroutine that writes, between batches.

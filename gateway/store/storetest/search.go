@@ -14,17 +14,18 @@ import (
 
 // The parameters that the suite searches by.
 var (
-	pID       = &search.Param{Name: "_id", Type: search.Token}
-	pUpdated  = &search.Param{Name: "_lastUpdated", Type: search.Date}
-	pStatus   = &search.Param{Name: "status", Type: search.Token}
-	pCode     = &search.Param{Name: "code", Type: search.Token}
-	pSubject  = &search.Param{Name: "subject", Type: search.Reference, Targets: []string{"Group", "Patient"}}
-	pDate     = &search.Param{Name: "date", Type: search.Date}
-	pName     = &search.Param{Name: "name", Type: search.String}
-	pURL      = &search.Param{Name: "url", Type: search.URI}
-	pQuantity = &search.Param{Name: "value-quantity", Type: search.Quantity}
-	pBasedOn  = &search.Param{Name: "based-on", Type: search.Reference, Targets: []string{"ServiceRequest"}}
-	pPartOf   = &search.Param{Name: "part-of", Type: search.Reference, Targets: []string{"Task"}}
+	pID         = &search.Param{Name: "_id", Type: search.Token}
+	pUpdated    = &search.Param{Name: "_lastUpdated", Type: search.Date}
+	pStatus     = &search.Param{Name: "status", Type: search.Token}
+	pCode       = &search.Param{Name: "code", Type: search.Token}
+	pSubject    = &search.Param{Name: "subject", Type: search.Reference, Targets: []string{"Group", "Patient"}}
+	pDate       = &search.Param{Name: "date", Type: search.Date}
+	pName       = &search.Param{Name: "name", Type: search.String}
+	pURL        = &search.Param{Name: "url", Type: search.URI}
+	pQuantity   = &search.Param{Name: "value-quantity", Type: search.Quantity}
+	pBasedOn    = &search.Param{Name: "based-on", Type: search.Reference, Targets: []string{"ServiceRequest"}}
+	pIdentifier = &search.Param{Name: "identifier", Type: search.Token}
+	pPartOf     = &search.Param{Name: "part-of", Type: search.Reference, Targets: []string{"Task"}}
 )
 
 var params = map[string]*search.Param{

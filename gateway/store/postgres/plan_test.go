@@ -1,0 +1,87 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"sotesilta/gateway/store/pgtest"
+	"sotesilta/gateway/store/sqlstore"
+	"sotesilta/gateway/store/storetest"
+)
+
+// planned is an engine whose readers count the rows that each query looks at.
+type planned struct {
+	*engine
+	t *testing.T
+}
+
+func (p planned) Read(ctx context.Context) (sqlstore.Reader, error) {
+	r, err := p.engine.Read(ctx)
+	return plannedReader{r, p.t}, err
+}
+
+type plannedReader struct {
+	sqlstore.Reader
+	t *testing.T
+}
+
+// step is a step of a plan, as EXPLAIN tells it.
+type step struct {
+	Kind     string  `json:"Node Type"`
+	Relation string  `json:"Relation Name"`
+	Index    string  `json:"Index Name"`
+	Rows     float64 `json:"Actual Rows"`
+	Loops    float64 `json:"Actual Loops"`
+	Filtered float64 `json:"Rows Removed by Filter"`
+	Joined   float64 `json:"Rows Removed by Join Filter"`
+	Plans    []step
+}
+
+// looked is how many rows a step and those below it looked at.
+func (s step) looked() float64 {
+	n := (s.Rows + s.Filtered + s.Joined) * s.Loops
+	for _, p := range s.Plans {
+		n += p.looked()
+	}
+	return n
+}
+
+// maxLooked is more than any of the searches needs, and less than half of the table.
+const maxLooked = 6500
+
+func (r plannedReader) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
+	rows, err := r.Reader.Query(ctx, "EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) "+text, args...)
+	require.NoError(r.t, err)
+	for rows.Next() {
+		var plan []byte
+		require.NoError(r.t, rows.Scan(&plan))
+		var plans []struct{ Plan step }
+		require.NoError(r.t, json.Unmarshal(plan, &plans))
+		if n := plans[0].Plan.looked(); n > maxLooked {
+			r.t.Errorf("%.0f rows looked at in %s\n%s", n, text, plan)
+		}
+	}
+	require.NoError(r.t, rows.Err())
+	rows.Close()
+	return r.Reader.Query(ctx, text, args...)
+}
+
+// Plans are the same without statistics, as in a new database, and with them.
+func TestSearchesWalkNoTable(t *testing.T) {
+	e, err := newEngine(t.Context(), pgtest.Postgres(t), Options{})
+	require.NoError(t, err)
+	s := sqlstore.New(planned{e, t})
+	defer func() { require.NoError(t, s.Close()) }()
+	for _, table := range []string{"resource", "version", "ix_token", "ix_reference", "ix_date", "ix_string", "class", "class_client", "relation"} {
+		_, err := e.writer.Exec(t.Context(), "ALTER TABLE "+table+" SET (autovacuum_enabled = off)")
+		require.NoError(t, err)
+	}
+	cases := storetest.Skewed(t, s, 15_000)
+	t.Run("without statistics", func(t *testing.T) { storetest.Check(t, s, cases) })
+	_, err = e.readers.Exec(t.Context(), "ANALYZE")
+	require.NoError(t, err)
+	t.Run("with statistics", func(t *testing.T) { storetest.Check(t, s, cases) })
+}

@@ -1,0 +1,95 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"sotesilta/consent"
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/search"
+	"sotesilta/gateway/store"
+)
+
+// Case is a search that must not walk a table, however its values are skewed.
+type Case struct {
+	Name  string
+	Query *search.Query
+	Reach store.Reach
+	Found int // rows of its first page
+}
+
+// Skewed fills a store with tasks of 500 clients of ten units: half of the rows have one status, all have one code, and
+// every tenth belongs to one owner. It gives searches over them; each matches few rows, or can stop after few.
+func Skewed(t testing.TB, s store.Store, rows int) []Case {
+	t.Helper()
+	const clients = 500
+	for i := 0; i < rows; {
+		c := store.Change{Records: []ledger.Record{record()}}
+		for range min(500, rows-i) {
+			client := fmt.Sprint("c", i%clients)
+			if i < clients {
+				c.Facts = append(c.Facts, &consent.Facts{Client: client, Version: 1, Relationships: []consent.Relationship{
+					{Kind: consent.InCare, Unit: fmt.Sprint("Organization/", i%10), Evidence: "EpisodeOfCare/1"},
+				}})
+				c.Put = append(c.Put, row(class("Patient", client), client, 1, search.Index{
+					Strings: []search.StringEntry{{Param: "name", Folded: client, Exact: client}},
+				}))
+			}
+			r := benchTask(fmt.Sprintf("%06d", i), client, int64(i))
+			r.Updated = noon.AddDate(0, 0, i)
+			if i%10 == 0 {
+				r.Index.References = append(r.Index.References, search.ReferenceEntry{Param: "owner", Type: "Practitioner", ID: "busy"})
+			}
+			c.Put = append(c.Put, r)
+			i++
+		}
+		require.NoError(t, s.Commit(t.Context(), c))
+	}
+	completed := token("", "status", "", "completed")
+	owner := func(id string) search.Clause {
+		return search.Clause{Param: &search.Param{Name: "owner", Type: search.Reference}, Values: []search.Value{{RefType: "Practitioner", RefID: id}}}
+	}
+	newest := []search.SortKey{sortBy("_lastUpdated", true)}
+	unit := store.Reach{Units: []string{"Organization/2"}}
+	one := store.Reach{Units: []string{"Organization/2"}, Only: []string{"c12"}}
+	named := func(name string) search.Clause {
+		return search.Clause{Param: pName, Values: []search.Value{{Text: name}}}
+	}
+	return []Case{
+		{"of one client", &search.Query{Type: "Task", Count: 10, Where: []search.Clause{refers("subject", "Patient", "c12"), completed}}, one, 10},
+		{"of a unit by owner", &search.Query{Type: "Task", Count: 10, Where: []search.Clause{owner("2"), completed}}, unit, min(10, rows/1000)},
+		{"of a unit, newest", &search.Query{Type: "Task", Count: 10, Sort: newest, Where: []search.Clause{completed}}, unit, 10},
+		{"of a unit, newest, second page", nil, unit, 10},
+		{"of a unit, by id", &search.Query{Type: "Task", Count: 10, Where: []search.Clause{completed}}, unit, 10},
+		{"by identifier", &search.Query{Type: "Task", Count: 10, Where: []search.Clause{{Param: pIdentifier, Values: []search.Value{{System: "urn:x", SystemSet: true, Code: "000012"}}}}}, unit, 1},
+		{"chained", &search.Query{Type: "Task", Count: 10, Where: []search.Clause{chain("subject", "Patient", named("c12")), completed}}, one, 10},
+		{"reverse chained", &search.Query{Type: "Patient", Count: 10, Where: []search.Clause{{Has: &search.Has{Type: "Task", Param: pSubject, Where: search.Clause{Param: pIdentifier, Values: []search.Value{{Code: "000012"}}}}}}}, one, 1},
+		{"including", &search.Query{Type: "Task", Count: 10, Where: []search.Clause{refers("subject", "Patient", "c12")}, Includes: []search.Include{{Type: "Task", Param: pSubject}}}, one, 10},
+		{"included by", &search.Query{Type: "Patient", Count: 10, Where: []search.Clause{token("", "_id", "", "c12")}, Includes: []search.Include{{Reverse: true, Type: "Task", Param: pSubject}}}, one, 1},
+	}
+}
+
+// Check runs each case twice, so that a prepared statement's later plans are seen too.
+func Check(t *testing.T, s store.Store, cases []Case) {
+	next := ""
+	for _, c := range cases {
+		for range 2 {
+			n, err := s.Snapshot(context.Background())
+			require.NoError(t, err)
+			q := c.Query
+			if q == nil { // the page that follows
+				follow := *cases[2].Query
+				follow.Cursor = next
+				q = &follow
+			}
+			got, err := n.Search(t.Context(), q, &guard{reach: c.Reach})
+			require.NoError(t, n.Close())
+			require.NoError(t, err, c.Name)
+			require.Len(t, got.Matches, c.Found, c.Name)
+			next = got.Next
+		}
+	}
+}
