@@ -169,6 +169,9 @@ func (t textTeller) report(r *exchange.Repeated) error {
 		fmt.Fprintf(t.out, "  %d decided under %.12s… (%s)\n", r.Policies[policy], policy, note)
 	}
 	fmt.Fprintf(t.out, "%d answered as then, %d otherwise\n", r.Same, r.Differences)
+	if r.Faded > 0 {
+		fmt.Fprintf(t.out, "%d searches not compared: records of changes before them were erased\n", r.Faded)
+	}
 	for _, basis := range slices.Sorted(maps.Keys(r.Shifts)) {
 		s := r.Shifts[basis]
 		fmt.Fprintf(t.out, "  %-10s would have opened %d, closed %d, been added to %d, dropped from %d\n", basis, s.Opened, s.Closed, s.Gained, s.Lost)

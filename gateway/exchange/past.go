@@ -29,6 +29,7 @@ type past struct {
 	times  []time.Time                // of all changes, rising
 	// parties are who has, or had, a relationship with a client since when.
 	parties map[party]time.Time
+	faded   bool // records were erased: changes that they told of are not known
 }
 
 type factsAt struct {
@@ -90,6 +91,7 @@ func (p *past) learn(list iter.Seq2[ledger.Entry, error]) error {
 			return err
 		}
 		if entry.Canonical == nil {
+			p.faded = true
 			continue
 		}
 		rec, err := ledger.ParseRecord(entry.Canonical)

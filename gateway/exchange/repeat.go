@@ -82,6 +82,7 @@ type Repeated struct {
 	Wrong        int64             `json:"wrong"`        // of Differences: under the same policy version
 	Unasked      int64             `json:"unasked"`      // records of what the law was not asked: nothing there, refused by a rule, published
 	Erased       int64             `json:"erased"`       // content erased after its retention time
+	Faded        int64             `json:"faded"`        // searches that differ, perhaps because changes before them are told by erased records
 	Policies     map[string]int64  `json:"policies"`     // records of Asked by the policy version of then
 	Unrepeatable []Unrepeatable    `json:"unrepeatable"` // the first of them
 	Missing      int64             `json:"missing"`      // how many Unrepeatable there are
@@ -139,6 +140,10 @@ func (r *Replay) Run(ctx context.Context, each func(Difference) error) (*Repeate
 		same := rec.Policy == out.Policy
 		then, again := answerOf(rec), answerOf(now)
 		differs := then.differs(again, same)
+		if len(differs) > 0 && p.faded && len(rec.Classes) == 0 {
+			out.Faded++
+			continue
+		}
 		if len(differs) == 0 {
 			out.Same++
 			continue

@@ -2,6 +2,7 @@ package exchange_test
 
 import (
 	"context"
+	"iter"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -184,4 +185,51 @@ func TestSearchesAmidChangesAreRepeated(t *testing.T) {
 		}
 	}
 	changing.Wait()
+}
+
+// erased is a store whose first ledger entries have lost their content to their retention time.
+type erased struct {
+	store.Store
+	first int
+}
+
+func (s erased) Ledger() ledger.Source { return erasedLedger{s.Store.Ledger(), s.first} }
+
+type erasedLedger struct {
+	ledger.Source
+	first int
+}
+
+func (l erasedLedger) Pending(ctx context.Context) iter.Seq2[ledger.Entry, error] {
+	return func(yield func(ledger.Entry, error) bool) {
+		n := 0
+		for entry, err := range l.Source.Pending(ctx) {
+			if n++; n <= l.first {
+				entry.Canonical, entry.Salt = nil, nil
+			}
+			if !yield(entry, err) {
+				return
+			}
+		}
+	}
+}
+
+func TestReplayBlamesNobodyForWhatErasedRecordsTold(t *testing.T) {
+	s := ownCounty(t)
+	d, err := newDesk(s, exchange.Config{})
+	require.NoError(t, err)
+	loaded := 0
+	for range s.Ledger().Pending(t.Context()) {
+		loaded++
+	}
+	require.Positive(t, loaded)
+	_, err = d.Search(t.Context(), as(worker), query(t, "Observation", "patient=Patient/onni"))
+	require.NoError(t, err)
+
+	differences, report := replayed(t, erased{s, loaded}, law())
+	require.Empty(t, differences)
+	require.True(t, report.OK())
+	require.EqualValues(t, loaded, report.Erased)
+	require.EqualValues(t, 1, report.Faded, "the query, whose answer rests on rows that only erased records tell of")
+	require.EqualValues(t, 1, report.Same, "what left is repeated from its own record")
 }
