@@ -395,5 +395,5 @@ func (g *gate) err() error {
 	if g.open {
 		return nil
 	}
-	return errors.New("loading")
+	return rest.ErrLoading
 }

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -41,7 +42,18 @@ const deviations = "Every interaction needs a SMART scope and a legal basis (Act
 	"Patients have no search parameters on address and telecom, which may be withheld for personal safety. " +
 	"Labels of registers in meta.security are set by the gateway; those that a client sends are dropped. " +
 	"self and next links are opaque and of use to their receiver only. " +
-	"Not supported: patch, conditional update, delete and read, conditional references, history of a type or the system, XML."
+	"Not supported: patch, conditional update, delete and read, conditional references, history of a type or the system, search of compartments and across types, XML."
+
+// searching is what a search may ask beyond the parameters that each type lists; the bounds are those of gateway/search.
+func (s *server) searching() string {
+	return fmt.Sprintf("Every type that is searched takes _sort (up to %d keys), _count (50 rows a page unless it says otherwise, 500 at most), "+
+		"_total=accurate (totals are not counted unless asked for), _summary=count, _include and _revinclude (%d together; not iterated), "+
+		"_has and chained parameters (%d references deep), by GET [type]?… and by POST [type]/_search with the parameters in a form body. "+
+		"A search has at most %d parameters, %d values together and %d bytes a value; a resource at most %s, a batch or transaction %s and %d entries. "+
+		"_elements, _summary other than count, _text, _content, _filter, _query, _list and _contained are refused like every unknown parameter. ",
+		search.MaxSortKeys, search.MaxIncludes, search.MaxDepth, search.MaxParameters, search.MaxValues, search.MaxValueLength,
+		size(s.Limits.Body), size(s.Limits.Bundle), s.Limits.Entries)
+}
 
 const description = "Sotesilta, the bridge between social and health care: a gateway that carries the joint client's process between systems and " +
 	"decides and records every exchange on its legal basis."
@@ -69,7 +81,7 @@ func (s *server) describe() *fhir.Value {
 		"format", texts(fhirJSON, "json"),
 		"rest", fhir.NewArray(object(
 			"mode", "server",
-			"documentation", deviations,
+			"documentation", deviations+" "+s.searching(),
 			"security", s.security(),
 			"resource", s.resources(),
 			"interaction", fhir.NewArray(object("code", "transaction"), object("code", "batch")),
@@ -176,11 +188,23 @@ func searchParams(t Type) *fhir.Value {
 		}
 		documentation := param.Documentation
 		if len(param.Modifiers) > 0 {
-			documentation = strings.TrimSpace(documentation + " Modifiers: " + strings.Join(param.Modifiers, ", ") + ".")
+			documentation = sentence(documentation) + "Modifiers: " + strings.Join(param.Modifiers, ", ") + "."
 		}
 		out.Append(object("name", param.Name, "definition", param.URL, "type", param.Type, "documentation", documentation))
 	}
 	return out
+}
+
+// sentence ends a text with a full stop and a space, so that another sentence may follow; an empty text stays empty.
+func sentence(text string) string {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return ""
+	}
+	if !strings.ContainsAny(text[len(text)-1:], ".!?") {
+		text += "."
+	}
+	return text + " "
 }
 
 // object is an object of names and values in turn; values are string, bool or *fhir.Value, and empty ones are left out.

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,7 +25,8 @@ func TestCapabilityStatementSaysWhatIsRegistered(t *testing.T) {
 	server := doc.Get("rest").Items()[0]
 	require.Equal(t, "https://gw.example/auth/token", server.Text("security", "extension", "extension", "valueUri"))
 	require.Equal(t, "SMART-on-FHIR", server.Text("security", "service", "coding", "code"))
-	for _, deviation := range []string{"bodies only", "exactly as what is absent", "Unknown search parameters", "no update-as-create", "address and telecom"} {
+	for _, deviation := range []string{"bodies only", "exactly as what is absent", "Unknown search parameters", "no update-as-create", "address and telecom",
+		"_sort", "_count (50", "_total=accurate", "_summary=count", "_include and _revinclude", "_has and chained", "5 MB", "1000 entries"} {
 		require.Contains(t, server.Text("documentation"), deviation)
 	}
 
@@ -56,6 +58,11 @@ func TestCapabilityStatementSaysWhatIsRegistered(t *testing.T) {
 		}
 		require.Len(t, names, len(search.Params(typ)), typ)
 		require.Contains(t, names, "_id", typ)
+	}
+	for _, param := range byType["Task"].Get("searchParam").Items() {
+		if before, _, found := strings.Cut(param.Text("documentation"), "Modifiers:"); found && before != "" {
+			require.Regexp(t, `[.!?] $`, before, "the modifiers are a sentence of their own")
+		}
 	}
 	require.NotContains(t, string(byType["Patient"].Get("searchParam").JSON()), `"telecom"`)
 	require.Equal(t, "match", byType["Patient"].Text("operation", "name"))

@@ -33,7 +33,7 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 		e.fullURL = fullURL
 	}
 	address, query, hasQuery := strings.Cut(request.Get("url").Str(), "?")
-	address = strings.TrimPrefix(strings.TrimPrefix(address, v.server.Base), "/")
+	address = strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(address, v.server.Base), "/"), "/")
 	parts := strings.Split(address, "/")
 	e.typ = parts[0]
 	if len(parts) > 1 {
@@ -44,6 +44,9 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 	}
 	if e.typ == "" {
 		return e, refuse(http.StatusBadRequest, "required", "", "request.url is the address below the base, such as Task or Task/1.")
+	}
+	if err := bundleAddress(parts); err != nil {
+		return e, err
 	}
 	known := v.server.types[e.typ]
 	if known == nil {
@@ -58,7 +61,7 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 	switch {
 	case write && hasQuery:
 		return e, refuse(http.StatusBadRequest, "not-supported", "",
-			"Conditional update and delete are not supported; a conditional create says its condition in request.ifNoneExist.")
+			noConditional+" A conditional create says its condition in request.ifNoneExist.")
 	case e.method == http.MethodPost && len(parts) == 1:
 		i = exchange.Create
 	case e.method == http.MethodPut && len(parts) == 2:

@@ -266,7 +266,12 @@ func TestAddresses(t *testing.T) {
 		{"GET", "/Basic/1", 404, "not-supported", ""},
 		{"GET", "/Nothing", 404, "not-supported", ""},
 		{"GET", "/patient/aino", 404, "not-supported", ""},
-		{"GET", "/Patient/aino/Observation", 404, "not-found", ""},
+		{"GET", "/Patient/aino/Observation", 404, "not-supported", ""},
+		{"GET", "/Patient/aino/observations", 404, "not-found", ""},
+		{"GET", "/Patient/aino/", 200, "", ""},
+		{"GET", "/Patient/", 200, "", ""},
+		{"GET", "/Patient/aino/_history/", 200, "", ""},
+		{"GET", "/Patient//", 404, "not-found", ""},
 		{"GET", "/Patient/aino/$everything", 404, "not-supported", ""},
 		{"GET", "/Patient/a_b", 404, "not-found", ""},
 		{"GET", "/Patient/..", 404, "not-found", ""},
@@ -275,7 +280,11 @@ func TestAddresses(t *testing.T) {
 		{"GET", "/Patient/aino/_history/01", 404, "not-found", ""},
 		{"GET", "/Patient/aino/_history/x", 404, "not-found", ""},
 		{"GET", "/Patient/aino/_history/1/x", 404, "not-found", ""},
-		{"GET", "/_history", 404, "not-supported", ""},
+		{"GET", "/_history", 405, "not-supported", ""},
+		{"GET", "/Patient/_history", 405, "not-supported", ""},
+		{"GET", "/Basic/_history", 404, "not-supported", ""},
+		{"POST", "/_search", 404, "not-supported", ""},
+		{"POST", "/$export", 404, "not-supported", ""},
 		{"GET", "", 405, "not-supported", "POST"},
 		{"GET", "/", 405, "not-supported", "POST"},
 		{"PATCH", "/Patient/aino", 405, "not-supported", "GET, HEAD, PUT, DELETE"},
@@ -593,6 +602,11 @@ func TestHealth(t *testing.T) {
 	require.Contains(t, w.Body.String(), "redis")
 	broken = errors.New("no store")
 	require.Equal(t, 503, f.ask("GET", "https://gw.example/readyz", "").Code)
+	require.Contains(t, f.log.String(), `"level":"ERROR","msg":"not ready"`)
+	f.log.Reset()
+	broken = ErrLoading
+	require.Equal(t, 503, f.ask("GET", "https://gw.example/readyz", "").Code)
+	require.Contains(t, f.log.String(), `"level":"INFO","msg":"not ready"`, "every start passes through it")
 	require.Equal(t, 200, f.ask("GET", "https://gw.example/healthz", "").Code)
 }
 

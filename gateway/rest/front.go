@@ -66,7 +66,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.busy.Add(-1)
-	s.engine.ServeHTTP(v, r)
+	v.r = s.withoutSlash(r)
+	s.engine.ServeHTTP(v, v.r)
 }
 
 // WriteHeader notes the status on its way out.

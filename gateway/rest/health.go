@@ -1,6 +1,8 @@
 package rest
 
 import (
+	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -12,6 +14,9 @@ const (
 	healthz = "/healthz" // the process is alive
 	readyz  = "/readyz"  // exchanges can be recorded and served
 )
+
+// ErrLoading is what Config.Ready answers while the first data are still put in place: not ready, and nothing is wrong.
+var ErrLoading = errors.New("loading")
 
 // health says whether a path is answered even when there is no room for more.
 func (s *server) health(path string) bool { return path == healthz || path == readyz }
@@ -28,7 +33,11 @@ func (s *server) answerReadyz(c *gin.Context) {
 	if s.Ready != nil {
 		var err error
 		if lost, err = s.Ready(c.Request.Context()); err != nil {
-			s.Log.Error("not ready", "cause", err)
+			level := slog.LevelError
+			if errors.Is(err, ErrLoading) {
+				level = slog.LevelInfo // what every start passes through
+			}
+			s.Log.Log(c.Request.Context(), level, "not ready", "cause", err)
 			c.Header("Retry-After", "1")
 			c.Data(http.StatusServiceUnavailable, "text/plain; charset=utf-8", []byte("not ready\n"))
 			return

@@ -182,7 +182,7 @@ func (v *visit) serve(find func(*visit, gin.Params) (target, error), params gin.
 	if !ok || !found.offers(i) {
 		v.unread = true
 		return answer{}, &refusal{status: http.StatusMethodNotAllowed, allow: v.allow(""), issues: issue("not-supported", "",
-			"This method is not allowed at this address. Allow names those that are.")}
+			wrongMethod(v.r.Method, found))}
 	}
 	v.interaction = i
 	return interactions[i](v, query)
@@ -240,7 +240,16 @@ func (v *visit) allow(but string) string {
 func (s *server) findBase(*visit, gin.Params) (target, error) { return target{methods: atBase}, nil }
 
 func (s *server) findType(_ *visit, p gin.Params) (target, error) {
-	return s.find(p[0].Value, atType)
+	switch typ := p[0].Value; {
+	case typ == "_history":
+		return target{}, noSystemHistory
+	case typ == "_search":
+		return target{}, noSystemSearch
+	case strings.HasPrefix(typ, "$"):
+		return target{}, noOperation
+	default:
+		return s.find(typ, atType)
+	}
 }
 
 func (s *server) findInstance(_ *visit, p gin.Params) (target, error) {
@@ -250,6 +259,11 @@ func (s *server) findInstance(_ *visit, p gin.Params) (target, error) {
 		return s.find(typ, atSearch)
 	case strings.HasPrefix(id, "$"):
 		return s.findOperationNamed(typ, "", id)
+	case id == "_history":
+		if _, err := s.find(typ, nil); err != nil {
+			return target{}, err
+		}
+		return target{}, noTypeHistory
 	}
 	return s.findID(typ, id, atInstance)
 }
@@ -261,6 +275,8 @@ func (s *server) findOperation(_ *visit, p gin.Params) (target, error) {
 		return s.findID(typ, id, atHistory)
 	case strings.HasPrefix(op, "$"):
 		return s.findOperationNamed(typ, id, op)
+	case s.types[typ] != nil && fhir.IsResource(op):
+		return target{}, noCompartment(typ, id, op)
 	}
 	return target{}, nowhere
 }
@@ -313,7 +329,7 @@ func (s *server) findOperationNamed(typ, id, name string) (target, error) {
 		key = "/" + key
 	}
 	if t.operation = t.known.operations[key]; t.operation == nil {
-		return target{}, refuse(http.StatusNotFound, "not-supported", "", "There is no such operation here. [base]/metadata names those that are.")
+		return target{}, noOperation
 	}
 	return t, nil
 }

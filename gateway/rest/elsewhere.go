@@ -1,0 +1,118 @@
+package rest
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"sotesilta/gateway/search"
+	"sotesilta/internal/fhir"
+)
+
+// What FHIR R4 has and this service has not, and what to do instead. Clients that come from other servers meet these
+// first, so each refusal says the way round. None of them depends on any row.
+
+// notSupported refuses an address that FHIR gives a meaning to and this service does not.
+func notSupported(text string) error { return refuse(http.StatusNotFound, "not-supported", "", text) }
+
+var (
+	noSystemHistory = historyOf("The history of the system is not supported")
+	noTypeHistory   = historyOf("The history of a type is not supported")
+	noSystemSearch  = notSupported("A search across types is not supported: search one type, GET [base]/[type]?… or POST [base]/[type]/_search.")
+	noOperation     = notSupported("There is no such operation here. [base]/metadata names those that are.")
+)
+
+// historyOf refuses a history other than that of an instance (FHIR R4 § 3.1.0.12), as one of a type that has none.
+func historyOf(what string) error {
+	return refuse(http.StatusMethodNotAllowed, "not-supported", "", what+
+		": ask for that of a resource, GET [base]/[type]/[id]/_history, or search by _lastUpdated.")
+}
+
+// noCompartment refuses a search of a compartment (FHIR R4 § 3.1.1.2.5), and names the search that finds the same.
+func noCompartment(typ, id, of string) error {
+	text := "Compartments are not searched"
+	if !fhir.ValidID(id) {
+		id = "[id]"
+	}
+	if param := referring(of, typ); param != "" {
+		text += ": GET [base]/" + of + "?" + param + "=" + typ + "/" + id + " finds the same"
+	}
+	return notSupported(text + ".")
+}
+
+// referring is the search parameter by which a type refers to another: that which is named after it, otherwise the
+// first; "" when none does.
+func referring(typ, to string) string {
+	first := ""
+	for _, param := range search.Params(typ) {
+		if param.Type != "reference" || !slices.Contains(param.Targets, to) {
+			continue
+		}
+		if strings.EqualFold(param.Name, to) {
+			return param.Name
+		}
+		if first == "" || param.Name == "subject" {
+			first = param.Name
+		}
+	}
+	return first
+}
+
+// noConditional is why PUT and DELETE of a type are refused.
+const noConditional = "Conditional update and delete are not supported: find the id first (GET [type]?…), then PUT or DELETE [type]/[id]."
+
+// wrongMethod says what to do instead of a method that an address does not take.
+func wrongMethod(method string, t target) string {
+	text := "This method is not allowed at this address. Allow names those that are."
+	switch {
+	case method == http.MethodPatch:
+		text = "PATCH is not supported: send the whole resource with PUT, and If-Match with the ETag that you read."
+	case (method == http.MethodPut || method == http.MethodDelete) && t.typ != "" && t.id == "" && t.operation == nil:
+		text = noConditional
+	case t.typ == "" && (method == http.MethodGet || method == http.MethodHead):
+		text = "The base takes Bundles of type transaction and batch by POST. Search one type: GET [base]/[type]?…; [base]/metadata names them."
+	}
+	return text
+}
+
+// notInBundle refuses what a batch or transaction does not take, though it may be asked alone.
+func notInBundle(what string) error {
+	return refuse(http.StatusBadRequest, "not-supported", "", what+" is not taken in bundles: ask for it in a request of its own.")
+}
+
+// bundleAddress refuses the addresses that a Bundle does not take; parts are those of its path.
+func bundleAddress(parts []string) error {
+	for _, part := range parts {
+		if strings.HasPrefix(part, "$") {
+			return notInBundle("An operation such as " + clip(part))
+		}
+	}
+	switch {
+	case parts[0] == "metadata":
+		return notInBundle("metadata")
+	case parts[0] == "_history":
+		return noSystemHistory
+	case parts[0] == "_search":
+		return noSystemSearch
+	case len(parts) > 1 && parts[1] == "_history":
+		return noTypeHistory
+	case len(parts) > 1 && parts[1] == "_search":
+		return refuse(http.StatusBadRequest, "not-supported", "", "A search in a Bundle is a GET of [type]?…: its request.url stands in a body already.")
+	case len(parts) == 3 && fhir.IsResource(parts[2]) && fhir.IsResource(parts[0]):
+		return noCompartment(parts[0], parts[1], parts[2])
+	}
+	return nil
+}
+
+// withoutSlash is the path without one slash at its end, if it is below the base: [base]/Patient/ is [base]/Patient.
+func (s *server) withoutSlash(r *http.Request) *http.Request {
+	path := r.URL.Path
+	if len(path) <= len(s.path)+1 || path[len(path)-1] != '/' || !strings.HasPrefix(path, s.path+"/") {
+		return r
+	}
+	address := *r.URL
+	address.Path, address.RawPath = path[:len(path)-1], ""
+	next := *r
+	next.URL = &address
+	return &next
+}

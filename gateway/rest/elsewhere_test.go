@@ -1,0 +1,85 @@
+package rest
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"sotesilta/gateway/search"
+)
+
+// TestRefusalsSayTheWayRound: what FHIR has and this service has not is refused as not supported, with what to do
+// instead, and never as a row that is absent.
+func TestRefusalsSayTheWayRound(t *testing.T) {
+	f := newFace(t)
+	for _, c := range []struct {
+		method, target, body string
+		status               int
+		says                 string
+	}{
+		{"GET", "/_history", "", 405, "The history of the system is not supported: ask for that of a resource"},
+		{"GET", "/Task/_history", "", 405, "The history of a type is not supported: ask for that of a resource"},
+		{"GET", "/Patient/aino/Observation", "", 404, "GET [base]/Observation?patient=Patient/aino finds the same"},
+		{"GET", "/Patient/aino/Task/", "", 404, "GET [base]/Task?patient=Patient/aino finds the same"},
+		{"GET", "/Patient/a_b/CareTeam", "", 404, "CareTeam?patient=Patient/[id]"},
+		{"GET", "/Patient/aino/PlanDefinition", "", 404, "Compartments are not searched"},
+		{"PUT", "/Task?identifier=x", `{"resourceType":"Task"}`, 405, noConditional},
+		{"DELETE", "/Task?status=draft", "", 405, noConditional},
+		{"PATCH", "/Task/t1", `[]`, 405, "PATCH is not supported: send the whole resource with PUT"},
+		{"GET", "", "", 405, "The base takes Bundles"},
+		{"POST", "/_search", "", 404, "A search across types is not supported"},
+		{"POST", "/$export", "", 404, "There is no such operation here"},
+	} {
+		w := f.ask(c.method, c.target, c.body)
+		is := outcome(t, w, c.status, "not-supported")
+		require.Contains(t, is.Text("diagnostics"), c.says, "%s %s", c.method, c.target)
+	}
+	require.Empty(t, f.desk.calls, "no row is asked for")
+}
+
+func TestWhatBundlesDoNotTake(t *testing.T) {
+	f := newFace(t)
+	for url, says := range map[string]string{
+		"metadata":                            "metadata is not taken in bundles",
+		"Patient/$match":                      "An operation such as $match is not taken in bundles",
+		"PlanDefinition/joint-client/$apply":  "An operation such as $apply is not taken in bundles",
+		"$export":                             "An operation such as $export is not taken in bundles",
+		"_history":                            "The history of the system is not supported",
+		"Task/_history":                       "The history of a type is not supported",
+		"Task/_search":                        "A search in a Bundle is a GET",
+		"Patient/aino/Observation":            "Observation?patient=Patient/aino finds the same",
+		base + "/PlanDefinition/joint/$apply": "An operation such as $apply is not taken in bundles",
+	} {
+		for _, kind := range []string{"batch", "transaction"} {
+			w := f.ask("POST", "", bundleOf(kind, `{"request":{"method":"GET","url":"`+url+`"}}`))
+			require.Contains(t, w.Body.String(), says, "%s of %s", kind, url)
+			require.Contains(t, w.Body.String(), `"code":"not-supported"`)
+		}
+	}
+	for _, method := range []string{"PUT", "DELETE"} {
+		w := f.ask("POST", "", bundleOf("transaction", `{"resource":{"resourceType":"Task"},"request":{"method":"`+method+`","url":"Task?identifier=x"}}`))
+		require.Contains(t, outcome(t, w, 400, "not-supported").Text("diagnostics"), noConditional)
+	}
+	require.Empty(t, f.desk.calls)
+}
+
+func TestASlashAtTheEndChangesNothing(t *testing.T) {
+	f := newFace(t)
+	f.desk.put(`{"resourceType":"Task","id":"t1","status":"draft"}`)
+	require.Equal(t, 201, f.ask("POST", "/Task/", `{"resourceType":"Task"}`).Code)
+	require.Equal(t, f.ask("GET", "/Task/t1", "").Body.String(), f.ask("GET", "/Task/t1/", "").Body.String())
+	require.Equal(t, 200, f.ask("GET", "/Task/?status=draft", "").Code)
+	require.Equal(t, 200, f.ask("GET", "/metadata/", "").Code)
+	w := f.ask("POST", "", bundleOf("batch", `{"request":{"method":"GET","url":"Task/t1/"}}`))
+	require.Contains(t, w.Body.String(), `"status":"200 OK"`)
+}
+
+// The numbers of rows that the CapabilityStatement names are those that hold.
+func TestPagesAreAsLongAsMetadataSays(t *testing.T) {
+	q, err := search.Parse("Task", nil, search.Options{})
+	require.NoError(t, err)
+	require.Equal(t, 50, q.Count)
+	q, err = search.Parse("Task", []search.Pair{{Name: "_count", Value: "501"}}, search.Options{})
+	require.NoError(t, err)
+	require.Equal(t, 500, q.Count)
+}
