@@ -150,6 +150,37 @@ func testRead(t *testing.T, e Engine) {
 		rows = within(t, s, func(n store.Snapshot) ([]store.Row, error) { return n.Process(t.Context(), "") })
 		require.Empty(t, rows)
 	})
+	t.Run("finds the identified of a register", func(t *testing.T) {
+		s := open(t, e)
+		of := func(register consent.Register, id string, codes ...string) store.Row {
+			c := class("Patient", id)
+			c.Register = register
+			x := search.Index{Tokens: []search.TokenEntry{{Param: "name", System: "urn:a", Code: "1"}}}
+			for _, code := range codes {
+				x.Tokens = append(x.Tokens, search.TokenEntry{Param: "identifier", System: "urn:a", Code: code})
+			}
+			r := row(c, id, 1, x)
+			commit(t, s, store.Change{Put: []store.Row{r}})
+			r.Index = search.Index{}
+			return r
+		}
+		aino, _, again := of(consent.Identity, "aino", "1", "2"), of(consent.Health, "own", "1"), of(consent.Identity, "again", "1")
+		gone := of(consent.Identity, "gone", "1")
+		commit(t, s, store.Change{Put: []store.Row{deletion(gone)}})
+		n := snapshot(t, s)
+		for _, c := range []struct {
+			system, code string
+			limit        int
+			want         []store.Row
+		}{
+			{"urn:a", "1", 10, []store.Row{aino, again}}, {"urn:a", "1", 1, []store.Row{aino}}, {"urn:a", "2", 10, []store.Row{aino}},
+			{"urn:b", "1", 10, nil}, {"", "1", 10, nil}, {"urn:a", "3", 10, nil}, {"urn:a", "", 10, nil}, {"urn:a", "1\x00", 10, nil},
+		} {
+			got, err := n.Identified(t.Context(), consent.Identity, "Patient", c.system, c.code, c.limit)
+			require.NoError(t, err)
+			require.Equal(t, c.want, got)
+		}
+	})
 	t.Run("counts keys and positions", func(t *testing.T) {
 		s := open(t, e)
 		for range 3 {
