@@ -3,10 +3,12 @@ package exchange
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"sotesilta/consent"
 	"sotesilta/gateway/store"
 	"sotesilta/internal/fhir"
+	"sotesilta/internal/terms"
 )
 
 // subjects checks that every client named is population identity, or a Patient the writer may see; an absent one and
@@ -21,6 +23,11 @@ func (w *writing) subjects(ctx context.Context) error {
 		}
 		if err := namesItsClient(item); err != nil {
 			return w.refuse(item, err)
+		}
+		// Who resolves a definition of ours by its canonical URL must find ours.
+		if url := item.Doc.Text("url"); strings.HasPrefix(url, terms.Base) && (item.Before == nil || item.Before.Doc.Text("url") != url) {
+			return w.refuse(item, Refuse(Unprocessable, "business-rule", item.Type+".url",
+				"Canonical URLs of the gateway's own definitions are published by its operator."))
 		}
 		for _, client := range item.Class.Clients {
 			if item.Type == "Patient" && client == item.ID {

@@ -20,7 +20,6 @@ import (
 	"sotesilta/gateway/search"
 	"sotesilta/gateway/store"
 	"sotesilta/internal/fhir"
-	"sotesilta/internal/terms"
 )
 
 // Bounds of a change.
@@ -73,9 +72,6 @@ func (d *Desk) acceptable(c Caller, op Op) error {
 	}
 	if got := fhir.ResourceType(op.Doc); got != op.Type {
 		return Refuse(Invalid, "invalid", "resourceType", "The resource must be a "+op.Type+", as the address says.")
-	}
-	if strings.HasPrefix(op.Doc.Text("url"), terms.Base) {
-		return Refuse(Unprocessable, "business-rule", op.Type+".url", "Canonical URLs of the gateway's own definitions are published by its operator.")
 	}
 	if issues := failing(fhir.Validate(op.Doc)); len(issues) > 0 {
 		return &Error{Kind: Invalid, Issues: issues, Entry: -1}
