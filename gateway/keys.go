@@ -23,6 +23,15 @@ type keys struct {
 
 const dataKeyFile = "data.key"
 
+// keyFiles are the files of a folder of keys.
+var keyFiles = []string{auth.TokenKeyFile, "ledger.key", "ledger.pub", dataKeyFile}
+
+// haveKeys says whether a folder holds the key that signs the ledger.
+func haveKeys(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "ledger.key"))
+	return err == nil
+}
+
 // openKeys reads the keys of a folder, and makes those that are missing where create allows it.
 func openKeys(dir string, create bool) (keys, error) {
 	var k keys
@@ -33,15 +42,17 @@ func openKeys(dir string, create bool) (keys, error) {
 	}
 	info, err := os.Stat(dir)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return k, fmt.Errorf("the folder of keys %s is not there (serve --init-keys makes it, for a new gateway)", dir)
 	case err != nil:
 		return k, fmt.Errorf("the folder of keys: %w", err)
 	case !info.IsDir() || info.Mode().Perm()&0o077 != 0:
 		return k, fmt.Errorf("the folder of keys %s must be a folder of mode 0700: others may read it now", dir)
 	}
 	if !create {
-		for _, name := range []string{auth.TokenKeyFile, "ledger.key", "ledger.pub", dataKeyFile} {
+		for _, name := range keyFiles {
 			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-				return k, fmt.Errorf("the folder of keys: %w (serve --init-keys makes the keys of a new gateway)", err)
+				return k, fmt.Errorf("%s is missing in the folder of keys %s (serve --init-keys makes the keys of a new gateway)", name, dir)
 			}
 		}
 	}

@@ -72,6 +72,7 @@ var served = []rest.Type{
 type nodeConfig struct {
 	settings
 	Keys          keys
+	Opened        store.Store // nil: startNode opens the one that Store names
 	Registry      *auth.Registry
 	JointServices []consent.JointService
 	Public        []string
@@ -137,8 +138,10 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		}
 	}()
 
-	if n.store, err = openStore(ctx, cfg.Store); err != nil {
-		return nil, err
+	if n.store = cfg.Opened; n.store == nil {
+		if n.store, err = openStore(ctx, cfg.Store); err != nil {
+			return nil, err
+		}
 	}
 	law, err := consent.New(consent.Config{Switches: cfg.Switches, JointServices: cfg.JointServices, Public: cfg.Public})
 	if err != nil {

@@ -7,15 +7,19 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/time/rate"
 
 	"sotesilta/consent"
+	"sotesilta/consent/ledger"
 	"sotesilta/gateway/auth"
+	"sotesilta/gateway/store"
 	"sotesilta/internal/fhir"
 )
 
@@ -31,7 +35,7 @@ type serveCommand struct {
 	Publish       []string `env:"SOTESILTA_PUBLISH" help:"Files of Bundles that the operator publishes: population data and directory."`
 	MLLPSource    string   `name:"mllp-source" env:"SOTESILTA_MLLP_SOURCE" help:"API client that plain loopback peers of the MLLP listener are (a TLS proxy in front); without it there is no listener."`
 	Rate          float64  `env:"SOTESILTA_RATE" default:"200" help:"Requests a second per API client."`
-	InitKeys      bool     `help:"Make the keys of a new gateway in the folder of keys."`
+	InitKeys      bool     `help:"Make the keys of a new gateway in the folder of keys, if everything else is in order; then serve."`
 }
 
 // Run serves until the context ends.
@@ -47,6 +51,9 @@ func (s *serveCommand) Run(ctx context.Context, out streams) error {
 	if err != nil {
 		return fmt.Errorf("SOTESILTA_ADDR: %w", err)
 	}
+	if cfg.Opened, cfg.Keys, err = s.open(ctx, cfg.Log); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	n, err := startNode(ctx, cfg, listener)
 	if err != nil {
 		return errors.Join(err, listener.Close())
@@ -59,7 +66,7 @@ func (s *serveCommand) Run(ctx context.Context, out streams) error {
 		}
 	}
 	if err := n.publish(ctx, operator, docs); err != nil {
-		return err
+		return fmt.Errorf("SOTESILTA_PUBLISH: what is published at the start is not taken: %w", err)
 	}
 	n.ready(true)
 	cfg.Log.Info("serving", "version", version, "fhir", n.root+"/fhir")
@@ -72,62 +79,156 @@ func (s *serveCommand) Run(ctx context.Context, out streams) error {
 	}
 }
 
-// config reads what the settings name, and refuses what is missing or unsafe.
+// config reads what the settings name, and refuses what is missing, unsafe or not understood; all of it at once, so that
+// nobody learns of the second fault by mending the first. It makes nothing.
 func (s *serveCommand) config(out streams) (nodeConfig, []*fhir.Value, error) {
 	cfg := nodeConfig{Log: slog.New(slog.NewJSONHandler(out.err, nil))}
 	if err := s.file(); err != nil {
 		return cfg, nil, err
 	}
-	for _, needed := range []struct{ name, value string }{
-		{"SOTESILTA_STORE", s.Store}, {"SOTESILTA_KEYS", s.Keys}, {"SOTESILTA_CLIENTS", s.Clients},
-	} {
-		if needed.value == "" {
-			return cfg, nil, fmt.Errorf("%s: needed in production", needed.name)
+	var faults []error
+	fault := func(setting string, err error) {
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", setting, plainYAML(err)))
 		}
 	}
-	if host, _, err := net.SplitHostPort(s.AdminAddr); s.AdminAddr != "" && (err != nil || net.ParseIP(host) == nil || !net.ParseIP(host).IsLoopback()) {
-		return cfg, nil, errors.New("SOTESILTA_ADMIN_ADDR: metrics and profiling are served on a loopback address only")
+	fault("needed in production", s.missing())
+	fault("SOTESILTA_BASE_URL", s.safeRoot())
+	if host, _, err := net.SplitHostPort(s.AdminAddr); s.AdminAddr != "" && (err != nil || !loopbackHost(host)) {
+		fault("SOTESILTA_ADMIN_ADDR", errors.New("metrics and profiling are served on a loopback address only"))
 	}
 	if s.Rate <= 0 {
-		return cfg, nil, errors.New("SOTESILTA_RATE: a production gateway limits its rates")
+		fault("SOTESILTA_RATE", errors.New("a production gateway limits its rates"))
 	}
 	var err error
-	if cfg.Keys, err = openKeys(s.Keys, s.InitKeys); err != nil {
-		return cfg, nil, err
+	if s.Clients != "" {
+		cfg.Registry, err = s.registry()
+		fault("SOTESILTA_CLIENTS", err)
 	}
-	file, err := os.Open(s.Clients)
-	if err != nil {
-		return cfg, nil, fmt.Errorf("SOTESILTA_CLIENTS: %w", err)
+	if s.MLLPSource != "" && cfg.Registry != nil {
+		if actor, ok := cfg.Registry.Actor(s.MLLPSource, ""); !ok || actor.Kind != consent.System {
+			fault("SOTESILTA_MLLP_SOURCE", fmt.Errorf("%q is not a client of kind system in %s", s.MLLPSource, s.Clients))
+		}
 	}
-	defer file.Close()
-	if cfg.Registry, err = auth.LoadRegistry(file, auth.WithFiles(os.DirFS(filepath.Dir(s.Clients)))); err != nil {
-		return cfg, nil, fmt.Errorf("SOTESILTA_CLIENTS: %w", err)
-	}
-	if cfg.JointServices, err = jointServices(s.JointServices); err != nil {
-		return cfg, nil, fmt.Errorf("SOTESILTA_JOINT_SERVICES: %w", err)
-	}
+	cfg.JointServices, err = jointServices(s.JointServices)
+	fault("SOTESILTA_JOINT_SERVICES", err)
 	cfg.Switches = map[string]string{}
 	for _, answer := range s.Switches {
 		name, value, ok := strings.Cut(answer, "=")
 		if !ok {
-			return cfg, nil, fmt.Errorf("SOTESILTA_SWITCHES: %q is not of the form O11=on", answer)
+			fault("SOTESILTA_SWITCHES", fmt.Errorf("%q is not of the form O11=on", answer))
 		}
 		cfg.Switches[name] = value
 	}
+	// The law is tried with one list at a time, so that its refusal is that of a setting.
+	for _, part := range []struct {
+		setting string
+		config  consent.Config
+	}{
+		{"SOTESILTA_SWITCHES", consent.Config{Switches: cfg.Switches}},
+		{"SOTESILTA_JOINT_SERVICES", consent.Config{JointServices: cfg.JointServices}},
+		{"SOTESILTA_PUBLIC_CONTROLLERS", consent.Config{Public: s.Public}},
+	} {
+		if len(faults) == 0 {
+			_, err := consent.New(part.config)
+			fault(part.setting, err)
+		}
+	}
+	docs, err := s.published()
+	fault("SOTESILTA_PUBLISH", err)
+	if err := errors.Join(faults...); err != nil {
+		return cfg, nil, err
+	}
+	cfg.settings, cfg.Public, cfg.Rate, cfg.LimitTokens, cfg.MLLPSource = s.settings, s.Public, rate.Limit(s.Rate), true, s.MLLPSource
+	if s.MLLPSource == "" || s.MLLPAddr == "off" {
+		cfg.Log.Info("no MLLP listener", "cause", "SOTESILTA_MLLP_SOURCE names no client, or SOTESILTA_MLLP_ADDR is off")
+	}
+	return cfg, docs, nil
+}
+
+// missing names every setting that production needs and has not.
+func (s *serveCommand) missing() error {
+	var names []string
+	for _, needed := range []struct{ name, value string }{
+		{"SOTESILTA_STORE (--store)", s.Store}, {"SOTESILTA_KEYS (--keys)", s.Keys}, {"SOTESILTA_CLIENTS (--clients)", s.Clients},
+	} {
+		if needed.value == "" {
+			names = append(names, needed.name)
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return errors.New(strings.Join(names, ", ") + "; deploy/README.md has an example")
+}
+
+// safeRoot refuses a public root that would carry tokens and person data over the network in the clear: it is https,
+// with TLS ending in front of the gateway, or on this machine.
+func (s *serveCommand) safeRoot() error {
+	root, err := s.root()
+	if err != nil {
+		return err
+	}
+	u, err := url.Parse(root)
+	if err != nil || u.Scheme == "https" || loopbackHost(u.Hostname()) {
+		return err
+	}
+	return fmt.Errorf("%s is not https: in production the public root is https, TLS ending in front of the gateway, or a loopback address", root)
+}
+
+// registry reads the registered clients.
+func (s *serveCommand) registry() (*auth.Registry, error) {
+	file, err := os.Open(s.Clients)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return auth.LoadRegistry(file, auth.WithFiles(os.DirFS(filepath.Dir(s.Clients))))
+}
+
+// published reads the Bundles that the operator publishes.
+func (s *serveCommand) published() ([]*fhir.Value, error) {
 	var docs []*fhir.Value
 	for _, path := range s.Publish {
 		text, err := os.ReadFile(path)
 		if err != nil {
-			return cfg, nil, fmt.Errorf("SOTESILTA_PUBLISH: %w", err)
+			return nil, err
 		}
 		bundle, err := fhir.Parse(text, fhir.Limits{Bytes: 256 << 20})
 		if err != nil {
-			return cfg, nil, fmt.Errorf("SOTESILTA_PUBLISH: %s: %w", path, err)
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if fhir.ResourceType(bundle) != "Bundle" {
+			return nil, fmt.Errorf("%s: not a Bundle", path)
 		}
 		docs = append(docs, bundle.All("entry", "resource")...)
 	}
-	cfg.settings, cfg.Public, cfg.Rate, cfg.LimitTokens, cfg.MLLPSource = s.settings, s.Public, rate.Limit(s.Rate), true, s.MLLPSource
-	return cfg, docs, nil
+	return docs, nil
+}
+
+// open opens the store and reads the keys. With InitKeys it makes those that are missing, last of all, and not for a
+// store whose ledger was signed with others: nobody could verify it any more.
+func (s *serveCommand) open(ctx context.Context, log *slog.Logger) (store.Store, keys, error) {
+	own, keyless := openKeys(s.Keys, false)
+	if keyless != nil && !s.InitKeys {
+		return nil, keys{}, fmt.Errorf("SOTESILTA_KEYS: %w", keyless)
+	}
+	opened, err := openStore(ctx, s.Store)
+	if err != nil || keyless == nil {
+		return opened, own, err
+	}
+	signed, err := ledger.Latest(ctx, opened.Ledger())
+	if err == nil && signed != nil && !haveKeys(s.Keys) {
+		err = fmt.Errorf("%w; --init-keys makes none for a store that has a ledger: put back those that signed it", keyless)
+	}
+	if err == nil {
+		own, err = openKeys(s.Keys, true)
+	}
+	if err != nil {
+		return nil, keys{}, errors.Join(fmt.Errorf("SOTESILTA_KEYS: %w", err), opened.Close())
+	}
+	log.Info("keys made", "folder", s.Keys)
+	return opened, own, nil
 }
 
 // file fills what neither a flag nor a variable said from the file of settings. An unknown setting is refused.
@@ -158,7 +259,7 @@ func (s *serveCommand) file() error {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&f); err != nil {
-		return fmt.Errorf("SOTESILTA_CONFIG: %s: %w", s.Config, err)
+		return fmt.Errorf("SOTESILTA_CONFIG: %s: %w", s.Config, plainYAML(err))
 	}
 	for _, setting := range []struct {
 		to             *string
@@ -204,4 +305,20 @@ func jointServices(path string) ([]consent.JointService, error) {
 		return nil, err
 	}
 	return list.JointServices, nil
+}
+
+// unknownMember is how the YAML reader says that a member is not one of a structure's.
+var unknownMember = regexp.MustCompile(`^(line \d+): field (\S+) not found in type .*`)
+
+// plainYAML is an error of the YAML reader as its writer's words: lines and settings, no types of Go.
+func plainYAML(err error) error {
+	var failed *yaml.TypeError
+	if !errors.As(err, &failed) {
+		return err
+	}
+	texts := make([]string, len(failed.Errors))
+	for i, text := range failed.Errors {
+		texts[i] = unknownMember.ReplaceAllString(text, "$1: $2 is unknown")
+	}
+	return errors.New(strings.Join(texts, "; "))
 }

@@ -16,9 +16,9 @@ type settings struct {
 	Addr      string `env:"SOTESILTA_ADDR" help:"Address of FHIR, tokens and ledger." default:":8080"`
 	AdminAddr string `env:"SOTESILTA_ADMIN_ADDR" help:"Address of metrics and profiling; never public." default:"127.0.0.1:9090"`
 	MLLPAddr  string `env:"SOTESILTA_MLLP_ADDR" help:"Address of HL7 v2 over MLLP; off: none." default:":2575"`
-	Store     string `env:"SOTESILTA_STORE" help:"sqlite:PATH or a postgres:// URL."`
+	Store     string `env:"SOTESILTA_STORE" help:"sqlite:PATH or a postgres:// URL. serve needs it; otherwise the sandbox's own file."`
 	RedisURL  string `env:"SOTESILTA_REDIS_URL" help:"redis:// URL of what nodes share but may lose; empty: none."`
-	Keys      string `env:"SOTESILTA_KEYS" help:"Folder of keys, mode 0700."`
+	Keys      string `env:"SOTESILTA_KEYS" help:"Folder of keys, mode 0700. serve needs it; otherwise keys beside the SQLite file, or the sandbox's own folder."`
 	BaseURL   string `env:"SOTESILTA_BASE_URL" help:"Public root of the gateway without a final slash; by default from the address."`
 }
 
@@ -66,6 +66,12 @@ func (s settings) root() (string, error) {
 		host = "localhost"
 	}
 	return "http://" + net.JoinHostPort(host, port), nil
+}
+
+// loopbackHost says whether a host is this machine's own.
+func loopbackHost(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // loopbackTwins are the same root under the other names of this machine, which clients may use as audience.
