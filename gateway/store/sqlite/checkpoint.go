@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"time"
@@ -12,10 +14,21 @@ import (
 // The write-ahead log is moved into the file by a connection of its own, which does not stall the writer as SQLite's
 // automatic checkpoints do (20–60 ms each). It begins anew from its start when nobody uses it any more; under steady
 // load that never happens by itself, so beyond a size the writer makes it so, when nearly all has been moved.
+const checkpointEvery = 200 * time.Millisecond
+
+// limits of the log's size in bytes.
+type limits struct {
+	small int64 // not worth moving yet
+	large int64 // to be begun anew by the writer
+}
+
+var ordinary = limits{small: 4 << 20, large: 64 << 20}
+
+// The writer waits this long for readers of an older moment to end, the longer the more often it waited in vain, and
+// as long in between. A snapshot lives two seconds at most.
 const (
-	checkpointEvery = 200 * time.Millisecond
-	walSmall        = 4 << 20  // not worth moving yet
-	walLarge        = 64 << 20 // to be begun anew by the writer
+	patienceLeast = 20 * time.Millisecond
+	patienceMost  = 320 * time.Millisecond
 )
 
 func (e *engine) checkpoint() {
@@ -30,52 +43,62 @@ func (e *engine) checkpoint() {
 		case <-tick.C:
 		}
 		size := e.walSize()
-		if size < walSmall || size == moved {
+		if size < e.limits.small || size == moved {
 			continue
 		}
-		if err := checkpoint(e.checkpointer, "PASSIVE"); err != nil {
+		if _, err := checkpoint(e.checkpointer, "PASSIVE"); err != nil {
 			slog.Warn("sqlite: the write-ahead log was not moved into the file", "error", err)
 			continue
 		}
 		moved = size
-		if size >= walLarge {
-			e.mu.Lock()
-			e.walLarge = true
-			e.mu.Unlock()
+		if size >= e.limits.large {
+			e.walLarge.Store(true)
 		}
 	}
 }
 
 // Upkeep implements sqlstore.Engine.
 func (e *engine) Upkeep() {
-	e.mu.Lock()
-	due := e.walLarge
-	e.walLarge = false
-	e.mu.Unlock()
-	if !due {
+	if !e.walLarge.Load() || time.Since(e.waited) < e.patience {
 		return
 	}
-	ctx := context.Background()
-	// Readers of an older moment make it fail at once; the next round tries again.
-	if err := e.writer.exec(ctx, "PRAGMA busy_timeout = 20"); err == nil {
-		if err := checkpoint(e.writer, "TRUNCATE"); err != nil && !busy(err) {
-			slog.Warn("sqlite: the write-ahead log did not begin anew", "error", err)
-		}
-	}
-	if err := e.writer.exec(ctx, "PRAGMA busy_timeout = 10000"); err != nil {
-		slog.Warn("sqlite: busy_timeout", "error", err)
+	e.patience = min(max(2*e.patience, patienceLeast), patienceMost)
+	done, err := e.beginAnew()
+	e.waited = time.Now()
+	switch {
+	case err != nil && !busy(err):
+		slog.Warn("sqlite: the write-ahead log did not begin anew", "error", err)
+	case done:
+		e.walLarge.Store(false)
+		e.patience = 0
 	}
 }
 
-func checkpoint(c *conn, mode string) error {
+// beginAnew empties the log, and says whether it did.
+func (e *engine) beginAnew() (done bool, err error) {
+	ctx := context.Background()
+	if err := e.writer.exec(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", e.patience.Milliseconds())); err != nil {
+		return false, err
+	}
+	done, err = checkpoint(e.writer, "TRUNCATE")
+	return done, errors.Join(err, e.writer.exec(ctx, "PRAGMA busy_timeout = 10000"))
+}
+
+// checkpoint moves the log into the file, and says whether nobody hindered it.
+func checkpoint(c *conn, mode string) (done bool, err error) {
 	rows, err := c.query(context.Background(), "PRAGMA wal_checkpoint("+mode+")")
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer rows.Close()
+	hindered := int64(1)
 	for rows.Next() {
+		var frames, moved int64
+		if err := rows.Scan(&hindered, &frames, &moved); err != nil {
+			return false, err
+		}
 	}
-	return rows.Err()
+	return hindered == 0, rows.Err()
 }
 
 func (e *engine) walSize() int64 {

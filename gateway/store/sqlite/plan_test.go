@@ -48,7 +48,7 @@ func (r plannedReader) Query(ctx context.Context, text string, args ...any) (sql
 }
 
 func TestSearchesWalkNoTable(t *testing.T) {
-	e, err := newEngine(t.Context(), filepath.Join(t.TempDir(), "store.db"), Options{})
+	e, err := newEngine(t.Context(), filepath.Join(t.TempDir(), "store.db"), Options{}, ordinary)
 	require.NoError(t, err)
 	s := sqlstore.New(planned{e, t})
 	defer func() { require.NoError(t, s.Close()) }()

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -41,14 +42,14 @@ const pragmas = "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=
 // Open opens the store in the file at path, making it and bringing it to the newest schema where needed. Two
 // processes may have one file open; their commits take turns.
 func Open(ctx context.Context, path string, opts Options) (*sqlstore.Store, error) {
-	e, err := newEngine(ctx, path, opts)
+	e, err := newEngine(ctx, path, opts, ordinary)
 	if err != nil {
 		return nil, err
 	}
 	return sqlstore.New(e), nil
 }
 
-func newEngine(ctx context.Context, path string, opts Options) (*engine, error) {
+func newEngine(ctx context.Context, path string, opts Options, lim limits) (*engine, error) {
 	if path == "" {
 		return nil, errors.New("sqlite: no path")
 	}
@@ -62,7 +63,7 @@ func newEngine(ctx context.Context, path string, opts Options) (*engine, error) 
 	if opts.Readers <= 0 {
 		opts.Readers = 8 * runtime.GOMAXPROCS(0)
 	}
-	e := &engine{path: path, dsn: file + fmt.Sprintf(pragmas, -16_000), readers: make(chan *conn, opts.Readers)}
+	e := &engine{path: path, limits: lim, dsn: file + fmt.Sprintf(pragmas, -16_000), readers: make(chan *conn, opts.Readers)}
 	var err error
 	if e.writer, err = open(file + fmt.Sprintf(pragmas, -64_000)); err != nil {
 		return nil, err
@@ -119,9 +120,11 @@ type engine struct {
 	writer       *conn
 	checkpointer *conn
 	readers      chan *conn // nil where one may be opened
+	limits       limits
 
-	walLarge      bool // set by the checkpointer when only the writer can make the log begin anew
-	mu            sync.Mutex
+	walLarge      atomic.Bool   // set by the checkpointer when only the writer can make the log begin anew
+	patience      time.Duration // the writer's: how long it last waited for readers
+	waited        time.Time     // and when
 	stop, stopped chan struct{}
 }
 
