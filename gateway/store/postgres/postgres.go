@@ -170,7 +170,7 @@ func (e *engine) Read(ctx context.Context) (sqlstore.Reader, error) {
 		}
 		return nil, err
 	}
-	return &reader{c: c}, nil
+	return &reader{e: e, c: c}, nil
 }
 
 // readWait is how long a snapshot waits for a connection before it is answered store.ErrBusy.
@@ -178,6 +178,7 @@ const readWait = 5 * time.Second
 
 // reader is a transaction that sees one moment, that of its first query, with which it is begun in one round trip.
 type reader struct {
+	e     *engine
 	c     *pgxpool.Conn
 	begun bool
 }
@@ -195,6 +196,22 @@ func (r *reader) Query(ctx context.Context, text string, args ...any) (sqlstore.
 		}
 		return plainRows{rows}, nil
 	}
+	rows, err := r.first(ctx, text, args)
+	if err != nil && r.c.Conn().IsClosed() && ctx.Err() == nil {
+		// The server dropped its connections while they were idle. Nothing was read yet: begin anew on a fresh one.
+		r.c.Release()
+		r.e.readers.Reset()
+		if r.c, err = r.e.readers.Acquire(ctx); err != nil {
+			r.c = nil
+			return nil, err
+		}
+		rows, err = r.first(ctx, text, args)
+	}
+	return rows, err
+}
+
+// first begins the transaction with its first query.
+func (r *reader) first(ctx context.Context, text string, args []any) (sqlstore.Rows, error) {
 	r.begun = true
 	batch := &pgx.Batch{}
 	batch.Queue(begin)
@@ -263,6 +280,10 @@ func (e *engine) Write(ctx context.Context, f func(sqlstore.Tx) error) error {
 		if _, rollback := t.c.Exec(ctx, "ROLLBACK"); rollback != nil {
 			_ = t.c.Close(ctx) // the server rolls back
 		}
+	}
+	if err != nil && t.c.IsClosed() && !errors.Is(err, sqlstore.ErrDoubt) {
+		// Lost before anything was stored, as when the server was restarted: a new connection may do.
+		return fmt.Errorf("%w: %w", sqlstore.ErrAgain, err)
 	}
 	return again(err)
 }
