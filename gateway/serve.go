@@ -51,6 +51,7 @@ func (s *serveCommand) Run(ctx context.Context, out streams) error {
 	if err != nil {
 		return fmt.Errorf("SOTESILTA_ADDR: %w", err)
 	}
+	cfg.Addr = listenedAddr(cfg.Addr, listener)
 	if cfg.Opened, cfg.Keys, err = s.open(ctx, cfg.Log); err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -217,8 +218,8 @@ func (s *serveCommand) open(ctx context.Context, log *slog.Logger) (store.Store,
 	if err != nil || keyless == nil {
 		return opened, own, err
 	}
-	signed, err := ledger.Latest(ctx, opened.Ledger())
-	if err == nil && signed != nil && !haveKeys(s.Keys) {
+	begun, err := hasRecords(ctx, opened.Ledger())
+	if err == nil && begun && !haveKeys(s.Keys) {
 		err = fmt.Errorf("%w; --init-keys makes none for a store that has a ledger: put back those that signed it", keyless)
 	}
 	if err == nil {
@@ -305,6 +306,17 @@ func jointServices(path string) ([]consent.JointService, error) {
 		return nil, err
 	}
 	return list.JointServices, nil
+}
+
+// hasRecords says whether a ledger was begun: it holds a record, with or without its place in the tree.
+func hasRecords(ctx context.Context, src ledger.Source) (bool, error) {
+	for _, err := range src.Entries(ctx, 0) {
+		return true, err
+	}
+	for _, err := range src.Pending(ctx) {
+		return true, err
+	}
+	return false, nil
 }
 
 // unknownMember is how the YAML reader says that a member is not one of a structure's.

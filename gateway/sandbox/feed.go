@@ -167,14 +167,22 @@ func (l Line) basis() (id, citation string) {
 	return basis.ID, basis.Citation
 }
 
+// notDone follows the citation of what the law permitted and the gateway did not do: a stale If-Match (412), a row
+// that was deleted (410), an update of a type that is read only (405).
+const notDone = " (not done)"
+
 // String is the line as printed: time, from → to, interaction, what, PERMIT or DENY, basis and citation, ledger number.
 // A denial has no basis; in its place stands the true reason, which only the ledger tells.
 func (l Line) String() string {
 	id, citation := l.basis()
 	from, to := l.parties()
+	citation = clip(citation, 64)
+	if l.Permitted() && !l.Record.Success {
+		citation += notDone
+	}
 	return fmt.Sprintf("%s  %-40s  %-11s  %-42s  %-6s  %-9s  %-40s  #%d",
 		l.Record.Time.Local().Format("15:04:05.000"), clip(from+" → "+to, 40), l.Record.Interaction, clip(l.what(), 42), l.verdict(),
-		id, clip(citation, 64), l.Seq)
+		id, citation, l.Seq)
 }
 
 // parties is where data moved from and to.
