@@ -184,12 +184,32 @@ func (e *Engine) relation(w *weighing, r *Relationship) flags {
 			gives |= participant
 		}
 		signed, listed := e.joint[place{r.Service, r.Location}]
-		if listed && signed == w.class.Controller && signed == a.Controller {
+		if listed && signed == w.class.Controller && signed == a.Controller && reachedAcross(w, r.Process) {
 			gives |= jointService
 		}
 		return gives
 	}
 	return 0
+}
+
+// crossing are the rows on which an invitation crosses from one register to the other.
+var crossing = [...]string{"SHL-35.1", "SHL-40.1", "ATL-53.2", "ATL-53.3"}
+
+// reachedAcross says whether somebody takes part in a process on an invitation that crossed the registers on a basis of
+// its own. A joint service is social and health care together (457/2024 § 2(5)): colleagues of one sector who invite
+// each other into it are not one, whatever service their invitations name.
+func reachedAcross(w *weighing, process string) bool {
+	if process == "" {
+		return false
+	}
+	for i := range w.facts.Relationships {
+		r := &w.facts.Relationships[i]
+		if r.Kind == Participant && r.Process == process && r.Period.Contains(w.req.Time) &&
+			slices.Contains(crossing[:], r.Basis) {
+			return true
+		}
+	}
+	return false
 }
 
 // carried says whether the row that an invitation rested on still carries it: a row of consents or permits does as long

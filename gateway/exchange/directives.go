@@ -53,7 +53,7 @@ func (w *writing) provenance(ctx context.Context, item *Item) error {
 
 // directives checks that every Consent is readable as a directive and comes with its Provenance (contract: "A permit
 // or ban is written as a transaction of Consent and Provenance").
-func (w *writing) directives(context.Context) error {
+func (w *writing) directives(ctx context.Context) error {
 	for _, item := range w.draft.Items {
 		if item.Doc == nil && item.Class.Register == consent.Directive {
 			return w.refuse(item, Refuse(Unprocessable, "business-rule", item.Type,
@@ -85,7 +85,18 @@ func (w *writing) directives(context.Context) error {
 		}
 	}
 	for _, item := range w.draft.Items {
-		if item.Type == "Provenance" && item.Doc != nil && item.Class.Register == consent.Directive && !w.received(item.Doc) {
+		if item.Type != "Provenance" || item.Doc == nil || item.Class.Register != consent.Directive {
+			continue
+		}
+		if item.Before != nil {
+			return w.refuse(item, Refuse(Unprocessable, "business-rule", "Provenance",
+				"The Provenance of a directive tells what happened and does not change. Another act has a Provenance of its own."))
+		}
+		theirs, err := w.received(ctx, item.Doc)
+		if err != nil {
+			return err
+		}
+		if !theirs {
 			return w.refuse(item, Refuse(Unprocessable, "business-rule", "Provenance.agent",
 				"The professional (2) and the unit (7) that received the directive are the caller and the caller's unit."))
 		}
@@ -93,24 +104,44 @@ func (w *writing) directives(context.Context) error {
 	return nil
 }
 
-// received says whether the receiver that a directive's Provenance names is the caller: nobody records a directive in
-// another's name.
-func (w *writing) received(provenance *fhir.Value) bool {
+// received says whether the receiver that a directive's Provenance names can be the caller: nobody records a directive
+// in another's name. A professional or unit that the gateway does not know is kept as given.
+func (w *writing) received(ctx context.Context, provenance *fhir.Value) (bool, error) {
 	actor := w.caller.Actor
 	for _, agent := range provenance.Get("agent").Items() {
 		who := agent.Text("who", "reference")
 		switch directive.RoleOf(agent) {
 		case directive.RoleProfessional:
-			if who == "" || who != actor.Person && who != actor.Role {
-				return false
+			if _, registered := w.desk.person(who); registered && who != actor.Person && who != actor.Role {
+				return false, nil
+			}
+			if actor.Kind == consent.Client {
+				return false, nil // who gives a directive in their own app gives it to no professional
 			}
 		case directive.RoleServiceUnit:
-			if who == "" || who != actor.Unit {
-				return false
+			if who == actor.Unit || who == actor.Controller {
+				continue
 			}
+			ref := fhir.ParseReference(who)
+			if !ref.Local() {
+				continue
+			}
+			_, err := w.snap.Get(ctx, ref.Type, ref.ID)
+			if errors.Is(err, store.ErrNotFound) {
+				continue
+			}
+			return false, unrecordedIf(err)
 		}
 	}
-	return true
+	return true, nil
+}
+
+// unrecordedIf is the refusal of a store's error, and nil without one.
+func unrecordedIf(err error) error {
+	if err == nil {
+		return nil
+	}
+	return unrecorded(err)
 }
 
 // unreadable is the refusal of a Consent that is no directive.

@@ -22,6 +22,10 @@ func (d *Desk) label(c Caller, typ, id string, doc *fhir.Value, before *Current)
 		class = before.Class
 	}
 	class.Clients = d.clientsOf(typ, id, doc)
+	if before != nil && class.Process != "" {
+		// A document of the process is many parties'; one of them may not label it out of the others' sight.
+		return class
+	}
 	tags := doc.Get("meta").Get("security")
 	class.ServiceTask = tag(tags, terms.ServiceTask, class.ServiceTask)
 	class.DataClass = tag(tags, terms.DataClass, class.DataClass)
@@ -42,12 +46,24 @@ func (d *Desk) label(c Caller, typ, id string, doc *fhir.Value, before *Current)
 	return class
 }
 
-// labels are the codings that show a class in meta.security (CodeSystem register).
+// labelSystems are the code systems of meta.security that the gateway sets in every resource.
+var labelSystems = []string{terms.Register, terms.ServiceTask, terms.DataClass, terms.Protection}
+
+// labels are the codings that show a class in meta.security.
 func labels(class consent.Class) []fhir.Coding {
-	if class.Joint {
-		return []fhir.Coding{{System: terms.Register, Code: string(consent.Health)}, {System: terms.Register, Code: string(consent.Social)}}
+	var out []fhir.Coding
+	for _, label := range []fhir.Coding{
+		{System: terms.ServiceTask, Code: class.ServiceTask}, {System: terms.DataClass, Code: class.DataClass},
+		{System: terms.Protection, Code: class.Protection},
+	} {
+		if label.Code != "" {
+			out = append(out, label)
+		}
 	}
-	return []fhir.Coding{{System: terms.Register, Code: string(class.Register)}}
+	if class.Joint {
+		return append(out, fhir.Coding{System: terms.Register, Code: string(consent.Health)}, fhir.Coding{System: terms.Register, Code: string(consent.Social)})
+	}
+	return append(out, fhir.Coding{System: terms.Register, Code: string(class.Register)})
 }
 
 // impersonal says whether a resource is directory data: of a type of the directory, naming no client, and holding
@@ -61,7 +77,7 @@ func (d *Desk) impersonal(typ, id string, doc *fhir.Value) bool {
 func setMeta(doc *fhir.Value, row store.Row) {
 	fhir.SetMeta(doc, fhir.Meta{
 		ID: row.ID, VersionID: strconv.FormatInt(row.Version, 10), LastUpdated: row.Updated,
-		Systems: []string{terms.Register}, Security: labels(row.Class),
+		Systems: labelSystems, Security: labels(row.Class),
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"sotesilta/gateway/exchange"
+	"sotesilta/gateway/process"
 	"sotesilta/gateway/sandbox"
 )
 
@@ -61,4 +62,31 @@ func TestServiceEventsAndRecordingDates(t *testing.T) {
 	row = w.put(nurse, `{"resourceType":"Condition","subject":{"reference":"Patient/aino"},"code":{"text":"x"},"onsetDateTime":"2015-01-01"}`)
 	stored := w.row(row.Type, row.ID)
 	require.Equal(t, stored.Updated, stored.Recorded)
+}
+
+// The Provenance of a directive is evidence: it does not change once it is written.
+func TestTheProvenanceOfADirectiveDoesNotChange(t *testing.T) {
+	w := newWorld(t)
+	ban := w.give(nurse, "aino", sandbox.BanServiceEvent("aino", "Encounter/x"))
+	provenances := w.found(nurse, "Provenance", "target=Consent/"+ban)
+	require.Len(t, provenances, 1)
+	_, id, _ := strings.Cut(provenances[0], "/")
+	forged := doc(t, sandbox.Provenance("Consent/"+ban, "aino", "nurse"))
+	_, err := w.Transact(w.ctx, as(nurse), []exchange.Op{{Interaction: exchange.Update, Type: "Provenance", ID: id, Doc: forged}})
+	require.Equal(t, exchange.Unprocessable, kind(err))
+}
+
+// A participant does not label a document of the process out of the others' sight.
+func TestNobodyRelabelsADocumentOfTheProcess(t *testing.T) {
+	w := newWorld(t)
+	rules, err := process.New()
+	require.NoError(t, err)
+	plan, err := rules.Apply(w.ctx, w.Desk, as(nurse), doc(t, `{"resourceType":"Parameters","parameter":[{"name":"subject","valueString":"Patient/onni"}]}`))
+	require.NoError(t, err)
+	changed := doc(t, string(plan.Body))
+	changed.Set("meta", doc(t, `{"security":[{"system":"https://sotesilta.example/fhir/CodeSystem/data-class","code":"case-notes"}]}`))
+	written, err := w.Transact(w.ctx, as(nurse), []exchange.Op{{Interaction: exchange.Update, Type: "CarePlan", ID: plan.ID, Doc: changed}})
+	require.NoError(t, err)
+	require.Empty(t, w.row("CarePlan", plan.ID).Class.DataClass)
+	require.NotContains(t, string(written[0].Body), "case-notes")
 }
