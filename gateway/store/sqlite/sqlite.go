@@ -19,7 +19,6 @@ import (
 
 	"github.com/pressly/goose/v3"
 
-	"sotesilta/gateway/store"
 	"sotesilta/gateway/store/sqlstore"
 )
 
@@ -63,16 +62,13 @@ func newEngine(ctx context.Context, path string, opts Options, lim limits) (*eng
 	if opts.Readers <= 0 {
 		opts.Readers = 8 * runtime.GOMAXPROCS(0)
 	}
-	e := &engine{path: path, limits: lim, dsn: file + fmt.Sprintf(pragmas, -16_000), readers: make(chan *conn, opts.Readers)}
+	e := &engine{path: path, limits: lim, dsn: file + fmt.Sprintf(pragmas, -16_000), readers: newPool(opts.Readers)}
 	var err error
 	if e.writer, err = open(file + fmt.Sprintf(pragmas, -64_000)); err != nil {
 		return nil, err
 	}
 	if e.checkpointer, err = open(file + fmt.Sprintf(pragmas, -2000)); err != nil {
 		return nil, errors.Join(err, e.writer.close())
-	}
-	for range opts.Readers {
-		e.readers <- nil // opened when first needed
 	}
 	e.stop, e.stopped = make(chan struct{}), make(chan struct{})
 	go e.checkpoint()
@@ -119,7 +115,7 @@ type engine struct {
 	path, dsn    string
 	writer       *conn
 	checkpointer *conn
-	readers      chan *conn // nil where one may be opened
+	readers      *pool
 	limits       limits
 
 	walLarge      atomic.Bool   // set by the checkpointer when only the writer can make the log begin anew
@@ -130,24 +126,13 @@ type engine struct {
 
 // Read implements sqlstore.Engine.
 func (e *engine) Read(ctx context.Context) (sqlstore.Reader, error) {
-	var c *conn
-	select {
-	case c = <-e.readers:
-	default:
-		wait := time.NewTimer(readWait)
-		defer wait.Stop()
-		select {
-		case c = <-e.readers:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-wait.C:
-			return nil, store.ErrBusy
-		}
+	c, err := e.readers.take(ctx)
+	if err != nil {
+		return nil, err
 	}
 	if c == nil {
-		var err error
 		if c, err = open(e.dsn + "&_pragma=query_only(1)"); err != nil {
-			e.readers <- nil
+			e.readers.give(nil)
 			return nil, err
 		}
 	}
@@ -186,11 +171,11 @@ func (r *reader) Close() error {
 	if r.begun {
 		if err := c.exec(context.Background(), "ROLLBACK"); err != nil {
 			err = errors.Join(err, c.close())
-			r.e.readers <- nil
+			r.e.readers.give(nil)
 			return err
 		}
 	}
-	r.e.readers <- c
+	r.e.readers.give(c)
 	return nil
 }
 
@@ -239,20 +224,5 @@ func (e *engine) Ping(ctx context.Context) error {
 func (e *engine) Close() error {
 	close(e.stop)
 	<-e.stopped
-	var errs []error
-	wait := time.After(readWait)
-	for range cap(e.readers) {
-		select {
-		case c := <-e.readers:
-			if c != nil {
-				errs = append(errs, c.close())
-			}
-			continue
-		case <-wait:
-			errs = append(errs, errors.New("sqlite: closed while snapshots are open"))
-		}
-		break
-	}
-	errs = append(errs, e.checkpointer.close(), e.writer.close())
-	return errors.Join(errs...)
+	return errors.Join(e.readers.close(), e.checkpointer.close(), e.writer.close())
 }

@@ -56,75 +56,122 @@ func clauseTypes(to *set[string], c search.Clause) {
 	}
 }
 
-// reach lists the classes of current rows of types within a reach, by number. With Reach.Only it looks at these
-// clients alone, so that its cost does not depend on how many there are. store.ErrTooCostly.
-func (n *snapshot) reach(ctx context.Context, r store.Reach, types []string) ([]int64, error) {
-	s := &statement{plan: &plan{d: n.s.engine}}
-	of := func(column string) string {
-		if types == nil {
-			return ""
-		}
-		list := make([]string, len(types))
-		for i, t := range types {
-			list[i] = s.text(t)
-		}
-		return " AND " + column + " IN (" + strings.Join(list, ", ") + ")"
+// reaching is a statement about the classes within a reach.
+type reaching struct {
+	*statement
+	store.Reach
+	types []string // nil: any
+}
+
+func (n *snapshot) reaching(p *plan, r store.Reach, types []string) *reaching {
+	return &reaching{&statement{plan: p}, r, types}
+}
+
+// of spells that a column is one of the types.
+func (r *reaching) of(column string) string {
+	if r.types == nil {
+		return ""
 	}
-	texts := func(list []string) string { return s.d.Texts(s.arg(s.d.TextsArg(cleaned(list)))) }
-	parties := append(slices.Clone(r.Units), r.Persons...)
-	var union []string
+	list := make([]string, len(r.types))
+	for i, t := range r.types {
+		list[i] = r.text(t)
+	}
+	return " AND " + column + " IN (" + strings.Join(list, ", ") + ")"
+}
+
+func (r *reaching) texts(list []string) string { return r.d.Texts(r.arg(r.d.TextsArg(cleaned(list)))) }
+
+// parties are those with whom a client has a relationship to be within reach.
+func (r *reaching) parties() []string { return append(slices.Clone(r.Units), r.Persons...) }
+
+// meets spells that a client, and the class c, are within reach by any of its ways; "" when there is none.
+func (r *reaching) meets(client string) string {
+	if r.All {
+		return "1 = 1"
+	}
+	var any []string
+	if len(r.Clients) > 0 {
+		any = append(any, within(client, r.texts(r.Clients)))
+	}
+	if parties := r.parties(); len(parties) > 0 {
+		any = append(any, exists(over(r.d, "("+r.texts(parties)+") p").look("relation", "y", "y.party = p.v AND y.client = "+client).sql("1")))
+	}
+	if r.Author != "" {
+		any = append(any, "c.author = "+r.text(r.Author))
+	}
+	if len(any) == 0 {
+		return ""
+	}
+	return join(any, " OR ")
+}
+
+// all spells the classes within reach. With Only it looks at these clients alone, so that its cost does not depend on
+// how many there are.
+func (r *reaching) all() string {
 	if r.Only == nil && r.All {
-		union = append(union, "SELECT c.class AS class FROM class c WHERE 1 = 1"+of("c.type"))
-	} else { // what is about nobody is within every reach
-		union = append(union, "SELECT c.class AS class FROM class c WHERE c.clients = 0"+of("c.type"))
+		return "SELECT c.class AS class FROM class c WHERE 1 = 1" + r.of("c.type")
 	}
-	switch {
-	case r.Only != nil:
-		named := intersect(r.Only, r.Clients)
-		if len(r.Only) == 0 || !r.All && len(named) == 0 && len(parties) == 0 && r.Author == "" {
-			break
+	// What is about nobody is within every reach.
+	union := []string{"SELECT c.class AS class FROM class c WHERE c.clients = 0" + r.of("c.type")}
+	if r.Only != nil {
+		if len(r.Only) == 0 {
+			return union[0]
 		}
-		only := over(s.d, "("+texts(r.Only)+") o").look("class_client", "k", "k.client = o.v"+of("k.type")).look("class", "c", "c.class = k.class")
-		if r.All {
-			union = append(union, only.sql("k.class AS class"))
-			break
+		meets := r.meets("o.v")
+		if meets == "" {
+			return union[0]
 		}
-		var any []string
-		if len(named) > 0 {
-			any = append(any, within("o.v", texts(named)))
-		}
-		if len(parties) > 0 {
-			any = append(any, exists(over(s.d, "("+texts(parties)+") p").look("relation", "y", "y.party = p.v AND y.client = o.v").sql("1")))
-		}
-		if r.Author != "" {
-			any = append(any, "c.author = "+s.text(r.Author))
-		}
-		union = append(union, only.and(join(any, " OR ")).sql("k.class AS class"))
-	case r.All:
-	default:
-		var clients []string
-		if len(parties) > 0 {
-			clients = append(clients, over(s.d, "("+texts(parties)+") p").look("relation", "y", "y.party = p.v").sql("y.client AS client"))
-		}
-		if len(r.Clients) > 0 {
-			clients = append(clients, "SELECT p.v AS client FROM ("+texts(r.Clients)+") p")
-		}
-		if len(clients) > 0 {
-			union = append(union, over(s.d, "("+strings.Join(clients, " UNION ")+") o").look("class_client", "k", "k.client = o.client"+of("k.type")).sql("k.class AS class"))
-		}
-		if r.Author != "" {
-			union = append(union, "SELECT c.class AS class FROM class c WHERE c.author = "+s.text(r.Author)+of("c.type"))
-		}
+		return union[0] + " UNION " + over(r.d, "("+r.texts(r.Only)+") o").look("class_client", "k", "k.client = o.v"+r.of("k.type")).
+			look("class", "c", "c.class = k.class").and(meets).sql("k.class AS class")
 	}
-	sql := fmt.Sprintf("SELECT u.class FROM (%s) u WHERE %s LIMIT %d", strings.Join(union, " UNION "),
-		exists("SELECT 1 FROM resource r WHERE r.class = u.class AND r.deleted = 0"), store.MaxClasses+1)
+	var clients []string
+	if parties := r.parties(); len(parties) > 0 {
+		clients = append(clients, over(r.d, "("+r.texts(parties)+") p").look("relation", "y", "y.party = p.v").sql("y.client AS client"))
+	}
+	if len(r.Clients) > 0 {
+		clients = append(clients, "SELECT p.v AS client FROM ("+r.texts(r.Clients)+") p")
+	}
+	if len(clients) > 0 {
+		union = append(union, over(r.d, "("+strings.Join(clients, " UNION ")+") o").look("class_client", "k", "k.client = o.client"+r.of("k.type")).sql("k.class AS class"))
+	}
+	if r.Author != "" {
+		union = append(union, "SELECT c.class AS class FROM class c WHERE c.author = "+r.text(r.Author)+r.of("c.type"))
+	}
+	return strings.Join(union, " UNION ")
+}
+
+// among spells those of the classes of a driver's rows that are within reach.
+func (r *reaching) among(d *driver) string {
+	candidates := over(r.d, "("+d.rows(r.statement)+") i").look("resource", "r", "r.rid = i.rid").sql("DISTINCT r.class AS class")
+	j := over(r.d, "("+candidates+") m").look("class", "c", "c.class = m.class")
+	any := []string{"c.clients = 0"}
+	if meets := r.meets("k.client"); meets != "" && (r.Only == nil || len(r.Only) > 0) {
+		if r.Only != nil {
+			meets = within("k.client", r.texts(r.Only)) + " AND " + meets
+		}
+		any = append(any, exists("SELECT 1 FROM class_client k WHERE k.class = c.class AND "+meets))
+	}
+	return j.and(join(any, " OR ")).sql("c.class AS class")
+}
+
+// reach lists the classes of current rows of types within a reach, by number: all of them, or of few rows only those of
+// the rows. store.ErrTooCostly.
+func (n *snapshot) reach(ctx context.Context, p *plan, reach store.Reach, types []string) ([]int64, error) {
+	r := n.reaching(p, reach, types)
+	classes := ""
+	if p.some != nil {
+		classes = r.among(p.some)
+	} else {
+		classes = r.all()
+	}
 	var out []int64
 	err := each(ctx, n.r, func(rows Rows) error {
 		var no int64
 		err := rows.Scan(&no)
 		out = append(out, no)
 		return err
-	}, sql, s.args...)
+	}, fmt.Sprintf("SELECT u.class FROM (%s) u WHERE %s LIMIT %d", classes,
+		exists("SELECT 1 FROM resource r WHERE r.class = u.class AND r.deleted = 0"), store.MaxClasses+1), r.args...)
 	if err != nil {
 		return nil, err
 	}
@@ -133,16 +180,6 @@ func (n *snapshot) reach(ctx context.Context, r store.Reach, types []string) ([]
 	}
 	slices.Sort(out)
 	return out, nil
-}
-
-func intersect(a, b []string) []string {
-	var out []string
-	for _, v := range a {
-		if slices.Contains(b, v) {
-			out = append(out, v)
-		}
-	}
-	return out
 }
 
 // classes is what the classes say, by their numbers, in order.
@@ -181,16 +218,15 @@ func (n *snapshot) classes(ctx context.Context, numbers []int64) ([]consent.Clas
 	return out, nil
 }
 
-// permit asks the guard about every class within its reach.
-func (n *snapshot) permit(ctx context.Context, q *search.Query, g store.Guard) (grants, map[int64]*store.Grant, error) {
-	var gr grants
-	numbers, err := n.reach(ctx, g.Reach(), touched(q))
+// permit asks the guard about every class within its reach that the search may meet, and makes the grants of the plan.
+func (n *snapshot) permit(ctx context.Context, q *search.Query, p *plan, g store.Guard) (map[int64]*store.Grant, error) {
+	numbers, err := n.reach(ctx, p, g.Reach(), touched(q))
 	if err != nil || len(numbers) == 0 {
-		return gr, nil, err
+		return nil, err
 	}
 	classes, err := n.classes(ctx, numbers)
 	if err != nil {
-		return gr, nil, err
+		return nil, err
 	}
 	asked := set[string]{}
 	var clients []string
@@ -201,14 +237,14 @@ func (n *snapshot) permit(ctx context.Context, q *search.Query, g store.Guard) (
 	}
 	facts, err := n.Facts(ctx, clients...)
 	if err != nil {
-		return gr, nil, err
+		return nil, err
 	}
 	decisions, err := g.Permit(ctx, classes, facts)
 	if err != nil {
-		return gr, nil, err
+		return nil, err
 	}
 	if len(decisions) != len(classes) {
-		return gr, nil, fmt.Errorf("sqlstore: the guard decided %d of %d classes", len(decisions), len(classes))
+		return nil, fmt.Errorf("sqlstore: the guard decided %d of %d classes", len(decisions), len(classes))
 	}
 	permitted := make(map[int64]*store.Grant, len(classes))
 	exclude := map[string][]int64{} // row → classes it is left out of
@@ -219,20 +255,20 @@ func (n *snapshot) permit(ctx context.Context, q *search.Query, g store.Guard) (
 		}
 		permitted[no] = &store.Grant{Class: classes[i], Decision: d}
 		if classes[i].Type == q.Type {
-			gr.own = append(gr.own, no)
+			p.own = append(p.own, no)
 		}
 		if len(d.Recorded) == 0 {
-			gr.plain = append(gr.plain, no)
+			p.plain = append(p.plain, no)
 		}
-		for _, p := range d.Recorded {
-			gr.ranged = append(gr.ranged, span(no, p))
+		for _, period := range d.Recorded {
+			p.ranged = append(p.ranged, span(no, period))
 		}
 		for _, row := range d.Exclude {
 			exclude[row] = append(exclude[row], no)
 		}
 	}
-	gr.excluded, err = n.exclude(ctx, exclude)
-	return gr, permitted, err
+	p.excluded, err = n.exclude(ctx, exclude)
+	return permitted, err
 }
 
 // span is a class with a period in milliseconds; a row recorded at a bound's very millisecond counts as after it, as

@@ -37,15 +37,18 @@ func (n *snapshot) search(ctx context.Context, q *search.Query, g store.Guard) (
 	if total {
 		out.Total = 0
 	}
-	granted, permitted, err := n.permit(ctx, q, g)
-	if err != nil || len(granted.own) == 0 {
+	p := &plan{d: n.s.engine, typ: q.Type, where: q.Where}
+	if p.params, err = n.numbers(ctx, q); err != nil {
 		return out, err
 	}
-	params, err := n.numbers(ctx, q)
-	if err != nil {
+	none, err := n.narrow(ctx, p, touched(q))
+	if err != nil || none {
 		return out, err
 	}
-	p := &plan{d: n.s.engine, typ: q.Type, where: q.Where, params: params, grants: granted}
+	permitted, err := n.permit(ctx, q, p, g)
+	if err != nil || len(p.own) == 0 {
+		return out, err
+	}
 	found, err := n.found(ctx, p, q, keys, from, &out)
 	if err != nil {
 		return out, err
@@ -79,7 +82,9 @@ func (n *snapshot) found(ctx context.Context, p *plan, q *search.Query, keys sor
 	drivers := p.drivers()
 	ordered := keys.ordered() && out.Total < 0
 	best, cost := drivers[0], int64(0)
-	if len(drivers) > 1 || ordered && !best.sure {
+	if p.few != nil {
+		best = p.few
+	} else if len(drivers) > 1 || ordered && !best.sure {
 		var err error
 		if best, cost, err = n.gauge(ctx, p, drivers, gaugeFew); err != nil || cost == 0 {
 			return nil, err

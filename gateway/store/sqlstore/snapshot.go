@@ -56,8 +56,11 @@ const versionColumns = `r.type, r.id, ` + bodyColumns
 const bodyColumns = `v.version, v.class, v.recorded, v.updated, v.deleted, v.method, v.body`
 
 const (
-	getSQL = `SELECT ` + versionColumns + ` FROM resource r CROSS JOIN version v
-		WHERE r.type = $1 AND r.id = $2 AND v.vid = r.vid`
+	// getSQL leaves out what is remembered of version $3.
+	getSQL = `SELECT r.vid, r.version, r.class, r.recorded, r.updated, r.deleted,
+		CASE WHEN r.vid = $3 THEN '' ELSE (SELECT v.method FROM version v WHERE v.vid = r.vid) END,
+		CASE WHEN r.vid = $3 THEN NULL ELSE (SELECT v.body FROM version v WHERE v.vid = r.vid) END
+		FROM resource r WHERE r.type = $1 AND r.id = $2`
 	vreadSQL = `SELECT ` + versionColumns + ` FROM resource r CROSS JOIN version v
 		WHERE r.type = $1 AND r.id = $2 AND v.rid = r.rid AND v.version = $3`
 	historySQL = `SELECT ` + versionColumns + ` FROM resource r CROSS JOIN version v
@@ -129,7 +132,31 @@ func (n *snapshot) one(ctx context.Context, sql string, args ...any) (store.Row,
 }
 
 func (n *snapshot) Get(ctx context.Context, typ, id string) (store.Row, error) {
-	return n.one(ctx, getSQL, typ, id)
+	if clean(typ) != typ || clean(id) != id {
+		return store.Row{}, store.ErrNotFound
+	}
+	key := RowKey{typ, id}
+	known := n.s.bodies.get(key)
+	row, found := store.Row{Type: typ, ID: id}, false
+	var vid, class, recorded, updated, deleted int64
+	err := each(ctx, n.r, func(rows Rows) error {
+		found = true
+		return rows.Scan(&vid, &row.Version, &class, &recorded, &updated, &deleted, &row.Method, &row.Body)
+	}, getSQL, typ, id, known.vid)
+	if err != nil {
+		return store.Row{}, fmt.Errorf("sqlstore: row: %w", err)
+	}
+	if !found {
+		return store.Row{}, store.ErrNotFound
+	}
+	row.Recorded, row.Updated, row.Deleted = moment(recorded), moment(updated), deleted != 0
+	if vid == known.vid {
+		row.Method, row.Body = known.method, known.text
+	} else {
+		n.s.bodies.put(key, body{vid, row.Method, row.Body})
+	}
+	row.Class, err = n.class(ctx, class)
+	return row, err
 }
 
 func (n *snapshot) Version(ctx context.Context, typ, id string, version int64) (store.Row, error) {

@@ -15,6 +15,8 @@ type plan struct {
 	typ    string
 	where  []search.Clause
 	params map[ParamKey]int64
+	some   *driver // gives so few rows that only their classes need be decided; nil: no driver does
+	few    *driver // gives so few rows that no better driver need be looked for
 	grants
 }
 

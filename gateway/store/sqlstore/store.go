@@ -14,6 +14,7 @@ type Store struct {
 	engine  Engine
 	names   *names
 	facts   *factsCache
+	bodies  *bodies
 	clock   func() time.Time
 	queue   chan *job
 	alone   chan func() // runs in the writer's goroutine
@@ -30,7 +31,7 @@ var _ store.Store = (*Store)(nil)
 // chain of ledger entries of its own, under a random node id.
 func New(engine Engine) *Store {
 	s := &Store{
-		engine: engine, names: newNames(), facts: newFactsCache(), clock: time.Now,
+		engine: engine, names: newNames(), facts: newFactsCache(), bodies: newBodies(), clock: time.Now,
 		queue: make(chan *job, maxQueue), alone: make(chan func()), stopped: make(chan struct{}),
 		chain: chain{node: ledger.NewID()},
 	}
