@@ -154,7 +154,7 @@ func TestReadAnswersTheResourceAsKept(t *testing.T) {
 	require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
 	require.Equal(t, "nosniff", w.Header().Get("X-Content-Type-Options"))
 	require.Equal(t, f.desk.ids[0], w.Header().Get("X-Request-Id"), "the record's id is the answer's")
-	require.Regexp(t, `^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`, f.desk.ids[0])
+	require.Regexp(t, `^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`, f.desk.ids[0])
 }
 
 func TestHeadEqualsGet(t *testing.T) {
