@@ -79,7 +79,9 @@ func (d *Desk) publish(ctx context.Context, operator consent.Actor, docs []*fhir
 		doc = doc.Clone() // the attempt may be repeated
 		setMeta(doc, row)
 		row.Body = doc.AppendJSON(nil)
-		row.Index = search.Extract(doc, d.bases...)
+		if row.Index = search.Extract(doc, d.bases...); row.Index.Over {
+			return 0, entry(overIndexed(row.Type), i)
+		}
 		change.Put = append(change.Put, row)
 		change.Expect = append(change.Expect, store.Expect{Type: row.Type, ID: row.ID, Version: row.Version - 1})
 		change.Events = append(change.Events, store.Event{

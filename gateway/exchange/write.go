@@ -566,8 +566,15 @@ func (w *writing) row(item *Item) (store.Row, error) {
 	setMeta(item.Doc, row)
 	row.Recorded = recordedAt(item.Type, item.Doc, otherwise)
 	row.Body = item.Doc.AppendJSON(nil)
-	row.Index = search.Extract(item.Doc, w.desk.bases...)
+	if row.Index = search.Extract(item.Doc, w.desk.bases...); row.Index.Over {
+		return row, overIndexed(item.Type)
+	}
 	return row, nil
+}
+
+// overIndexed refuses a resource that would be too many rows of the index.
+func overIndexed(typ string) *Error {
+	return Refuse(TooCostly, "too-costly", typ, "A resource has at most "+strconv.Itoa(search.MaxEntries)+" values that searches look at.")
 }
 
 // know loads the facts of clients into the attempt.

@@ -11,7 +11,9 @@ import (
 
 	"sotesilta/consent/ledger"
 	"sotesilta/gateway/exchange"
+	"sotesilta/gateway/search"
 	"sotesilta/gateway/store"
+	"sotesilta/internal/fhir"
 )
 
 // All of a transaction is one commit: rows, facts, events and one record per client. A denial in the middle leaves
@@ -252,6 +254,14 @@ func TestEverythingIsBounded(t *testing.T) {
 	_, err = w.Transact(w.ctx, as(nurse), []exchange.Op{create(t, crowd)})
 	require.Equal(t, exchange.Unprocessable, kind(err))
 	require.Contains(t, err.Error(), "at most 50")
+	referring := strings.Replace(observation("aino", "2026-01-01"), `"status"`, `"derivedFrom":[`+strings.Repeat(`{"reference":"Observation/x"},`, fhir.MaxReferences)+`{"reference":"Observation/x"}],"status"`, 1)
+	_, err = w.Transact(w.ctx, as(nurse), []exchange.Op{create(t, referring)})
+	require.Equal(t, exchange.Invalid, kind(err))
+	require.Contains(t, err.Error(), "at most 2000 references")
+	coded := strings.Replace(observation("aino", "2026-01-01"), `"status"`, `"category":[{"coding":[`+strings.Repeat(`{"code":"x"},`, search.MaxEntries)+`{"code":"x"}]}],"status"`, 1)
+	_, err = w.Transact(w.ctx, as(nurse), []exchange.Op{create(t, coded)})
+	require.Equal(t, exchange.TooCostly, kind(err))
+	require.Contains(t, err.Error(), "at most 10000 values")
 	_, err = w.Gather(w.ctx, as("jukola-ehr"), make([]string, 101)...)
 	require.Equal(t, exchange.TooCostly, kind(err))
 

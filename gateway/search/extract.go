@@ -8,12 +8,17 @@ import (
 	"sotesilta/internal/fhir"
 )
 
+// MaxEntries is how many entries the index of one resource may have, before equal ones are dropped. Each is a row of
+// the store, so a document of a few megabytes with nothing but codes would cost seconds to write.
+const MaxEntries = 10_000
+
 // Extract gives the values of a resource for every parameter of its type except _id and _lastUpdated, which are the
 // store's own columns. What is malformed is left out rather than refused: validation is done before. Contained
 // resources are not looked into. bases are the service base URLs of this gateway, without a slash at the end: an
 // absolute reference below one of them is a local one.
 //
-// Entries are distinct. Their order follows the document.
+// Entries are distinct. Their order follows the document. At most MaxEntries are made; of a resource with more, the
+// Index says Over.
 func Extract(resource *fhir.Value, bases ...string) Index {
 	t := tables()[fhir.ResourceType(resource)]
 	if t == nil {
@@ -132,12 +137,27 @@ func (n *node) child(step string) *node {
 
 // extraction is one run of Extract.
 type extraction struct {
-	resource *fhir.Value
-	bases    []string
-	index    Index
+	resource  *fhir.Value
+	bases     []string
+	index     Index
+	entries   int               // made so far
+	contained map[string]string // id and type of the contained resources, once asked for
+}
+
+// more says whether there is room for one more entry, and takes it.
+func (x *extraction) more() bool {
+	if x.entries == MaxEntries {
+		x.index.Over = true
+		return false
+	}
+	x.entries++
+	return true
 }
 
 func (x *extraction) walk(v *fhir.Value, n *node) {
+	if x.index.Over {
+		return
+	}
 	if v.Kind() == fhir.Array {
 		for _, item := range v.Items() {
 			if item.Kind() != fhir.Array { // FHIR has no arrays of arrays
@@ -228,7 +248,7 @@ func text(v *fhir.Value) string {
 }
 
 func (x *extraction) token(p *Param, system, code, display string) {
-	if system == "" && code == "" && display == "" {
+	if system == "" && code == "" && display == "" || !x.more() {
 		return
 	}
 	if x.index.Tokens == nil {
@@ -277,6 +297,9 @@ func readContact(x *extraction, l *leaf, v *fhir.Value) {
 }
 
 func (x *extraction) reference(e ReferenceEntry) {
+	if !x.more() {
+		return
+	}
 	if x.index.References == nil {
 		x.index.References = make([]ReferenceEntry, 0, 12)
 	}
@@ -315,11 +338,14 @@ func (x *extraction) target(ref string) (typ, localType, id, url string) {
 		localType, id, url = place(r, x.bases...)
 		return r.Type, localType, id, cut(url)
 	case fhir.ContainedReference:
-		for _, c := range x.resource.Get("contained").Items() {
-			if fhir.ID(c) == r.Fragment {
-				typ = fhir.ResourceType(c)
+		if x.contained == nil {
+			items := x.resource.Get("contained").Items()
+			x.contained = make(map[string]string, len(items))
+			for _, c := range items {
+				x.contained[fhir.ID(c)] = fhir.ResourceType(c)
 			}
 		}
+		typ = x.contained[r.Fragment]
 	}
 	return typ, "", "", cut(ref)
 }
@@ -354,6 +380,9 @@ func readCanonicalReference(x *extraction, l *leaf, v *fhir.Value) {
 }
 
 func (x *extraction) date(e DateEntry) {
+	if !x.more() {
+		return
+	}
 	if x.index.Dates == nil {
 		x.index.Dates = make([]DateEntry, 0, 8)
 	}
@@ -401,7 +430,7 @@ func readTiming(x *extraction, l *leaf, v *fhir.Value) {
 }
 
 func (x *extraction) text(p *Param, s string) {
-	if folded := Fold(s); folded != "" {
+	if folded := Fold(s); folded != "" && x.more() {
 		if x.index.Strings == nil {
 			x.index.Strings = make([]StringEntry, 0, 8)
 		}
@@ -428,7 +457,7 @@ func readParts(members ...string) reader {
 }
 
 func readURI(x *extraction, l *leaf, v *fhir.Value) {
-	if uri := text(v); uri != "" {
+	if uri := text(v); uri != "" && x.more() {
 		x.index.URIs = append(x.index.URIs, StringEntry{Param: l.param.Name, Exact: cut(uri)})
 	}
 }
@@ -436,13 +465,13 @@ func readURI(x *extraction, l *leaf, v *fhir.Value) {
 // readCanonical reads a canonical with its version and without.
 func readCanonical(x *extraction, l *leaf, v *fhir.Value) {
 	readURI(x, l, v)
-	if url, _, versioned := strings.Cut(text(v), "|"); versioned && url != "" {
+	if url, _, versioned := strings.Cut(text(v), "|"); versioned && url != "" && x.more() {
 		x.index.URIs = append(x.index.URIs, StringEntry{Param: l.param.Name, Exact: cut(url)})
 	}
 }
 
 func (x *extraction) number(p *Param, system, code string, low, high float64) {
-	if low <= high {
+	if low <= high && x.more() {
 		x.index.Numbers = append(x.index.Numbers, NumberEntry{p.Name, cut(system), cut(code), low, high})
 	}
 }

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -272,4 +273,58 @@ func BenchmarkParse(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// A resource is a bounded number of rows in the index, whatever they are made of.
+func TestIndexesAreBounded(t *testing.T) {
+	entries := func(x Index) int {
+		return len(x.Tokens) + len(x.References) + len(x.Dates) + len(x.Strings) + len(x.URIs) + len(x.Numbers)
+	}
+	repeated := func(format string, n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, ","+format, i)
+		}
+		return b.String()[1:]
+	}
+	for name, format := range map[string]string{
+		"codes":       `{"resourceType":"Observation","category":[{"coding":[` + repeated(`{"code":"c%d"}`, 20_000) + `]}]}`,
+		"identifiers": `{"resourceType":"Patient","identifier":[` + repeated(`{"system":"urn:x","value":"%d"}`, 20_000) + `]}`,
+		"names":       `{"resourceType":"Patient","name":[{"given":[` + repeated(`"n%d"`, 20_000) + `]}]}`,
+		"canonicals":  `{"resourceType":"CarePlan","instantiatesCanonical":[` + repeated(`"http://a.fi/%d|1"`, 20_000) + `]}`,
+		"uris":        `{"resourceType":"CarePlan","instantiatesUri":[` + repeated(`"http://a.fi/%d"`, 20_000) + `]}`,
+		"quantities":  `{"resourceType":"Observation","component":[` + repeated(`{"valueQuantity":{"value":%d}}`, 20_000) + `]}`,
+		"dates":       `{"resourceType":"CarePlan","activity":[` + repeated(`{"detail":{"scheduledPeriod":{"start":"2026-01-01T10:00:00.%05dZ"}}}`, 20_000) + `]}`,
+		"equal codes": `{"resourceType":"Observation","category":[{"coding":[` + strings.Repeat(`{"code":"c"},`, 20_000) + `{"code":"c"}]}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, err := fhir.Parse([]byte(format), fhir.Limits{})
+			require.NoError(t, err)
+			x := Extract(v)
+			require.True(t, x.Over)
+			require.LessOrEqual(t, entries(x), MaxEntries)
+		})
+	}
+	v, err := fhir.Parse([]byte(`{"resourceType":"Patient","identifier":[`+repeated(`{"system":"urn:x","value":"%d"}`, MaxEntries-1)+`]}`), fhir.Limits{})
+	require.NoError(t, err)
+	x := Extract(v) // and whether the Patient is deceased
+	require.False(t, x.Over)
+	require.Equal(t, MaxEntries, entries(x))
+}
+
+// References to contained resources are looked up once, not each among all.
+func TestContainedReferencesCostNoSquare(t *testing.T) {
+	var contained, members strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&contained, `,{"resourceType":"Patient","id":"p%d"}`, i)
+	}
+	for range 2000 {
+		members.WriteString(`,{"entity":{"reference":"#p19999"}}`)
+	}
+	v, err := fhir.Parse([]byte(`{"resourceType":"Group","contained":[`+contained.String()[1:]+`],"member":[`+members.String()[1:]+`]}`), fhir.Limits{})
+	require.NoError(t, err)
+	began := time.Now()
+	x := Extract(v)
+	require.Less(t, time.Since(began), time.Second)
+	require.Contains(t, x.References, ReferenceEntry{Param: "member", URL: "#p19999"})
 }

@@ -146,6 +146,9 @@ type Index struct {
 	Strings    []StringEntry
 	URIs       []StringEntry
 	Numbers    []NumberEntry
+	// Over: the resource has more than MaxEntries entries and the rest was left out. It must not be stored: searches
+	// would not find it by what is missing.
+	Over bool
 }
 
 // TokenEntry is a coded value. Text is the folded display for the modifier text; an entry may have nothing else.

@@ -8,6 +8,11 @@ import (
 // maxIssues bounds what Validate lists; a resource with more is wrong enough.
 const maxIssues = 50
 
+// MaxReferences is how many elements of type Reference a resource may have, those of what it contains included. Each
+// is indexed, labelled and followed, so a document of a few megabytes with nothing but references would cost seconds
+// and hundreds of megabytes. A resource in a Bundle or in Parameters counts for itself.
+const MaxReferences = 2000
+
 // Validate checks a resource against the official definition of its type: members known, cardinalities, arrays where
 // arrays belong, one variant of each choice, formats of primitives, codes of required bindings, targets of literal
 // references, nothing empty or null, null-padding of primitive arrays and their extensions (FHIR R4 § 2.6.2), no
@@ -16,7 +21,8 @@ const maxIssues = 50
 // Profiles and the other invariants are not.
 //
 // An issue names the place and what is allowed there, never what was found. There are none where all is well, and at
-// most 50. Validate only reads v.
+// most 50. A resource with more than MaxReferences is looked at no further: its issue is too-costly. Validate only
+// reads v.
 func Validate(v *Value) []Issue {
 	c := checker{tables: definitions()}
 	c.resource(v, "", false)
@@ -38,9 +44,12 @@ type checker struct {
 	// container is the outermost resource that is not a Bundle's or Parameters' own, for references to #id.
 	container *Value
 	contained map[string]string // id and type of the contained resources of container, once asked for
+	// references are those of container so far.
+	references int
+	stopped    bool // it has too many
 }
 
-func (c *checker) full() bool { return len(c.issues) >= maxIssues }
+func (c *checker) full() bool { return c.stopped || len(c.issues) >= maxIssues }
 
 func (c *checker) report(code, format string, args ...any) {
 	if c.full() {
@@ -92,13 +101,13 @@ func (c *checker) resource(v *Value, want string, contained bool) {
 		c.object(v, def)
 		return
 	}
-	container, ids := c.container, c.contained
-	c.container, c.contained = v, nil
+	container, ids, references := c.container, c.contained, c.references
+	c.container, c.contained, c.references = v, nil, 0
 	c.object(v, def)
 	if v.Get("contained") != nil {
 		c.containedIDs()
 	}
-	c.container, c.contained = container, ids
+	c.container, c.contained, c.references = container, ids, references
 }
 
 // object checks the members of an object of the type.
@@ -290,6 +299,11 @@ func (c *checker) concept(v *Value, set *valueSet) {
 
 // reference checks Reference.reference: that it can be read, and that its target is of a type allowed here.
 func (c *checker) reference(v *Value, md *memberDef) {
+	if c.references++; c.references > MaxReferences {
+		c.report("too-costly", "a resource has at most %d references here", MaxReferences)
+		c.stopped = true
+		return
+	}
 	literal := v.Get("reference")
 	if literal.Kind() != String {
 		return

@@ -152,6 +152,24 @@ func TestIssuesAreBounded(t *testing.T) {
 	assert.Len(t, issuesOf(t, `{"resourceType":"Patient","name":[`+strings.Repeat(`{"x":1},`, 2000)+`{"y":1}]}`), 50)
 }
 
+// A resource of 5 MB has room for tens of thousands of references; it is refused at the first one too many, and what it
+// contains counts with it. In a Bundle each counts for itself.
+func TestReferencesAreBounded(t *testing.T) {
+	group := func(members, contained int) string {
+		entity := func(n int) string {
+			return strings.TrimSuffix(strings.Repeat(`{"entity":{"reference":"Patient/a"}},`, n), ",")
+		}
+		return `{"resourceType":"Group","type":"person","actual":true,"contained":[{"resourceType":"Group","id":"g","type":"person","actual":true,"member":[` +
+			entity(contained) + `]}],"member":[` + entity(members) + `]}`
+	}
+	assert.Empty(t, issuesOf(t, group(MaxReferences-1, 1)))
+	assert.Equal(t, []string{"too-costly Group.member[1999].entity: a resource has at most 2000 references here"}, issuesOf(t, group(MaxReferences, 1)))
+	assert.Equal(t, []string{"too-costly Group.contained[0].member[2000].entity: a resource has at most 2000 references here"}, issuesOf(t, group(1, MaxReferences+9)))
+	assert.Equal(t, []string{"too-costly Group.member[1999].entity: a resource has at most 2000 references here"},
+		issuesOf(t, strings.TrimSuffix(group(40000, 1), "}")+`,"nonsense":true}`), "nothing after it is looked at")
+	assert.Empty(t, issuesOf(t, `{"resourceType":"Bundle","type":"collection","entry":[{"resource":`+group(MaxReferences-1, 1)+`},{"resource":`+group(MaxReferences-1, 1)+`}]}`))
+}
+
 func TestTypesAreThoseOfTheDefinitions(t *testing.T) {
 	types := Types()
 	assert.Len(t, types, 146)
