@@ -232,7 +232,7 @@ func (n *snapshot) narrow(ctx context.Context, p *plan, types []string) (none bo
 		return false, nil
 	}
 	if drivers[0].sure {
-		p.some, p.few = drivers[0], drivers[0]
+		p.few = drivers[0]
 		return false, nil
 	}
 	least, cost, err := n.gauge(ctx, p, drivers, gaugeSome)
@@ -240,9 +240,6 @@ func (n *snapshot) narrow(ctx context.Context, p *plan, types []string) (none bo
 		return true, err
 	}
 	if cost < gaugeSome {
-		p.some = least
-	}
-	if cost < gaugeFew {
 		p.few = least
 	}
 	return false, nil

@@ -159,8 +159,8 @@ func (r *reaching) among(d *driver) string {
 func (n *snapshot) reach(ctx context.Context, p *plan, reach store.Reach, types []string) ([]int64, error) {
 	r := n.reaching(p, reach, types)
 	classes := ""
-	if p.some != nil {
-		classes = r.among(p.some)
+	if p.few != nil {
+		classes = r.among(p.few)
 	} else {
 		classes = r.all()
 	}

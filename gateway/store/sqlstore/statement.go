@@ -15,8 +15,7 @@ type plan struct {
 	typ    string
 	where  []search.Clause
 	params map[ParamKey]int64
-	some   *driver // gives so few rows that only their classes need be decided; nil: no driver does
-	few    *driver // gives so few rows that no better driver need be looked for
+	few    *driver // gives so few rows that only their classes need be decided; nil: no driver does
 	grants
 }
 
@@ -103,7 +102,9 @@ func (n *snapshot) numbers(ctx context.Context, q *search.Query) (map[ParamKey]i
 		clauseParams(&wanted, q.Type, c)
 	}
 	for _, k := range q.Sort {
-		wanted.add(nil, ParamKey{q.Type, k.Name})
+		if !own(k.Name) {
+			wanted.add(nil, ParamKey{q.Type, k.Name})
+		}
 	}
 	for _, i := range q.Includes {
 		wanted.add(nil, ParamKey{i.Type, i.Param.Name})
