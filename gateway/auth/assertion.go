@@ -2,9 +2,16 @@ package auth
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -66,20 +73,53 @@ func readAssertion(raw string) (*assertion, error) {
 	return a, nil
 }
 
-// verify looks the key up and then, once, at the signature.
+// verify looks the key up and then, once, at the signature. client is nil when none is registered under the issuer's
+// id. Whatever is not as registered costs one verification as well, with a key that is nobody's: the time an answer takes
+// must not tell who is registered, nor with which keys.
 func (a *assertion) verify(ctx context.Context, client *Client) error {
-	if a.header.Jku != "" && a.header.Jku != client.jwksURI {
-		return errors.New("jku is not the registered address")
-	}
-	key, err := client.key(ctx, a.header.Kid)
+	key, err := a.key(ctx, client)
 	if err != nil {
+		_ = nobodys()[a.header.Alg].verify(a.signed, a.sig)
 		return err
-	}
-	if key.alg != a.header.Alg {
-		return errors.New("alg is not that of the key")
 	}
 	return key.verify(a.signed, a.sig)
 }
+
+// key is the registered key that the assertion says it is signed with.
+func (a *assertion) key(ctx context.Context, client *Client) (PublicKey, error) {
+	switch {
+	case client == nil:
+		return PublicKey{}, errors.New("unknown client")
+	case a.header.Jku != "" && a.header.Jku != client.jwksURI:
+		return PublicKey{}, errors.New("jku is not the registered address")
+	}
+	key, err := client.key(ctx, a.header.Kid)
+	if err == nil && key.alg != a.header.Alg {
+		return PublicKey{}, errors.New("alg is not that of the key")
+	}
+	return key, err
+}
+
+// nobodys are keys by algorithm that nothing was ever signed with; their private parts were never kept, and what they
+// verify is not asked. The modulus of the RSA key is a random number of the least size that is registered.
+var nobodys = sync.OnceValue(func() map[string]PublicKey {
+	ec, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		panic(err) // the system's random source never fails
+	}
+	n := make([]byte, minRSABits/8)
+	_, _ = rand.Read(n) // never fails
+	n[0], n[len(n)-1] = n[0]|0x80, n[len(n)-1]|1
+	keys := map[string]PublicKey{}
+	for _, pub := range []crypto.PublicKey{&ec.PublicKey, &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: 65537}} {
+		key, err := newPublicKey(pub, "")
+		if err != nil {
+			panic(err) // of the sizes and kinds above, it takes both
+		}
+		keys[key.alg] = key
+	}
+	return keys
+})
 
 // check holds the claims against the clock and the token endpoint's addresses. It answers when the assertion can no
 // longer be used. Signature first: these texts tell a client that proved itself what is wrong.

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"mime"
@@ -53,8 +54,10 @@ type Server struct {
 	tokenURLs []string
 	used      Used
 	perClient *limiters // nil: no limits
-	perRemote *limiters
-	log       *slog.Logger
+	// perUnknown limits ids that are not registered as those that are, so that being limited tells nothing.
+	perUnknown *limiters
+	perRemote  *limiters
+	log        *slog.Logger
 }
 
 // state is what a change of registry or key replaces as a whole, the verified tokens with it.
@@ -82,11 +85,13 @@ func New(c Config) (*Server, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	nobodys() // made now, so that the first unknown client's answer takes no longer
 	v := &Verifier{issuer: c.BaseURL, audience: c.BaseURL + "/fhir", now: c.Now, limits: c.Cache.withDefaults()}
 	s := &Server{Verifier: v, tokenURLs: append([]string{c.BaseURL + TokenPath}, c.TokenURLs...), used: c.Used, log: c.Log}
 	if !c.Limits.Off {
 		l := c.Limits.withDefaults()
 		s.perClient = newLimiters(l.PerClient, l.Burst, l.Remotes)
+		s.perUnknown = newLimiters(l.PerClient, l.Burst, l.Remotes)
 		s.perRemote = newLimiters(l.PerRemote, l.Burst, l.Remotes)
 	}
 	st, err := v.newState(c.Registry, c.Key, c.Retired)
@@ -264,13 +269,16 @@ func (s *Server) serveToken(c *gin.Context) (tokenAnswer, grant, *refusal) {
 		return tokenAnswer{}, g, invalidClient("client_id is not that of the assertion", nil)
 	}
 	st := s.state.Load()
-	client, ok := st.registry.Client(a.claims.Issuer)
-	if !ok {
-		return tokenAnswer{}, g, invalidClient(notProved, errors.New("unknown client"))
+	client, registered := st.registry.Client(a.claims.Issuer)
+	limits, id := s.perUnknown, ""
+	if registered {
+		g.client, limits, id = client, s.perClient, client.ID
+	} else {
+		sum := sha256.Sum256([]byte(a.claims.Issuer)) // an unknown id may be of any length
+		id = string(sum[:])
 	}
-	g.client = client
-	if s.perClient != nil {
-		if wait := s.perClient.wait(client.ID, s.now()); wait > 0 {
+	if limits != nil {
+		if wait := limits.wait(id, s.now()); wait > 0 {
 			return tokenAnswer{}, g, tooMany(wait)
 		}
 	}
