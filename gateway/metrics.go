@@ -1,9 +1,11 @@
 package main
 
 import (
+	"net"
 	"net/http"
 	"net/http/pprof"
 	"strconv"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -60,8 +62,8 @@ func (m *metrics) sequenced(entries []ledger.Entry) {
 	}
 }
 
-// handler serves metrics and profiling.
-func (m *metrics) handler() http.Handler {
+// handler serves metrics and profiling at the address configured, to requests that name it or this machine.
+func (m *metrics) handler(addr string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
@@ -69,5 +71,24 @@ func (m *metrics) handler() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return mux
+	return onlyHost(addr, mux)
+}
+
+// onlyHost answers requests whose Host is a name or address of this machine itself, or the host of addr; others are
+// 421 (RFC 9110 § 15.5.20). A page in a browser on this machine can have its own name resolve to 127.0.0.1, and then
+// read what is served there (DNS rebinding); its requests still carry that name.
+func onlyHost(addr string, next http.Handler) http.Handler {
+	configured, _, _ := net.SplitHostPort(addr)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		host = strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
+		if !loopbackHost(host) && (host == "" || host != strings.ToLower(configured)) {
+			http.Error(w, "this address is not served under that name", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }

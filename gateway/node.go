@@ -250,7 +250,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		if err != nil {
 			return nil, fmt.Errorf("SOTESILTA_ADMIN_ADDR: %w", err)
 		}
-		n.serve(admin, rest.Server(cfg.AdminAddr, metrics.handler()))
+		n.serve(admin, rest.Server(cfg.AdminAddr, metrics.handler(cfg.AdminAddr)))
 	}
 	lenses, err := jukola.Lenses()
 	if err != nil {

@@ -654,3 +654,21 @@ func TestOperationOfAnInstance(t *testing.T) {
 	outcome(t, f.ask("POST", "/PlanDefinition/joint-client/$apply", ""), 422, "required")
 	outcome(t, f.ask("POST", "/PlanDefinition/$apply", ""), 404, "not-supported")
 }
+
+// Two Authorization headers are two claims of who asks; servers and proxies on the way may read different ones.
+func TestOneAuthorizationOnly(t *testing.T) {
+	f := newFace(t)
+	f.desk.put(`{"resourceType":"Patient","id":"aino"}`)
+	for _, second := range []string{"Bearer nurse", "Bearer doctor", "Bearer bad", "Basic x", ""} {
+		for _, target := range []string{"/Patient/aino", "/Patient?_id=aino", "/metadata", "/nonsense"} {
+			r := httptest.NewRequest("GET", base+target, nil)
+			r.Header.Add("Authorization", "Bearer nurse")
+			r.Header.Add("Authorization", second)
+			w := httptest.NewRecorder()
+			f.ServeHTTP(w, r)
+			outcome(t, w, 400, "invalid")
+		}
+	}
+	require.Empty(t, f.desk.ids, "nothing is asked of the Desk")
+	require.Equal(t, 200, f.ask("GET", "/Patient/aino", "").Code)
+}

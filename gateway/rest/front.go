@@ -60,6 +60,12 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				"POST Patient/_search with identifier as a form parameter, or POST Patient/$match."))
 		return
 	}
+	if len(r.Header["Authorization"]) > 1 {
+		v.unread = true
+		v.fail(refuse(http.StatusBadRequest, "invalid", "http.Authorization",
+			"The Authorization header is there more than once: whom the request speaks for must not depend on which of them is read."))
+		return
+	}
 	if room := s.busy.Add(1); room > int64(s.Limits.Concurrent) && !s.health(r.URL.Path) {
 		s.busy.Add(-1)
 		v.fail(&refusal{status: http.StatusServiceUnavailable, retry: 1, issues: issue("throttled", "",
