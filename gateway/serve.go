@@ -266,9 +266,16 @@ func (s *serveCommand) file() error {
 		to             *string
 		from, standard string
 	}{
-		{&s.Addr, f.Addr, defaultAddr}, {&s.AdminAddr, f.AdminAddr, "127.0.0.1:9090"}, {&s.MLLPAddr, f.MLLPAddr, ":2575"},
-		{&s.Store, f.Store, ""}, {&s.RedisURL, f.RedisURL, ""}, {&s.Keys, f.Keys, ""}, {&s.BaseURL, f.BaseURL, ""},
-		{&s.Clients, f.Clients, ""}, {&s.JointServices, f.JointServices, ""}, {&s.MLLPSource, f.MLLPSource, ""},
+		{&s.Addr, f.Addr, defaultAddr},
+		{&s.AdminAddr, f.AdminAddr, "127.0.0.1:9090"},
+		{&s.MLLPAddr, f.MLLPAddr, ":2575"},
+		{&s.Store, f.Store, ""},
+		{&s.RedisURL, f.RedisURL, ""},
+		{&s.Keys, f.Keys, ""},
+		{&s.BaseURL, f.BaseURL, ""},
+		{&s.Clients, f.Clients, ""},
+		{&s.JointServices, f.JointServices, ""},
+		{&s.MLLPSource, f.MLLPSource, ""},
 	} {
 		if setting.from != "" && *setting.to == setting.standard {
 			*setting.to = setting.from

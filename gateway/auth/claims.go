@@ -154,8 +154,10 @@ func readGround(data []byte) (*consent.Assertion, error) {
 		name, value string
 		max         int
 	}{
-		{"task", in.Task, maxClaimText}, {"service", in.Service, maxClaimText},
-		{"ground", in.Ground, 64}, {"reason", in.Reason, maxReason},
+		{"task", in.Task, maxClaimText},
+		{"service", in.Service, maxClaimText},
+		{"ground", in.Ground, 64},
+		{"reason", in.Reason, maxReason},
 	} {
 		if err := plain(text.value, text.max); err != nil {
 			return nil, fmt.Errorf(".%s: %w", text.name, err)

@@ -36,8 +36,10 @@ func (l Line) compare(event *fhir.Value) error {
 		return fmt.Errorf("outcome %s, printed %s", event.Text("outcome"), l.verdict())
 	}
 	for _, expected := range []struct{ what, value string }{
-		{"decision", l.Record.Outcome}, {"ledger number", strconv.FormatInt(l.Seq, 10)},
-		{"application", l.Record.Actor.App}, {"user", l.Record.Actor.Name},
+		{"decision", l.Record.Outcome},
+		{"ledger number", strconv.FormatInt(l.Seq, 10)},
+		{"application", l.Record.Actor.App},
+		{"user", l.Record.Actor.Name},
 	} {
 		if expected.value != "" && !holds(event, expected.value) {
 			return fmt.Errorf("%s: the AuditEvent does not say %s", expected.what, expected.value)
