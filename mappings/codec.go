@@ -124,17 +124,17 @@ type idCodec struct{ shape }
 // not know names no system: it is kept as the assigner, and nothing is guessed.
 func (i idCodec) get(c *cell, part int) string {
 	if i.authority > 0 {
-		return c.get(i.authority, part)
+		return c.code(i.authority, part)
 	}
-	return c.get(1+part, 1)
+	return c.code(1+part, 1)
 }
 
 func (i idCodec) decode(t *turn, r *rule, c *cell) (*fhir.Value, string) {
-	value := c.get(1, 1)
+	value := c.code(1, 1)
 	namespace, uid, kind := i.get(c, 1), i.get(c, 2), i.get(c, 3)
 	typ := ""
 	if i.typ > 0 {
-		typ = c.get(i.typ, 1)
+		typ = c.code(i.typ, 1)
 	}
 	if value == "" {
 		return nil, ""
@@ -297,8 +297,8 @@ func (nameCodec) encode(t *turn, _ *rule, v *fhir.Value, c *cell) string {
 type personCodec struct{}
 
 func (personCodec) decode(t *turn, r *rule, c *cell) (*fhir.Value, string) {
-	id, family, given := c.get(1, 1), c.get(2, 1), c.get(3, 1)
-	namespace, uid, kind := c.get(9, 1), c.get(9, 2), c.get(9, 3)
+	id, family, given := c.code(1, 1), c.get(2, 1), c.get(3, 1)
+	namespace, uid, kind := c.code(9, 1), c.code(9, 2), c.code(9, 3)
 	system := t.lens.authorities.to[namespace]
 	if uid != "" && kind == "ISO" && isOID(uid) {
 		system = "urn:oid:" + uid
@@ -400,7 +400,7 @@ type locationCodec struct{}
 
 func (locationCodec) decode(_ *turn, r *rule, c *cell) (*fhir.Value, string) {
 	v := fhir.NewObject()
-	if id := c.get(1, 1); plain(id) {
+	if id := c.code(1, 1); plain(id) {
 		v.Set("identifier", object([]string{"system", "value"}, r.system, id))
 	}
 	if name := c.get(9, 1); plain(name) {
@@ -442,8 +442,8 @@ func (conceptCodec) decode(t *turn, r *rule, c *cell) (*fhir.Value, string) {
 	codings := fhir.NewArray()
 	text := c.get(9, 1)
 	for _, first := range []int{1, 4} {
-		code, display, name := c.get(first, 1), c.get(first+1, 1), c.get(first+2, 1)
-		version := c.get(7+first/4, 1)
+		code, display, name := c.code(first, 1), c.get(first+1, 1), c.code(first+2, 1)
+		version := c.code(7+first/4, 1)
 		if code == "" {
 			if text == "" {
 				text = display
@@ -509,7 +509,7 @@ const narrowed = "it went through as a wider code of the map "
 type codeCodec struct{}
 
 func (codeCodec) decode(t *turn, r *rule, c *cell) (*fhir.Value, string) {
-	code := c.get(1, 1)
+	code := c.code(1, 1)
 	if code == "" {
 		return nil, ""
 	}

@@ -2,6 +2,7 @@ package mappings
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -50,6 +51,11 @@ func compile(f *file) (*Lens, error) {
 	}
 	if l.client, err = l.compileRules(f.Client); err != nil {
 		return nil, fmt.Errorf("client: %w", err)
+	}
+	for _, r := range l.client {
+		if r.at != nil && !slices.Contains(l.clients, r.at.segment) {
+			l.clients = append(l.clients, r.at.segment)
+		}
 	}
 	for _, r := range f.Resources {
 		made := &resource{typ: r.Type}

@@ -102,6 +102,7 @@ type Lens struct {
 	systems       table
 	maps          map[string]*codeMap
 	client        []*rule
+	clients       []string // names of the segments that tell who the client is
 	resources     []*resource
 	gather        []path
 	ignored       []ignored

@@ -31,8 +31,11 @@ type Setting struct {
 // Result is what a message says.
 type Result struct {
 	// Client is a Patient as the message describes its client: identifiers, name, birth date. It is there for asking
-	// Patient/$match and is never stored. nil when the lens reads none.
-	Client    *fhir.Value
+	// Patient/$match and is never stored. nil when the lens reads none, and when there are several.
+	Client *fhir.Value
+	// Several: the message tells of more than one client (a second PID), and which of them each resource is about would
+	// be a guess. Nobody may be linked.
+	Several   bool
 	Resources []Made
 	// Replaces: the resources take the place of those with the same identity; otherwise those stay as they are, and
 	// the message is a repeat.

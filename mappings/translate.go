@@ -2,6 +2,8 @@ package mappings
 
 import (
 	"fmt"
+	"strings"
+	"unicode"
 
 	"sotesilta/internal/fhir"
 	"sotesilta/mappings/hl7v2"
@@ -56,12 +58,15 @@ func Translate(l *Lens, msg *hl7v2.Message, s Setting) (*Result, error) {
 	for _, e := range l.message.Events {
 		result.Replaces = result.Replaces || e.Event == header.Event && e.Replaces
 	}
+	for _, name := range l.clients {
+		result.Several = result.Several || len(msg.All(name)) > 1
+	}
 	if len(l.client) > 0 {
 		client := newResource("Patient")
 		if err := t.get(l.client, scope{}, client); err != nil {
 			return nil, err
 		}
-		if len(client.Members()) > 1 {
+		if len(client.Members()) > 1 && !result.Several {
 			result.Client = client
 		}
 	}
@@ -180,6 +185,9 @@ func (t *turn) describe(r *rule, item *fhir.Value) {
 // decode reads a cell with the codec of r; nil is nothing there or not carried.
 func (t *turn) decode(r *rule, c *cell) (*fhir.Value, error) {
 	v, why := r.codec.decode(t, r, c)
+	if c.unseen {
+		return nil, &Refusal{Lens: t.lens.String(), Code: hl7v2.DataType, At: r.at.String(), Why: "an identifier or code holds a control or invisible character"}
+	}
 	if why != "" {
 		t.why = fmt.Sprintf("codec %s: %s", r.codecName, why)
 		c.refuse(t.why)
@@ -243,6 +251,7 @@ type cell struct {
 	segment *hl7v2.Segment
 	place   hl7v2.Place
 	read    []hl7v2.Leaf
+	unseen  bool // an identifier or code was read that holds a character which does not print
 	wrote   bool
 	err     error
 }
@@ -281,6 +290,14 @@ func (c *cell) get(n, m int) string {
 	if v == `""` {
 		return ""
 	}
+	return v
+}
+
+// code is get of an identifier or a code. Those are compared, searched and shown, and an escape sequence can bring any
+// character into them, line ends included: the message is refused if one does not print.
+func (c *cell) code(n, m int) string {
+	v := c.get(n, m)
+	c.unseen = c.unseen || strings.ContainsFunc(v, func(r rune) bool { return !unicode.IsPrint(r) })
 	return v
 }
 

@@ -240,13 +240,23 @@ func TestUnmatchedMessagesWaitSealed(t *testing.T) {
 		"nobody has the identity code": {"010594Y9032", "020594X903P", inbound.NoCertainMatch},
 		"the name is another's":        {"Testi^Aino", "Muu^Aino", inbound.NoCertainMatch},
 		"wrong check character":        {"010594Y9032", "010594Y9033", inbound.BadCode},
-		"two identity codes":           {"^NNFIN||", "^NNFIN~010594Y9021^^^HETU||", inbound.BadCode},
+		"two identity codes":           {"^NNFIN||", "^NNFIN~010594Y9021^^^HETU||", inbound.Several},
+		"a code of another authority":  {"^NNFIN||", "^NNFIN~010594Y9021^^^KUNTA&1.2.3&ISO||", inbound.Several},
+		"a code no rule carries":       {"^NNFIN||", "^NNFIN~010594Y9021^^^HETU&1.2.3&ISO||", inbound.Several},
+		"another alternate identifier": {"^NNFIN||", "^NNFIN|010594Y9021|", inbound.Several},
+		"another external identifier":  {"PID|1||", "PID|1|010594Y9021|", inbound.Several},
+		"another social security code": {"|F\rPV1", "|F|||||||||||010594Y9021\rPV1", inbound.Several},
+		"two people":                   {"\rPV1", "\rPID|2||010594Y9021^^^HETU&1.2.246.21&ISO^NNFIN||Testi^Onni||19940501|M\rPV1", inbound.Several},
+		"a second person after all":    {"+0200\r", "+0200\rPID|2||010594Y9021^^^HETU||Testi^Onni\r", inbound.Several},
+		"a second person of no code":   {"\rPV1", "\rPID|2||||Testi^Onni||19940501|M\rPV1", inbound.Several},
+		"the same person twice":        {"\rPV1", "\rPID|2||010594Y9032^^^HETU||Testi^Aino||19940501|F\rPV1", inbound.Several},
 		"no identity code":             {"010594Y9032^^^HETU&1.2.246.21&ISO^NNFIN", "", inbound.NoCode},
 		"no PID":                       {"PID|", "ZID|", inbound.NoCode},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := start(t, nil)
 			message := strings.Replace(visit, c.from, c.to, 1)
+			require.NotEqual(t, visit, message)
 			for range 2 {
 				require.Equal(t, "AA", send(t, r.address, message).Get("MSA-1"))
 			}
@@ -283,18 +293,24 @@ func TestAnswersToWhatCannotBeTaken(t *testing.T) {
 		change                 func(*county)
 		code, segment, fld, er string
 	}{
-		"malformed segment":      {"PV1|", "pv1|SECRET", nil, "AE", "", "", hl7v2.SegmentSequence},
-		"no control id":          {"JUK0001", "", nil, "AE", "MSH", "10", hl7v2.FieldMissing},
-		"no visit number":        {"4711^^^VISIT", "", nil, "AE", "PV1", "19", hl7v2.FieldMissing},
-		"unknown authority":      {"^^^VISIT", "^^^SECRET", nil, "AE", "", "", hl7v2.FieldMissing},
-		"unknown class":          {"PV1|1|O", "PV1|1|SECRET", nil, "AE", "PV1", "2", hl7v2.TableValue},
-		"unknown type":           {"ADT^A04^ADT_A01", "SECRET^A04", nil, "AR", "MSH", "9", hl7v2.UnsupportedType},
-		"unknown event":          {"ADT^A04^ADT_A01", "ADT^A99", nil, "AR", "MSH", "9", hl7v2.UnsupportedEvent},
-		"only sent, never taken": {"ADT^A04^ADT_A01", "SIU^S12", nil, "AR", "MSH", "9", hl7v2.UnsupportedType},
-		"test into production":   {"|P|2.5", "|T|2.5", nil, "AR", "MSH", "11", hl7v2.UnsupportedMode},
-		"unknown version":        {"|P|2.5", "|P|9.9", nil, "AR", "MSH", "12", hl7v2.UnsupportedForm},
-		"ledger cannot record":   {"", "", func(c *county) { c.writing = unavailable }, "AR", "", "", hl7v2.ApplicationFailed},
-		"no answer who it is":    {"", "", func(c *county) { c.matching = unavailable }, "AR", "", "", hl7v2.ApplicationFailed},
+		"malformed segment":       {"PV1|", "pv1|SECRET", nil, "AE", "", "", hl7v2.SegmentSequence},
+		"no control id":           {"JUK0001", "", nil, "AE", "MSH", "10", hl7v2.FieldMissing},
+		"no visit number":         {"4711^^^VISIT", "", nil, "AE", "PV1", "19", hl7v2.FieldMissing},
+		"unknown authority":       {"^^^VISIT", "^^^SECRET", nil, "AE", "", "", hl7v2.FieldMissing},
+		"unknown class":           {"PV1|1|O", "PV1|1|SECRET", nil, "AE", "PV1", "2", hl7v2.TableValue},
+		"unknown type":            {"ADT^A04^ADT_A01", "SECRET^A04", nil, "AR", "MSH", "9", hl7v2.UnsupportedType},
+		"unknown event":           {"ADT^A04^ADT_A01", "ADT^A99", nil, "AR", "MSH", "9", hl7v2.UnsupportedEvent},
+		"only sent, never taken":  {"ADT^A04^ADT_A01", "SIU^S12", nil, "AR", "MSH", "9", hl7v2.UnsupportedType},
+		"test into production":    {"|P|2.5", "|T|2.5", nil, "AR", "MSH", "11", hl7v2.UnsupportedMode},
+		"unknown version":         {"|P|2.5", "|P|9.9", nil, "AR", "MSH", "12", hl7v2.UnsupportedForm},
+		"line end in a number":    {"4711^^^VISIT", `4711\X0D\SECRET^^^VISIT`, nil, "AE", "PV1", "19", hl7v2.DataType},
+		"line feed in a number":   {"4711^^^VISIT", `4711\.br\SECRET^^^VISIT`, nil, "AE", "PV1", "19", hl7v2.DataType},
+		"zero byte in a number":   {"4711^^^VISIT", `4711\X00\^^^VISIT`, nil, "AE", "PV1", "19", hl7v2.DataType},
+		"bidi mark in a number":   {"4711^^^VISIT", `4711\XE280AE\^^^VISIT`, nil, "AE", "PV1", "19", hl7v2.DataType},
+		"line end in a client id": {"010594Y9032^^^", `010594Y9032\X0D\^^^`, nil, "AE", "PID", "3", hl7v2.DataType},
+		"line end in a person id": {"90001^Ojala", `90001\X0A\^Ojala`, nil, "AE", "PV1", "7", hl7v2.DataType},
+		"ledger cannot record":    {"", "", func(c *county) { c.writing = unavailable }, "AR", "", "", hl7v2.ApplicationFailed},
+		"no answer who it is":     {"", "", func(c *county) { c.matching = unavailable }, "AR", "", "", hl7v2.ApplicationFailed},
 		"refused by the process": {"", "", func(c *county) {
 			c.writing = exchange.Refuse(exchange.Unprocessable, "invalid", "Encounter.class", "SECRET")
 		}, "AE", "", "", hl7v2.ApplicationFailed},
@@ -338,9 +354,16 @@ func TestVisitNumberOfAnotherPersonIsRefused(t *testing.T) {
 
 func TestRealIdentityCodesDoNotEnterATestCounty(t *testing.T) {
 	r := start(t, func(_ *inbound.Server, src *inbound.Source) { src.SyntheticOnly = true })
-	ack := send(t, r.address, strings.Replace(visit, "010594Y9032", "010101-123N", 1))
-	require.Equal(t, "AE", ack.Get("MSA-1"))
-	require.Equal(t, "PID", ack.Get("ERR-2.1"))
+	for _, message := range []string{
+		strings.Replace(visit, "010594Y9032", "010101-123N", 1),
+		strings.Replace(visit, "^NNFIN||", "^NNFIN~010101-123N^^^HETU||", 1),
+		strings.Replace(visit, "PID|1||", "PID|1||010101-123N^^^HETU~", 1),
+		strings.Replace(visit, "\rPV1", "\rPID|2||010101-123N^^^HETU\rPV1", 1),
+	} {
+		ack := send(t, r.address, message)
+		require.Equal(t, "AE", ack.Get("MSA-1"))
+		require.Equal(t, "PID", ack.Get("ERR-2.1"))
+	}
 	require.Empty(t, r.desk.all(), "not even the work queue keeps it")
 	require.Empty(t, r.desk.matched)
 }
@@ -431,6 +454,67 @@ func TestNothingOfAMessageIsLogged(t *testing.T) {
 	require.Equal(t, inbound.NoCertainMatch, outcomes[1].Reason)
 	require.Equal(t, "untranslatable", outcomes[2].Reason)
 	require.Equal(t, "malformed", outcomes[3].Reason)
+}
+
+// What comes over a system's connection and says that another system sent it is neither's word.
+func TestSendersAreThoseRegistered(t *testing.T) {
+	named := func(senders ...inbound.Sender) *rig {
+		return start(t, func(_ *inbound.Server, src *inbound.Source) { src.Senders = senders })
+	}
+	ehr := hl7v2.HD{"JUKOLA-EHR"}
+	for name, c := range map[string]struct {
+		senders []inbound.Sender
+		from    string // MSH-3 and MSH-4
+		code    string
+	}{
+		"none registered":      {nil, "PEGASOS|MUU", "AA"},
+		"as registered":        {[]inbound.Sender{{Application: ehr, Facility: hl7v2.HD{"JUKOLA"}}}, "JUKOLA-EHR|JUKOLA", "AA"},
+		"any facility":         {[]inbound.Sender{{Application: ehr}}, "JUKOLA-EHR|MUU", "AA"},
+		"one of two":           {[]inbound.Sender{{Application: hl7v2.HD{"LAB"}}, {Application: ehr}}, "JUKOLA-EHR|JUKOLA", "AA"},
+		"more than registered": {[]inbound.Sender{{Application: ehr}}, "JUKOLA-EHR^1.2.3^ISO|JUKOLA", "AA"},
+		"another application":  {[]inbound.Sender{{Application: ehr}}, "SECRET|JUKOLA", "AR"},
+		"another facility":     {[]inbound.Sender{{Application: ehr, Facility: hl7v2.HD{"JUKOLA"}}}, "JUKOLA-EHR|SECRET", "AR"},
+		"parts of two":         {[]inbound.Sender{{Application: ehr, Facility: hl7v2.HD{"A"}}, {Application: hl7v2.HD{"LAB"}, Facility: hl7v2.HD{"B"}}}, "JUKOLA-EHR|B", "AR"},
+		"another OID":          {[]inbound.Sender{{Application: hl7v2.HD{"JUKOLA-EHR", "1.2.3", "ISO"}}}, "JUKOLA-EHR^1.2.4^ISO|JUKOLA", "AR"},
+		"no name":              {[]inbound.Sender{{Application: ehr}}, "|JUKOLA", "AR"},
+		"a hidden character":   {[]inbound.Sender{{Application: ehr}}, `JUKOLA-EHR\X0D\|JUKOLA`, "AR"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := named(c.senders...)
+			ack := send(t, r.address, strings.Replace(visit, "JUKOLA-EHR|JUKOLA", c.from, 1))
+			require.Equal(t, c.code, ack.Get("MSA-1"))
+			if c.code == "AA" {
+				require.Len(t, r.desk.all(), 1)
+				return
+			}
+			require.Equal(t, "MSH", ack.Get("ERR-2.1"))
+			require.Equal(t, "3", ack.Get("ERR-2.3"))
+			require.NotContains(t, ack.Get("ERR-8"), "SECRET")
+			require.Empty(t, r.desk.all())
+			require.Empty(t, r.desk.matched)
+			require.NotContains(t, r.log.String(), "SECRET")
+		})
+	}
+}
+
+// One machine does not take all places, and connections that say nothing are soon over.
+func TestIdleConnectionsKeepNobodyOut(t *testing.T) {
+	r := start(t, func(s *inbound.Server, _ *inbound.Source) { s.PerRemote, s.First = 3, 300*time.Millisecond })
+	talking := dial(t, r.address)
+	require.NoError(t, hl7v2.WriteFrame(talking, []byte(visit)))
+	require.Equal(t, "AA", receive(t, talking).Get("MSA-1"))
+	silent := []net.Conn{dial(t, r.address), dial(t, r.address)}
+	_, err := dial(t, r.address).Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF, "a fourth from one address is closed at once")
+	began := time.Now()
+	for _, conn := range silent {
+		_, err := conn.Read(make([]byte, 1))
+		require.ErrorIs(t, err, io.EOF, "no message came in time")
+	}
+	require.Less(t, time.Since(began), 3*time.Second)
+	require.NoError(t, hl7v2.WriteFrame(talking, []byte(visit)), "who sent a message may wait longer for the next")
+	require.Equal(t, "AA", receive(t, talking).Get("MSA-1"))
+	require.Equal(t, "AA", send(t, r.address, visit).Get("MSA-1"), "the places are free again")
 }
 
 func TestOnlyLoopbackPeersArePlain(t *testing.T) {

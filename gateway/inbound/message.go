@@ -12,8 +12,6 @@ import (
 
 	"sotesilta/gateway/exchange"
 	"sotesilta/internal/fhir"
-	"sotesilta/internal/finland"
-	"sotesilta/internal/terms"
 	"sotesilta/mappings"
 	"sotesilta/mappings/hl7v2"
 )
@@ -88,11 +86,11 @@ func (s *Server) take(ctx context.Context, src *Source, data []byte, outcome *Ou
 	outcome.Report = result.Report
 	caller := src.Caller
 	caller.Interaction = exchange.Receive
-	client, reason, err := s.match(ctx, src, caller, result.Client)
+	client, reason, err := s.match(ctx, src, caller, msg, result)
 	switch {
 	case errors.Is(err, errReal):
 		return fault("real-identity-code", hl7v2.Error{
-			Code: hl7v2.TableValue, Path: identityPath,
+			Code: hl7v2.TableValue, Path: hl7v2.Path{Segment: "PID", Place: hl7v2.Place{Field: 3}},
 			Text: "only synthetic identity codes are taken here (individual numbers 900-999)",
 		})
 	case err != nil:
@@ -129,6 +127,12 @@ func choose(src *Source, h hl7v2.Header) (*mappings.Lens, *refusal) {
 	if !slices.Contains(modes, h.Mode) {
 		return reject(hl7v2.UnsupportedMode, 11, 1, "the processing id is not taken here")
 	}
+	if !src.takes(h) {
+		return nil, &refusal{hl7v2.Reject, "another-sender", hl7v2.Error{
+			Code: hl7v2.UnknownKey, Path: hl7v2.Path{Segment: "MSH", Place: hl7v2.Place{Field: 3}},
+			Text: "the sending application and facility (MSH-3, MSH-4) are not those registered for this connection",
+		}}
+	}
 	known := false
 	for _, l := range src.Lenses {
 		if l.Type() != h.Type {
@@ -146,52 +150,6 @@ func choose(src *Source, h hl7v2.Header) (*mappings.Lens, *refusal) {
 		return reject(hl7v2.UnsupportedEvent, 9, 2, "the event is not taken here")
 	}
 	return reject(hl7v2.UnsupportedType, 9, 1, "the message type is not taken here")
-}
-
-var (
-	errReal      = errors.New("inbound: the identity code may be a real person's")
-	identityPath = hl7v2.Path{Segment: "PID", Place: hl7v2.Place{Field: 3}}
-)
-
-// match asks who the client is. It answers Patient/…, or why the message has to wait, or an error.
-func (s *Server) match(ctx context.Context, src *Source, caller exchange.Caller, client *fhir.Value) (string, string, error) {
-	var id exchange.Identification
-	codes := 0
-	for _, identifier := range client.All("identifier") {
-		if identifier.Text("system") == terms.HETU {
-			if id.IdentityCode != identifier.Text("value") {
-				codes++
-			}
-			id.IdentityCode = identifier.Text("value")
-		}
-	}
-	if codes == 0 {
-		return "", NoCode, nil
-	}
-	code, err := finland.ParseIdentityCode(id.IdentityCode)
-	if src.SyntheticOnly && (err == nil || errors.Is(err, finland.ErrIdentityCheck)) && !code.Synthetic {
-		return "", "", errReal
-	}
-	if err != nil || codes > 1 {
-		return "", BadCode, nil
-	}
-	id.IdentityCode = code.Code()
-	name := client.First("name")
-	id.Family, id.Given, id.BirthDate = name.Text("family"), name.Text("given"), client.Text("birthDate")
-	if len(id.BirthDate) != len("2006-01-02") {
-		id.BirthDate = ""
-	}
-	found, err := s.Desk.Match(ctx, caller, id)
-	var refused *exchange.Error
-	switch {
-	case errors.As(err, &refused) && refused.Kind == exchange.Absent:
-		return "", NoCertainMatch, nil
-	case err != nil:
-		return "", "", err
-	case found == nil:
-		return "", NoCertainMatch, nil
-	}
-	return found.Type + "/" + found.ID, "", nil
 }
 
 // store creates what the message made, each under its identity, all or nothing. What is there already stays, or is

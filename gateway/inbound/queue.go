@@ -15,7 +15,7 @@ type Kept struct {
 	Source      *Source
 	Fingerprint string // equal when the same message is sent again
 	Sealed      []byte
-	Reason      string // NoCode, BadCode or NoCertainMatch
+	Reason      string // NoCode, BadCode, Several or NoCertainMatch
 }
 
 // Quarantine keeps messages that no client was found for, durably. Keeping the same message again keeps one.

@@ -26,7 +26,9 @@ type Server struct {
 	Now     func() time.Time // time.Now
 
 	Connections int           // at once; more are closed when they come; 64
+	PerRemote   int           // of these from one address (an IPv6 one: its /64); 16
 	FrameLimit  int           // bytes of a message; 1 MiB
+	First       time.Duration // from the beginning of a connection to its first message; 10 seconds
 	Idle        time.Duration // between messages; 5 minutes
 	Receive     time.Duration // for a message to arrive once it has begun; 10 seconds
 	Handle      time.Duration // for a message to be dealt with; 30 seconds
@@ -78,7 +80,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer ln.Close()
 	var open sync.WaitGroup
 	defer open.Wait()
-	places := make(chan struct{}, or(s.Connections, 64))
+	places := newPlaces(or(s.Connections, 64), or(s.PerRemote, 16))
 	for pause := time.Duration(0); ; {
 		conn, err := ln.Accept()
 		if err != nil {
@@ -99,15 +101,14 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			}
 		}
 		pause = 0
-		select {
-		case places <- struct{}{}:
-		default:
+		remote := remoteOf(conn)
+		if !places.take(remote) {
 			s.log().LogAttrs(ctx, slog.LevelWarn, "connection closed: too many at once")
 			conn.Close()
 			continue
 		}
 		open.Go(func() {
-			defer func() { <-places }()
+			defer places.leave(remote)
 			defer conn.Close()
 			s.converse(ctx, conn)
 		})
@@ -116,6 +117,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 
 // converse answers the messages of one connection, one after another.
 func (s *Server) converse(ctx context.Context, conn net.Conn) {
+	waits := or(s.First, 10*time.Second)
+	conn.SetDeadline(time.Now().Add(waits)) // finding the source may take a handshake
 	src, err := s.Source(conn)
 	if err != nil || src == nil {
 		s.log().LogAttrs(ctx, slog.LevelWarn, "connection refused: the sender is not registered")
@@ -128,7 +131,7 @@ func (s *Server) converse(ctx context.Context, conn net.Conn) {
 		conn.SetReadDeadline(time.Now().Add(or(s.Receive, 10*time.Second)))
 	})
 	for {
-		conn.SetReadDeadline(time.Now().Add(or(s.Idle, 5*time.Minute)))
+		conn.SetReadDeadline(time.Now().Add(waits))
 		if ctx.Err() != nil {
 			return
 		}
@@ -137,6 +140,7 @@ func (s *Server) converse(ctx context.Context, conn net.Conn) {
 			s.broken(ctx, conn, src, err)
 			return
 		}
+		waits = or(s.Idle, 5*time.Minute)
 		handling, cancel := context.WithTimeout(context.WithoutCancel(ctx), or(s.Handle, 30*time.Second))
 		ack := s.answer(handling, src, data)
 		cancel()

@@ -90,6 +90,18 @@ func TestVisitBecomesAnEncounterLinkedToNobody(t *testing.T) {
 	require.Empty(t, fhir.Validate(result.Client))
 }
 
+// Of two people a message gives no client: taking the first would be a guess.
+func TestSeveralPeopleAreNoClient(t *testing.T) {
+	result, err := mappings.Translate(lens(t, "jukola-adt"), visit(t, "PV1|1", "PID|2||010594Y9021^^^HETU||Testi^Onni\nPV1|1"), setting)
+	require.NoError(t, err)
+	require.True(t, result.Several)
+	require.Nil(t, result.Client)
+	require.Equal(t, result.Report.Values, result.Report.Mapped+result.Report.Ignored+result.Report.Lost)
+	result, err = mappings.Translate(lens(t, "jukola-adt"), visit(t), setting)
+	require.NoError(t, err)
+	require.False(t, result.Several)
+}
+
 func TestVisitStates(t *testing.T) {
 	for name, c := range map[string]struct{ from, to, status string }{
 		"registered": {"", "", "arrived"},
@@ -125,6 +137,14 @@ func TestVisitsThatAreRefused(t *testing.T) {
 		"another event":       {"ADT^A04", "ADT^A08", hl7v2.UnsupportedEvent, "MSH-9.2"},
 		"another type":        {"ADT^A04", "SIU^S12", hl7v2.UnsupportedType, "MSH-9.1"},
 		"another version":     {"|P|2.5|", "|P|3.0|", hl7v2.UnsupportedForm, "MSH-12"},
+		"hidden in a number":  {"4711^^^VISIT", `47\X0D\11^^^VISIT`, hl7v2.DataType, "PV1-19"},
+		"hidden in authority": {"4711^^^VISIT", `4711^^^VIS\X0A\IT`, hl7v2.DataType, "PV1-19"},
+		"hidden in a type":    {"^JUKOLA^MR", `^JUKOLA^M\X09\R`, hl7v2.DataType, "PID-3"},
+		"hidden in a class":   {"PV1|1|O|", `PV1|1|O\X00\|`, hl7v2.DataType, "PV1-2"},
+		"hidden in a unit":    {"JUKOLA-AK", `JUKOLA-AK\X0D\`, hl7v2.DataType, "PV1-39"},
+		"hidden in a reason":  {"Z60^", `Z60\XC285\^`, hl7v2.DataType, "PV2-3"},
+		"hidden in a place":   {"AK1^", `AK\XE2808B\1^`, hl7v2.DataType, "PV1-3"},
+		"hidden in a person":  {"90002^Suo", `90002\X0D0A\^Suo`, hl7v2.DataType, "PV1-7"},
 		"no PV1":              {"PV1|", "ZV1|", hl7v2.FieldMissing, "PV1-19"},
 		"two authorities":     {"4711^^^VISIT", "4711^^^VISIT&1.2.3&ISO", hl7v2.DataType, "PV1-19"},
 		"authority of no oid": {"4711^^^VISIT", "4711^^^VISIT&x&DNS", hl7v2.DataType, "PV1-19"},
