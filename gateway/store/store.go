@@ -46,7 +46,8 @@ type Store interface {
 	// Snapshot opens a read of one moment. It must be closed, and should be within two seconds (law 4).
 	Snapshot(ctx context.Context) (Snapshot, error)
 	// Commit makes a change durable, whole or not at all; nil means durable.
-	// It answers ErrStale, ErrUsed, ErrUnrecorded or ErrBusy, or the engine's error.
+	// It answers ErrStale, ErrUsed, ErrUnrecorded or ErrBusy, or the engine's error. After an engine's error it may be
+	// that the change was made though nobody could be told (the connection was lost): release nothing.
 	// A Change of nothing but Once keys or a Position needs no record; every other needs at least one.
 	Commit(ctx context.Context, c Change) error
 	// Ledger reads the ledger for proving and verifying.

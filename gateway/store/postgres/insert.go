@@ -156,11 +156,11 @@ func storeCounters(p *pipeline, list []sqlstore.Counter, table, name string) {
 }
 
 var entryInsert = func() string {
-	columns := append([]string{"entry", "committed", "prev", "commitment", "chain", "salt", "canonical"}, sqlstore.ColumnNames()...)
-	arrays := []string{"$1::bigint[]", "$2::bigint[]"}
-	for i := 2; i < len(columns); i++ {
+	columns := append([]string{"entry", "prev", "commitment", "chain", "salt", "canonical"}, sqlstore.ColumnNames()...)
+	arrays := []string{"$1::bigint[]"}
+	for i := 1; i < len(columns); i++ {
 		typ := "text"
-		if i < 7 {
+		if i < 6 {
 			typ = "bytea"
 		}
 		arrays = append(arrays, fmt.Sprintf("$%d::%s[]", i+1, typ))
@@ -173,7 +173,7 @@ func storeLedger(p *pipeline, w *sqlstore.Writes) {
 		type row = sqlstore.EntryRow
 		e := w.Entries
 		args := []any{
-			column(e, func(r *row) int64 { return r.Key }), column(e, func(r *row) int64 { return r.Committed }),
+			column(e, func(r *row) int64 { return r.Key }),
 			column(e, func(r *row) []byte { return r.Entry.Prev[:] }), column(e, func(r *row) []byte { return r.Entry.Commitment[:] }),
 			column(e, func(r *row) []byte { return r.Entry.Chain[:] }), column(e, func(r *row) []byte { return r.Entry.Salt }),
 			column(e, func(r *row) []byte { return r.Entry.Canonical }),
@@ -189,7 +189,7 @@ func storeLedger(p *pipeline, w *sqlstore.Writes) {
 			column(w.Leaves, func(r *row) int64 { return r.Seq }), column(w.Leaves, func(r *row) int64 { return r.Entry }))
 	}
 	if w.Checkpoint != nil {
-		p.add(nil, "INSERT INTO ledger_checkpoint (note) VALUES ($1)", w.Checkpoint)
+		p.add(nil, "INSERT INTO ledger_checkpoint (size, note) VALUES ($1, $2)", w.Checkpoint.Size, w.Checkpoint.Note)
 	}
 }
 

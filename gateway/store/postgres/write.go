@@ -95,6 +95,9 @@ func (t *tx) Look(ctx context.Context, l *sqlstore.Look) (*sqlstore.There, error
 	p := &pipeline{}
 	p.add(nil, "BEGIN")
 	t.begun = true
+	if l.Node != "" { // in this transaction: a node that is named has written
+		p.add(func(rows pgx.Rows) error { return rows.Scan(&there.Node) }, "INSERT INTO ledger_node (node) VALUES ($1) RETURNING no", l.Node)
+	}
 	buckets(p, l)
 	// Locks are taken in one order everywhere: rows, clients, keys, each sorted. What is looked up is looked up
 	// after it is locked.
@@ -214,15 +217,11 @@ func bucket(name string) int {
 func (t *tx) intern(ctx context.Context, l *sqlstore.Look, there *sqlstore.There) error {
 	there.Classes, there.Params = map[string]int64{}, map[sqlstore.ParamKey]int64{}
 	p := &pipeline{}
-	if len(l.Classes)+len(l.Params) > 0 || l.Node != "" {
+	if len(l.Classes)+len(l.Params) > 0 {
 		p.add(nil, "BEGIN")
 		p.add(nil, "SET LOCAL synchronous_commit = off")
 		internClasses(p, l, there)
 		internParams(p, l, there)
-		if l.Node != "" {
-			p.add(func(rows pgx.Rows) error { return rows.Scan(&there.Node) },
-				"INSERT INTO ledger_node (node) VALUES ($1) ON CONFLICT (node) DO UPDATE SET node = excluded.node RETURNING no", l.Node)
-		}
 		p.add(nil, "COMMIT")
 	}
 	take := func(b *blocks, n int, sequence string) func() int64 {

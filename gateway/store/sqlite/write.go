@@ -192,7 +192,7 @@ func init() {
 		indexInserts[table] = "INSERT INTO " + name + " (rid, param, ord, " + strings.Join(values, ", ") + ") VALUES (?, ?, ?" + strings.Repeat(", ?", len(values)) + ")"
 		indexDeletes[table] = "DELETE FROM " + name + " WHERE rid = ? AND param = ? AND ord = ?"
 	}
-	columns := append([]string{"entry", "prev", "commitment", "chain", "committed", "salt", "canonical"}, sqlstore.ColumnNames()...)
+	columns := append([]string{"entry", "prev", "commitment", "chain", "salt", "canonical"}, sqlstore.ColumnNames()...)
 	entryInsert = "INSERT INTO ledger_entry (" + strings.Join(columns, ", ") + ") VALUES (?" + strings.Repeat(", ?", len(columns)-1) + ")"
 }
 
@@ -260,7 +260,7 @@ func (t *tx) Store(ctx context.Context, w *sqlstore.Writes) error {
 	}
 	for i := range w.Entries {
 		e := &w.Entries[i]
-		do.args = append(do.args[:0], e.Key, e.Entry.Prev[:], e.Entry.Commitment[:], e.Entry.Chain[:], e.Committed, e.Entry.Salt, e.Entry.Canonical)
+		do.args = append(do.args[:0], e.Key, e.Entry.Prev[:], e.Entry.Commitment[:], e.Entry.Chain[:], e.Entry.Salt, e.Entry.Canonical)
 		for j := range e.Columns {
 			do.args = append(do.args, e.Columns[j])
 		}
@@ -270,7 +270,7 @@ func (t *tx) Store(ctx context.Context, w *sqlstore.Writes) error {
 		do.exec("INSERT INTO ledger_leaf (seq, entry) VALUES (?, ?)", l.Seq, l.Entry)
 	}
 	if w.Checkpoint != nil {
-		do.exec("INSERT INTO ledger_checkpoint (note) VALUES (?)", w.Checkpoint)
+		do.exec("INSERT INTO ledger_checkpoint (size, note) VALUES (?, ?)", w.Checkpoint.Size, w.Checkpoint.Note)
 	}
 	return do.err
 }

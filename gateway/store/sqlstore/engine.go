@@ -146,23 +146,22 @@ type Current struct {
 
 // Writes is what the changes of a batch that hold come to.
 type Writes struct {
-	Inserted  []ResourceRow
-	Updated   []ResourceRow
-	Versions  []VersionRow
-	Dropped   []IndexRow // of each: Table, Rid, Param and Ord
-	Added     []IndexRow
-	Facts     []FactsRow
-	Clients   []Counter // newest version of facts; 1 means that the client is new
-	Relations []Relation
-	Keys      []Counter // newest version of a key; 1 means that the key is new
-	Once      []OnceRow
-	Events    []EventRow
-	Positions []Counter
-	Entries   []EntryRow
-	Now       int64 // milliseconds; Once keys that ended before may be used again
-	Leaves    []Leaf
-	// Checkpoint is appended when not nil.
-	Checkpoint []byte
+	Inserted   []ResourceRow
+	Updated    []ResourceRow
+	Versions   []VersionRow
+	Dropped    []IndexRow // of each: Table, Rid, Param and Ord
+	Added      []IndexRow
+	Facts      []FactsRow
+	Clients    []Counter // newest version of facts; 1 means that the client is new
+	Relations  []Relation
+	Keys       []Counter // newest version of a key; 1 means that the key is new
+	Once       []OnceRow
+	Events     []EventRow
+	Positions  []Counter
+	Entries    []EntryRow
+	Now        int64 // milliseconds; Once keys that ended before may be used again
+	Leaves     []Leaf
+	Checkpoint *ledger.Signed // nil: none
 }
 
 // ResourceRow is a row of the table resource.
@@ -215,10 +214,9 @@ type EventRow struct {
 
 // EntryRow is a row of the table ledger_entry: the node's number and the count make its key (EntryKey).
 type EntryRow struct {
-	Key       int64
-	Entry     ledger.Entry
-	Committed int64                // milliseconds
-	Columns   [len(columns)]string // in the order of the list columns
+	Key     int64
+	Entry   ledger.Entry
+	Columns [len(columns)]string // in the order of the list columns
 }
 
 // Leaf gives an entry its place in the tree.

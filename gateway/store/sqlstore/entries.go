@@ -15,7 +15,7 @@ import (
 )
 
 // entryColumnsSQL are what scanEntry reads, of an entry e, its node n and, if it has one, its leaf l.
-var entryColumnsSQL = "e.entry, n.node, coalesce(l.seq, -1), e.prev, e.commitment, e.chain, e.committed, e.salt, e.canonical, e." +
+var entryColumnsSQL = "e.entry, n.node, coalesce(l.seq, -1), e.prev, e.commitment, e.chain, e.salt, e.canonical, e." +
 	strings.Join(ColumnNames(), ", e.")
 
 // nodeOf spells the number of the node of an entry e. A shift is the same on both engines.
@@ -24,26 +24,56 @@ const nodeOf = "(e.entry >> 40)"
 // entryFrom joins an entry e with its node and its leaf.
 const entryFrom = " CROSS JOIN ledger_node n LEFT JOIN ledger_leaf l ON l.entry = e.entry"
 
+// scanEntry reads an entry as it lies there. What is not as a store writes it, as after tampering (SQLite keeps any kind
+// of value in any column), is told in Damage, so that Verify names the entry instead of failing.
 func scanEntry(rows Rows) (e ledger.Entry, key int64, err error) {
-	var prev, commitment, chain []byte
-	var committed int64
-	var list [len(columns)]string
-	dest := []any{&key, &e.Node, &e.Seq, &prev, &commitment, &chain, &committed, &e.Salt, &e.Canonical}
-	for i := range list {
-		dest = append(dest, &list[i])
+	const fixed = 8
+	var values [fixed + len(columns)]any
+	dest := make([]any, len(values))
+	for i := range values {
+		dest[i] = &values[i]
 	}
+	dest[0], dest[2] = &key, &e.Seq
 	if err = rows.Scan(dest...); err != nil {
 		return e, key, err
 	}
-	// A hash of another length is a tampered one: it stays different from any true one, and Verify finds it.
-	copy(e.Prev[:], prev)
-	copy(e.Commitment[:], commitment)
-	copy(e.Chain[:], chain)
+	var damaged []string
 	e.Count = key & (1<<nodeBits - 1)
-	e.Committed = moment(committed)
+	if node, ok := values[1].(string); ok {
+		e.Node = node
+	} else {
+		damaged = append(damaged, "node")
+	}
+	for i, hash := range [...]struct {
+		name string
+		into *[32]byte
+	}{{"prev", &e.Prev}, {"commitment", &e.Commitment}, {"chain", &e.Chain}} {
+		b, ok := values[3+i].([]byte)
+		if copy(hash.into[:], b); !ok || len(b) != len(hash.into) {
+			damaged = append(damaged, hash.name)
+		}
+	}
+	for i, content := range [...]struct {
+		name string
+		into *[]byte
+	}{{"salt", &e.Salt}, {"canonical", &e.Canonical}} {
+		var ok bool
+		if *content.into, ok = values[6+i].([]byte); !ok && values[6+i] != nil {
+			damaged = append(damaged, content.name)
+		}
+	}
+	var list [len(columns)]string
+	for i, c := range columns {
+		var ok bool
+		if list[i], ok = values[fixed+i].(string); !ok {
+			damaged = append(damaged, c.Name)
+		}
+	}
 	if e.Columns, err = columnsOf(list); err != nil {
-		// Tampered with, too: shown as it is, so that Verify names the entry.
-		e.Columns, err = []ledger.Column{{Name: "unreadable", Value: err.Error()}}, nil
+		damaged = append(damaged, "a list")
+	}
+	if len(damaged) > 0 {
+		e.Damage = "not as it was written: " + strings.Join(damaged, ", ")
 	}
 	return e, key, nil
 }

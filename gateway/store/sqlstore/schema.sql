@@ -172,7 +172,6 @@ CREATE TABLE ledger_entry (
 	prev {{.bytes}} NOT NULL,
 	commitment {{.bytes}} NOT NULL,
 	chain {{.bytes}} NOT NULL,
-	committed bigint NOT NULL,
 	id {{.text}} NOT NULL,
 	exchange {{.text}} NOT NULL,
 	time {{.text}} NOT NULL,
@@ -203,7 +202,7 @@ CREATE TABLE ledger_leaf (
 CREATE UNIQUE INDEX ledger_leaf_entry ON ledger_leaf (entry);
 
 CREATE TABLE ledger_checkpoint (
-	no {{.serial}},
+	size {{.key}},
 	note {{.bytes}} NOT NULL
 );
 {{.sequences}}

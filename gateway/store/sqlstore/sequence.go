@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -132,29 +133,31 @@ func pending(ctx context.Context, r Reader, after int64, limit int, shared bool)
 }
 
 // Checkpoints implements ledger.Source.
-func (s *source) Checkpoints(ctx context.Context) pairs[[]byte] {
-	return func(yield func([]byte, error) bool) {
-		var at int64
+func (s *source) Checkpoints(ctx context.Context) pairs[ledger.Signed] {
+	return func(yield func(ledger.Signed, error) bool) {
+		at := int64(math.MinInt64)
 		for {
-			var notes [][]byte
+			var page []ledger.Signed
 			err := s.s.read(ctx, func(r Reader) error {
 				return each(ctx, r, func(rows Rows) error {
-					var note []byte
-					err := rows.Scan(&at, &note)
-					notes = append(notes, note)
+					var c ledger.Signed
+					var note any
+					err := rows.Scan(&c.Size, &note)
+					c.Note, _ = note.([]byte)
+					page, at = append(page, c), c.Size
 					return err
-				}, "SELECT no, note FROM ledger_checkpoint WHERE no > $1 ORDER BY no LIMIT "+strconv.Itoa(sourcePage), at)
+				}, "SELECT size, note FROM ledger_checkpoint WHERE size > $1 ORDER BY size LIMIT "+strconv.Itoa(sourcePage), at)
 			})
 			if err != nil {
-				yield(nil, fmt.Errorf("sqlstore: checkpoints: %w", err))
+				yield(ledger.Signed{}, fmt.Errorf("sqlstore: checkpoints: %w", err))
 				return
 			}
-			for _, note := range notes {
-				if !yield(note, nil) {
+			for _, c := range page {
+				if !yield(c, nil) {
 					return
 				}
 			}
-			if len(notes) < sourcePage {
+			if len(page) < sourcePage {
 				return
 			}
 		}
@@ -218,7 +221,7 @@ func (s *Store) Sequence(ctx context.Context, holder string, limit int, seal sto
 		if err != nil {
 			return nil, err
 		}
-		w := &Writes{Checkpoint: note, Leaves: make([]Leaf, len(keys))}
+		w := &Writes{Checkpoint: &ledger.Signed{Size: size + int64(len(keys)), Note: note}, Leaves: make([]Leaf, len(keys))}
 		for i, key := range keys {
 			w.Leaves[i] = Leaf{size + int64(i), key}
 		}

@@ -290,7 +290,7 @@ func (t *settling) apply(j *job) {
 		e := ledger.NewEntry(t.chain.node, t.chain.count, t.chain.prev, r.salt, r.canonical)
 		t.chain.prev = e.Chain
 		t.w.Entries = append(t.w.Entries, EntryRow{
-			Key: EntryKey(t.chain.no, t.chain.count), Entry: e, Committed: millis(t.now), Columns: r.columns,
+			Key: EntryKey(t.chain.no, t.chain.count), Entry: e, Columns: r.columns,
 		})
 	}
 }

@@ -29,9 +29,12 @@ var _ store.Store = (*Store)(nil)
 
 // New begins to serve over an engine whose schema is in place; it owns the engine from now on. Each Store writes a
 // chain of ledger entries of its own, under a random node id.
-func New(engine Engine) *Store {
+func New(engine Engine) *Store { return NewAt(engine, time.Now) }
+
+// NewAt is New with another clock.
+func NewAt(engine Engine, clock func() time.Time) *Store {
 	s := &Store{
-		engine: engine, names: newNames(), facts: newFactsCache(), bodies: newBodies(), clock: time.Now,
+		engine: engine, names: newNames(), facts: newFactsCache(), bodies: newBodies(), clock: clock,
 		queue: make(chan *job, maxQueue), alone: make(chan func()), stopped: make(chan struct{}),
 		chain: chain{node: ledger.NewID()},
 	}

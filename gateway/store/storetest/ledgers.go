@@ -60,7 +60,6 @@ func testLedger(t *testing.T, e Engine) {
 		long.Assertion = consent.Assertion{Reason: "Ääkköset \u2028 <&>\n", Facts: map[string]string{"b": "2", "a": "1"}}
 		bare := ledger.Record{ID: ledger.NewID(), Time: noon, Interaction: "search-type", Outcome: "deny"}
 		records := []ledger.Record{record(), long, bare}
-		before := time.Now().Add(-time.Second)
 		commit(t, s, store.Change{Records: records[:2]})
 		commit(t, s, store.Change{Records: records[2:]})
 		pending := all(t, s.Ledger().Pending(t.Context()))
@@ -69,13 +68,57 @@ func testLedger(t *testing.T, e Engine) {
 		for i, r := range records {
 			require.Equal(t, r.Canonical(), pending[i].Canonical)
 			require.EqualValues(t, -1, pending[i].Seq)
-			require.WithinRange(t, pending[i].Committed, before, time.Now().Add(time.Second))
+			require.Empty(t, pending[i].Damage)
 			got := within(t, s, func(n store.Snapshot) (ledger.Entry, error) { return n.Entry(t.Context(), r.ID) })
 			require.Equal(t, pending[i], got)
 		}
 		require.NotEqual(t, pending[0].Salt, pending[1].Salt)
 		_, err := within2(t, s, func(n store.Snapshot) (ledger.Entry, error) { return n.Entry(t.Context(), "none") })
 		require.ErrorIs(t, err, store.ErrNotFound)
+	})
+	t.Run("counts what lies there", func(t *testing.T) {
+		place := e.Fresh(t)
+		stores := []store.Store{reopen(t, e, place), reopen(t, e, place)}
+		census := func() ledger.Census {
+			c, err := stores[0].Ledger().(ledger.Counted).Census(t.Context())
+			require.NoError(t, err)
+			return c
+		}
+		require.Equal(t, ledger.Census{Last: -1, Nodes: map[string]int64{}}, census())
+		require.ErrorIs(t, stores[0].Commit(t.Context(), store.Change{Expect: []store.Expect{{Key: "k", Version: 1}}, Records: []ledger.Record{record()}}), store.ErrStale)
+		require.Empty(t, census().Nodes, "a node is named when it has written")
+		commit(t, stores[0], store.Change{Records: []ledger.Record{record(), record()}})
+		commit(t, stores[1], store.Change{Keys: []string{"k"}})
+		_, err := stores[0].Sequence(t.Context(), "one", 2, func(context.Context, ledger.Source, int64, []ledger.Entry) ([]byte, error) { return []byte("note"), nil })
+		require.NoError(t, err)
+		c := census()
+		require.Equal(t, [2]int64{0, 1}, [2]int64{c.First, c.Last})
+		require.Empty(t, c.Strays)
+		require.True(t, c.Used)
+		var counts []int64
+		for _, last := range c.Nodes {
+			counts = append(counts, last)
+		}
+		require.ElementsMatch(t, []int64{1, 2}, counts)
+	})
+	t.Run("offers leaves and the newest checkpoint", func(t *testing.T) {
+		s := open(t, e)
+		commit(t, s, store.Change{Records: []ledger.Record{record(), record(), record()}})
+		src := s.Ledger().(ledger.Indexed)
+		note, err := src.Latest(t.Context())
+		require.NoError(t, err)
+		require.Nil(t, note)
+		for i := range 3 {
+			_, err := s.Sequence(t.Context(), "one", 1, func(context.Context, ledger.Source, int64, []ledger.Entry) ([]byte, error) { return fmt.Append(nil, i), nil })
+			require.NoError(t, err)
+		}
+		note, err = src.Latest(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, "2", string(note))
+		entries := all(t, src.Entries(t.Context(), 0))
+		leaves := all(t, src.Leaves(t.Context(), 1, 9))
+		require.Equal(t, [][32]byte{entries[1].Chain, entries[2].Chain}, leaves)
+		require.Equal(t, leaves[:1], all(t, src.Leaves(t.Context(), 1, 2)))
 	})
 	t.Run("finds entries", func(t *testing.T) {
 		s := open(t, e)
@@ -194,9 +237,9 @@ func testSequence(t *testing.T, e Engine) {
 	require.Equal(t, entries[7:], all(t, s.Ledger().Entries(t.Context(), 7)))
 	var notes []string
 	for _, note := range all(t, s.Ledger().Checkpoints(t.Context())) {
-		notes = append(notes, string(note))
+		notes = append(notes, fmt.Sprint(note.Size, " ", string(note.Note)))
 	}
-	require.Equal(t, []string{"tree of 4", "tree of 8", "tree of 12", "tree of 15"}, notes)
+	require.Equal(t, []string{"4 tree of 4", "8 tree of 8", "12 tree of 12", "15 tree of 15"}, notes)
 
 	// Another holder waits for the lease to end.
 	commit(t, s, store.Change{Records: []ledger.Record{record()}})
