@@ -89,7 +89,9 @@ func testLedger(t *testing.T, e Engine) {
 		require.Empty(t, census().Nodes, "a node is named when it has written")
 		commit(t, stores[0], store.Change{Records: []ledger.Record{record(), record()}})
 		commit(t, stores[1], store.Change{Keys: []string{"k"}})
-		_, err := stores[0].Sequence(t.Context(), "one", 2, func(context.Context, ledger.Source, int64, []ledger.Entry) ([]byte, error) { return []byte("note"), nil })
+		_, err := stores[0].Sequence(t.Context(), "one", 2, func(context.Context, ledger.Source, int64, []ledger.Entry) ([]byte, error) {
+			return []byte("note"), nil
+		})
 		require.NoError(t, err)
 		c := census()
 		require.Equal(t, [2]int64{0, 1}, [2]int64{c.First, c.Last})
@@ -109,7 +111,9 @@ func testLedger(t *testing.T, e Engine) {
 		require.NoError(t, err)
 		require.Nil(t, note)
 		for i := range 3 {
-			_, err := s.Sequence(t.Context(), "one", 1, func(context.Context, ledger.Source, int64, []ledger.Entry) ([]byte, error) { return fmt.Append(nil, i), nil })
+			_, err := s.Sequence(t.Context(), "one", 1, func(context.Context, ledger.Source, int64, []ledger.Entry) ([]byte, error) {
+				return fmt.Append(nil, i), nil
+			})
 			require.NoError(t, err)
 		}
 		note, err = src.Latest(t.Context())
