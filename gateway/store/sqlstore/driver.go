@@ -29,7 +29,6 @@ type driver struct {
 // Drivers are gauged up to these bounds: what is below the first is good enough for any search.
 const (
 	gaugeFew  = 64
-	gaugeSome = 512 // rows few enough to look at their classes instead of at all within reach
 	gaugeMany = 8192
 )
 
@@ -221,28 +220,6 @@ func (p *plan) drivers() []*driver {
 		all = append(all, p.classDriver())
 	}
 	return all
-}
-
-// narrow finds, before the guard is asked, a condition that gives so few rows that only their classes need be decided:
-// a worker's own tasks, not all the clients of a unit. It needs a search that looks at no other types. None: no row
-// meets the condition, whoever asks.
-func (n *snapshot) narrow(ctx context.Context, p *plan, types []string) (none bool, err error) {
-	drivers := p.drivers()
-	if len(types) != 1 || len(drivers) == 0 {
-		return false, nil
-	}
-	if drivers[0].sure {
-		p.few = drivers[0]
-		return false, nil
-	}
-	least, cost, err := n.gauge(ctx, p, drivers, gaugeSome)
-	if err != nil || cost == 0 {
-		return true, err
-	}
-	if cost < gaugeSome {
-		p.few = least
-	}
-	return false, nil
 }
 
 // gauge counts what each driver gives, up to a bound, and answers the least with its count.

@@ -140,37 +140,16 @@ func (r *reaching) all() string {
 	return strings.Join(union, " UNION ")
 }
 
-// among spells those of the classes of a driver's rows that are within reach.
-func (r *reaching) among(d *driver) string {
-	candidates := over(r.d, "("+d.rows(r.statement)+") i").look("resource", "r", "r.rid = i.rid").sql("DISTINCT r.class AS class")
-	j := over(r.d, "("+candidates+") m").look("class", "c", "c.class = m.class")
-	any := []string{"c.clients = 0"}
-	if meets := r.meets("k.client"); meets != "" && (r.Only == nil || len(r.Only) > 0) {
-		if r.Only != nil {
-			meets = within("k.client", r.texts(r.Only)) + " AND " + meets
-		}
-		any = append(any, exists("SELECT 1 FROM class_client k WHERE k.class = c.class AND "+meets))
-	}
-	return j.and(join(any, " OR ")).sql("c.class AS class")
-}
-
-// reach lists the classes of current rows of types within a reach, by number: all of them, or of few rows only those of
-// the rows. store.ErrTooCostly.
+// reach lists the classes of current rows of types within a reach, by number. store.ErrTooCostly.
 func (n *snapshot) reach(ctx context.Context, p *plan, reach store.Reach, types []string) ([]int64, error) {
 	r := n.reaching(p, reach, types)
-	classes := ""
-	if p.few != nil {
-		classes = r.among(p.few)
-	} else {
-		classes = r.all()
-	}
 	var out []int64
 	err := each(ctx, n.r, func(rows Rows) error {
 		var no int64
 		err := rows.Scan(&no)
 		out = append(out, no)
 		return err
-	}, fmt.Sprintf("SELECT u.class FROM (%s) u WHERE %s LIMIT %d", classes,
+	}, fmt.Sprintf("SELECT u.class FROM (%s) u WHERE %s LIMIT %d", r.all(),
 		exists("SELECT 1 FROM resource r WHERE r.class = u.class AND r.deleted = 0"), store.MaxClasses+1), r.args...)
 	if err != nil {
 		return nil, err

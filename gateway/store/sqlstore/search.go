@@ -41,10 +41,8 @@ func (n *snapshot) search(ctx context.Context, q *search.Query, g store.Guard) (
 	if p.params, err = n.numbers(ctx, q); err != nil {
 		return out, err
 	}
-	none, err := n.narrow(ctx, p, touched(q))
-	if err != nil || none {
-		return out, err
-	}
+	// The guard is asked before anything is matched: what it is shown, and what is recorded of it, must not depend on
+	// what the search would have found.
 	permitted, err := n.permit(ctx, q, p, g)
 	if err != nil || len(p.own) == 0 {
 		return out, err
@@ -82,9 +80,7 @@ func (n *snapshot) found(ctx context.Context, p *plan, q *search.Query, keys sor
 	drivers := p.drivers()
 	ordered := keys.ordered() && out.Total < 0
 	best, cost := drivers[0], int64(0)
-	if p.few != nil {
-		best = p.few
-	} else if len(drivers) > 1 || ordered && !best.sure {
+	if len(drivers) > 1 || ordered && !best.sure {
 		var err error
 		if best, cost, err = n.gauge(ctx, p, drivers, gaugeFew); err != nil || cost == 0 {
 			return nil, err

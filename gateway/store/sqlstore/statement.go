@@ -15,7 +15,6 @@ type plan struct {
 	typ    string
 	where  []search.Clause
 	params map[ParamKey]int64
-	few    *driver // gives so few rows that only their classes need be decided; nil: no driver does
 	grants
 }
 
