@@ -152,7 +152,7 @@ func unversioned(ref string) string {
 }
 
 // NewEntry is the entry that node writes as its count-th, after the one whose Chain is prev (zeros for the first).
-// It has no place yet (Seq is -1); the store adds Columns and Committed.
+// It has no place yet (Seq is -1); the store adds Columns.
 func NewEntry(node string, count int64, prev [32]byte, salt, canonical []byte) Entry {
 	e := Entry{Node: node, Count: count, Prev: prev, Salt: salt, Canonical: canonical, Seq: -1}
 	e.Commitment = commit(salt, canonical)

@@ -55,20 +55,19 @@ type checked struct {
 	count, seq int64
 	prev       [32]byte
 	chain      [32]byte
-	commitment [32]byte
-	empty      bool // content and salt are gone
+	time       time.Time // the record's own; zero when it cannot be told
+	empty      bool      // content and salt are gone
 	erases     []erasure
 	problems   []string
 }
 
-// lateness is how far from a record's own time it may have been committed: exchanges are bounded to seconds, and a
-// clock may be set back between.
-const lateness = 10 * time.Minute
-
 // check looks at what an entry says of itself.
 func check(e *Entry) checked {
-	c := checked{node: e.Node, count: e.Count, seq: e.Seq, prev: e.Prev, chain: e.Chain, commitment: e.Commitment}
+	c := checked{node: e.Node, count: e.Count, seq: e.Seq, prev: e.Prev, chain: e.Chain}
 	wrong := func(problem string) { c.problems = append(c.problems, problem) }
+	if e.Damage != "" {
+		wrong(e.Damage)
+	}
 	if chain(e.Prev, e.Node, e.Count, e.Commitment) != e.Chain {
 		wrong("its chain value is not that of its node, count, commitment and the chain before")
 	}
@@ -93,9 +92,7 @@ func check(e *Entry) checked {
 	for _, name := range differences(Columns(r), e.Columns) {
 		wrong(fmt.Sprintf("column %s is not what the record says", name))
 	}
-	if !e.Committed.IsZero() && e.Committed.Sub(r.Time).Abs() > lateness {
-		wrong("it was not committed at the time that the record says")
-	}
+	c.time = r.Time
 	c.erases = erasuresOf(r)
 	return c
 }

@@ -17,7 +17,8 @@ import (
 // for concurrent use; any number of nodes may hold one over one store, since each catches up with what the others
 // placed.
 type Log struct {
-	key *Key
+	key  *Key
+	kept *Kept // nil: none
 
 	mu   sync.Mutex
 	edge *compact.Range // of entries known to be committed; nil until the first Seal
@@ -29,6 +30,81 @@ type Log struct {
 
 // NewLog is a log that signs with the key.
 func NewLog(key *Key) *Log { return &Log{key: key} }
+
+// ErrOlder says that a store holds less, or other, than a checkpoint that was kept outside.
+var ErrOlder = errors.New("ledger: the store is older than the last published checkpoint, or not the one that it is of")
+
+// Open reads the ledger before anything is signed, and refuses one that was cut back, whose places and newest checkpoint
+// do not fit each other, or whose tree is not the one that was signed. kept, if given, holds the newest checkpoint
+// outside the store: the tree must begin with that one (ErrOlder), and every later checkpoint goes there.
+func (l *Log) Open(ctx context.Context, src Source, kept *Kept) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	census := Census{Last: -1}
+	if counted, ok := src.(Counted); ok {
+		var err error
+		if census, err = counted.Census(ctx); err != nil {
+			return fmt.Errorf("ledger: counting: %w", err)
+		}
+	}
+	var outside Checkpoint
+	if kept != nil {
+		outside = kept.Newest()
+	}
+	// What other nodes place meanwhile comes after the census: the newest checkpoint can only be larger than it says.
+	signed, err := Latest(ctx, src)
+	if err != nil {
+		return fmt.Errorf("ledger: the newest checkpoint: %w", err)
+	}
+	var newest Checkpoint
+	if signed != nil {
+		if newest, err = OpenCheckpoint(signed, l.key.Verifier()); err != nil {
+			return fmt.Errorf("ledger: the newest checkpoint in the store: %w: gateway verify tells more", err)
+		}
+	}
+	switch {
+	case newest.Size < outside.Size:
+		return fmt.Errorf("%w: %s is of %d entries, the store's newest checkpoint of %d; gateway verify tells more", ErrOlder, kept.Path(), outside.Size, newest.Size)
+	case census.First < 0 || census.Last >= newest.Size:
+		return fmt.Errorf("ledger: places %d to %d are taken, but the newest checkpoint is of %d entries: gateway verify tells more", census.First, census.Last, newest.Size)
+	}
+	edge := ranges.NewEmptyRange(0)
+	for _, c := range []struct {
+		Checkpoint
+		err error
+	}{{outside, ErrOlder}, {newest, errors.New("ledger: the entries in the store are not those that its newest checkpoint signs")}} {
+		if c.Size == 0 {
+			continue
+		}
+		if err := extend(ctx, edge, src, c.Size); err != nil {
+			return fmt.Errorf("%w: gateway verify tells more", err)
+		}
+		root, err := rootHash(edge)
+		if err != nil {
+			return err
+		}
+		if root != c.Root {
+			return fmt.Errorf("%w (at %d entries); gateway verify tells more", c.err, c.Size)
+		}
+	}
+	l.edge, l.kept = edge, kept
+	return nil
+}
+
+// Committed tells the log that what it sealed last is durable in the store. It need not be told; what it is told of, it
+// keeps outside, and does not look up again.
+func (l *Log) Committed() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sealed == nil {
+		return
+	}
+	l.edge = l.sealed
+	if l.kept != nil {
+		l.kept.keep(l.signed, int64(l.edge.End()))
+	}
+	l.sealed, l.signed = nil, nil
+}
 
 // Seal makes the checkpoint of the tree after entries were appended at size; it is a store.Seal. Entries just sealed
 // count only once the ledger's newest checkpoint is theirs, or once they are read back, so a transaction that failed
@@ -58,7 +134,7 @@ func (l *Log) Seal(ctx context.Context, src Source, size int64, entries []Entry)
 	}
 	l.edge = copyRange(next)
 	for i := range entries {
-		if err := next.Append(leafHash(entries[i].Commitment), nil); err != nil {
+		if err := next.Append(leafHash(entries[i].Chain), nil); err != nil {
 			return nil, fmt.Errorf("ledger: not sealed: %w", err)
 		}
 	}
@@ -122,17 +198,18 @@ func (l *Log) restore(ctx context.Context, src Source, size int64) (*compact.Ran
 
 var ranges = &compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}
 
-// leafHash is the RFC 6962 hash of a leaf, whose data is an entry's commitment.
-func leafHash(commitment [32]byte) []byte {
+// leafHash is the RFC 6962 hash of a leaf. Its data is an entry's chain value, not its commitment alone: so the root is
+// over the node, the count and the entry before as well, and nobody can give an entry another name by chaining anew.
+func leafHash(chain [32]byte) []byte {
 	var leaf [33]byte // RFC 6962 § 2.1: 0x00 ‖ data
-	copy(leaf[1:], commitment[:])
+	copy(leaf[1:], chain[:])
 	sum := sha256.Sum256(leaf[:])
 	return sum[:]
 }
 
 // extend appends the entries of src from the range's end up to size.
 func extend(ctx context.Context, r *compact.Range, src Source, size int64) error {
-	for c, err := range commitments(ctx, src, int64(r.End()), size) {
+	for c, err := range leafData(ctx, src, int64(r.End()), size) {
 		if err != nil {
 			return err
 		}

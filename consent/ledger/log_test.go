@@ -41,7 +41,7 @@ func sealAfterFailures(t *testing.T, m *memory) {
 	require.EqualValues(t, len(m.checkpoints), r.Checkpoints)
 }
 
-// TestSealReadsNothingBackThatItSealed: one sequencer that goes on undisturbed never reads a commitment again.
+// TestSealReadsNothingBackThatItSealed: one sequencer that goes on undisturbed never reads a leaf again.
 func TestSealReadsNothingBackThatItSealed(t *testing.T) {
 	key, err := NewKey(Origin)
 	require.NoError(t, err)
@@ -76,7 +76,7 @@ func TestSealRefuses(t *testing.T) {
 	})
 	t.Run("a ledger that is not what was signed", func(t *testing.T) {
 		changed := m.clone()
-		changed.placed[20].Commitment[0] ^= 1
+		changed.placed[20].Chain[0] ^= 1
 		_, err := NewLog(key).Seal(ctx, changed, 57, m.pending)
 		require.ErrorContains(t, err, "newest checkpoint")
 	})

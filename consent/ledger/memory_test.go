@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +19,7 @@ type memory struct {
 	checkpoints [][]byte
 	heads       map[string]Entry
 	index       bool // sequence offers the short ways of a store
-	read        int  // commitments that were read by them
+	read        int  // leaves that were read by them
 }
 
 var _ Source = (*memory)(nil)
@@ -43,14 +44,21 @@ func (m *memory) Pending(context.Context) iter.Seq2[Entry, error] {
 	}
 }
 
-func (m *memory) Checkpoints(context.Context) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
+func (m *memory) Checkpoints(context.Context) iter.Seq2[Signed, error] {
+	return func(yield func(Signed, error) bool) {
 		for _, c := range m.checkpoints {
-			if !yield(c, nil) {
+			if !yield(Signed{sizeOf(c), c}, nil) {
 				return
 			}
 		}
 	}
+}
+
+// sizeOf is what a note says of its size, as a store keeps it beside.
+func sizeOf(note []byte) int64 {
+	text, _, _ := strings.Cut(string(note), "\n\n")
+	c, _ := parseCheckpoint(text + "\n")
+	return c.Size
 }
 
 // clone is a copy that may be tampered with.
@@ -70,7 +78,6 @@ func (m *memory) write(node string, r *Record) {
 	head := m.heads[node]
 	e := NewEntry(node, head.Count+1, head.Chain, NewSalt(), r.Canonical())
 	e.Columns = Columns(r)
-	e.Committed = r.Time.Add(time.Millisecond)
 	m.pending = append(m.pending, e)
 	m.heads[node] = e
 }
@@ -136,11 +143,11 @@ func verified(t testing.TB, m Source, key *Key, seen ...[]byte) *Report {
 // indexed offers the short ways of a store beside.
 type indexed struct{ *memory }
 
-func (m indexed) Commitments(_ context.Context, from, to int64) iter.Seq2[[32]byte, error] {
+func (m indexed) Leaves(_ context.Context, from, to int64) iter.Seq2[[32]byte, error] {
 	return func(yield func([32]byte, error) bool) {
 		for i := from; i < min(to, int64(len(m.placed))); i++ {
 			m.read++
-			if !yield(m.placed[i].Commitment, nil) {
+			if !yield(m.placed[i].Chain, nil) {
 				return
 			}
 		}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
@@ -12,10 +13,14 @@ import (
 // maxProof bounds the text of a proof that is read.
 const maxProof = maxCheckpoint + 16<<10
 
-// Proof shows offline that a record is in the ledger: its entry's salt and canonical bytes, its place, the hashes
+// Proof shows offline that a record is in the ledger: what its entry's chain value is made of, its place, the hashes
 // from its leaf to the root, and a signed checkpoint. Its text form is a C2SP tlog-proof whose extra data is the
-// salt followed by the canonical bytes.
+// previous chain value, the count in eight bytes, the node with its length in two bytes before, the salt and the
+// canonical bytes.
 type Proof struct {
+	Node       string
+	Count      int64
+	Prev       [32]byte
 	Salt       []byte
 	Canonical  []byte
 	Seq        int64
@@ -29,7 +34,12 @@ const proofHeader = "c2sp.org/tlog-proof@v1\n"
 func (p *Proof) Text() []byte {
 	var b bytes.Buffer
 	b.WriteString(proofHeader)
-	extra := append(bytes.Clone(p.Salt), p.Canonical...)
+	extra := bytes.Clone(p.Prev[:])
+	extra = binary.BigEndian.AppendUint64(extra, uint64(p.Count))
+	extra = binary.BigEndian.AppendUint16(extra, uint16(len(p.Node)))
+	extra = append(extra, p.Node...)
+	extra = append(extra, p.Salt...)
+	extra = append(extra, p.Canonical...)
 	fmt.Fprintf(&b, "extra %s\nindex %d\n", base64.StdEncoding.EncodeToString(extra), p.Seq)
 	for _, h := range p.Hashes {
 		b.WriteString(base64.StdEncoding.EncodeToString(h))
@@ -57,15 +67,22 @@ func ParseProof(text []byte) (*Proof, error) {
 	}
 	encoded, isExtra := strings.CutPrefix(lines[0], "extra ")
 	extra, err := base64.StdEncoding.Strict().DecodeString(encoded)
-	if err != nil || !isExtra || len(extra) < SaltSize {
+	const fixed = 32 + 8 + 2
+	if err != nil || !isExtra || len(extra) < fixed {
 		return nil, errNotProof
 	}
+	p := &Proof{Prev: [32]byte(extra), Count: int64(binary.BigEndian.Uint64(extra[32:]))}
+	named := int(binary.BigEndian.Uint16(extra[40:]))
+	if extra = extra[fixed:]; len(extra) < named+SaltSize {
+		return nil, errNotProof
+	}
+	p.Node, p.Salt, p.Canonical = string(extra[:named]), extra[named:named+SaltSize], extra[named+SaltSize:]
 	index, isIndex := strings.CutPrefix(lines[1], "index ")
 	seq, err := strconv.ParseInt(index, 10, 64)
 	if err != nil || !isIndex || seq < 0 || index != strconv.FormatInt(seq, 10) {
 		return nil, errNotProof
 	}
-	p := &Proof{Salt: extra[:SaltSize], Canonical: extra[SaltSize:], Seq: seq, Checkpoint: []byte(checkpoint)}
+	p.Seq, p.Checkpoint = seq, []byte(checkpoint)
 	for _, line := range lines[2:] {
 		h, err := base64.StdEncoding.Strict().DecodeString(line)
 		if err != nil || len(h) != 32 {
@@ -83,7 +100,7 @@ func (p *Proof) Verify(verifier string) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := VerifyInclusion(c, p.Seq, commit(p.Salt, p.Canonical), p.Hashes); err != nil {
+	if err := VerifyInclusion(c, p.Seq, chain(p.Prev, p.Node, p.Count, commit(p.Salt, p.Canonical)), p.Hashes); err != nil {
 		return nil, err
 	}
 	return ParseRecord(p.Canonical)

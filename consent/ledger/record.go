@@ -71,12 +71,23 @@ type Entry struct {
 	Salt       []byte   // 16 random bytes; nil once erased
 	Canonical  []byte   // Record.Canonical; nil once erased
 	Commitment [32]byte // SHA-256(salt ‖ canonical)
-	Chain      [32]byte // SHA-256(prev ‖ node ‖ 0x00 ‖ big-endian count ‖ commitment)
+	Chain      [32]byte // SHA-256(prev ‖ node ‖ 0x00 ‖ big-endian count ‖ commitment); the data of its leaf
 	Seq        int64    // place in the tree, from 0; -1 while pending
 	Columns    []Column // what the store keeps beside the bytes for finding entries, as stored
-	// Committed is when the store committed it, or zero where the store does not keep it. It is known too late to
-	// be under the commitment, so Verify can only say that it is not far from the record's own time.
-	Committed time.Time
+	// Damage says what of the row is not as a store writes it, such as a hash of another length; empty when it is. It
+	// holds nothing of the record.
+	Damage string
+}
+
+// Time is the record's own time, from its column, without reading the content; zero when there is none.
+func (e *Entry) Time() time.Time {
+	for _, c := range e.Columns {
+		if c.Name == ColumnTime {
+			t, _ := time.Parse(timeForm, c.Value)
+			return t
+		}
+	}
+	return time.Time{}
 }
 
 // Column is one value that the store keeps beside an entry for searching; Verify compares each with the record.
@@ -88,16 +99,39 @@ type Source interface {
 	Entries(ctx context.Context, from int64) iter.Seq2[Entry, error]
 	// Pending gives the entries not yet sequenced, by node and count.
 	Pending(ctx context.Context) iter.Seq2[Entry, error]
-	// Checkpoints gives every signed checkpoint in the order of its making.
-	Checkpoints(ctx context.Context) iter.Seq2[[]byte, error]
+	// Checkpoints gives every signed checkpoint in the order of the sizes that they are kept under.
+	Checkpoints(ctx context.Context) iter.Seq2[Signed, error]
+}
+
+// Signed is a signed checkpoint as it is kept.
+type Signed struct {
+	Size int64  // that it is kept under; Verify compares it with what the note says
+	Note []byte // nil when what lies there are no bytes
+}
+
+// Counted is a Source that tells what lies in its tables, so that nothing is served that Verify never saw. A store
+// whose tables can hold more than Entries, Pending and Checkpoints give is one.
+type Counted interface {
+	Source
+	// Census counts at one moment.
+	Census(ctx context.Context) (Census, error)
+}
+
+// Census is what lies in the tables of a ledger, whatever the other readings give of it.
+type Census struct {
+	First, Last int64            // lowest and highest place that is taken; 0 and -1 when none is
+	Nodes       map[string]int64 // all that are named, with the highest count that they have an entry of; 0: none
+	Strays      []string         // rows that belong to nothing, each in a sentence that tells nothing of a record; not all, if many
+	Used        bool             // the store holds something that came with a record
 }
 
 // Indexed is what a Source may offer beside, to spare walks over the whole ledger. A store should: starting the
-// sequencer, tiles and proofs read commitments only.
+// sequencer, tiles and proofs read the data of leaves only.
 type Indexed interface {
 	Source
-	// Commitments gives the commitments of the sequenced entries in [from, to), in order, fewer when there are fewer.
-	Commitments(ctx context.Context, from, to int64) iter.Seq2[[32]byte, error]
+	// Leaves gives the leaf data (Entry.Chain) of the sequenced entries in [from, to), in order, fewer when there are
+	// fewer.
+	Leaves(ctx context.Context, from, to int64) iter.Seq2[[32]byte, error]
 	// Latest is the newest signed checkpoint; nil when there is none.
 	Latest(ctx context.Context) ([]byte, error)
 }
@@ -112,17 +146,17 @@ func Latest(ctx context.Context, src Source) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		latest = signed
+		latest = signed.Note
 	}
 	return latest, nil
 }
 
-// commitments gives the commitments of the places [from, to), and an error when one of them is not there.
-func commitments(ctx context.Context, src Source, from, to int64) iter.Seq2[[32]byte, error] {
+// leafData gives the leaf data of the places [from, to), and an error when one of them is not there.
+func leafData(ctx context.Context, src Source, from, to int64) iter.Seq2[[32]byte, error] {
 	return func(yield func([32]byte, error) bool) {
 		next := from
 		if indexed, ok := src.(Indexed); ok {
-			for c, err := range indexed.Commitments(ctx, from, to) {
+			for c, err := range indexed.Leaves(ctx, from, to) {
 				if err != nil || next >= to {
 					if err != nil {
 						yield([32]byte{}, err)
@@ -143,7 +177,7 @@ func commitments(ctx context.Context, src Source, from, to int64) iter.Seq2[[32]
 					yield([32]byte{}, err)
 					return
 				}
-				if !yield(e.Commitment, nil) {
+				if !yield(e.Chain, nil) {
 					return
 				}
 				if next++; next == to {

@@ -24,7 +24,7 @@ const (
 var ErrOutside = errors.New("ledger: outside the tree")
 
 // Tree proves what is in the ledger and serves its tiles. It keeps one hash for each 256 entries and what lies above
-// them (about 64 bytes for 256 entries), and reads the commitments below from the source when they are needed.
+// them (about 64 bytes for 256 entries), and reads the leaves below from the source when they are needed.
 // It is safe for concurrent use.
 type Tree struct {
 	src Source
@@ -87,12 +87,13 @@ func (t *Tree) prove(ctx context.Context, size int64, nodes proof.Nodes) ([][]by
 	return nodes.Rehash(hashes, rfc6962.DefaultHasher.HashChildren)
 }
 
-// VerifyInclusion says whether the proof shows that commitment is at place seq of the tree of a checkpoint.
-func VerifyInclusion(c Checkpoint, seq int64, commitment [32]byte, hashes [][]byte) error {
+// VerifyInclusion says whether the proof shows that the leaf data (Entry.Chain) is at place seq of the tree of a
+// checkpoint.
+func VerifyInclusion(c Checkpoint, seq int64, leaf [32]byte, hashes [][]byte) error {
 	if seq < 0 || c.Size <= seq {
 		return ErrOutside
 	}
-	err := proof.VerifyInclusion(rfc6962.DefaultHasher, uint64(seq), uint64(c.Size), leafHash(commitment), hashes, c.Root[:])
+	err := proof.VerifyInclusion(rfc6962.DefaultHasher, uint64(seq), uint64(c.Size), leafHash(leaf), hashes, c.Root[:])
 	if err != nil {
 		return fmt.Errorf("ledger: place %d is not proved to be in the tree of %d entries: %w", seq, c.Size, err)
 	}
@@ -145,14 +146,14 @@ func (t *Tree) Tile(ctx context.Context, level int, index int64, width int) ([]b
 	return out, nil
 }
 
-// Bundle is the entries of the tile at index of level 0, each as its length in two bytes and its commitment, the data
-// under its leaf (C2SP tlog-tiles, log entries). Commitments are salted: they tell nothing of the records.
+// Bundle is the entries of the tile at index of level 0, each as its length in two bytes and its chain value, the data
+// under its leaf (C2SP tlog-tiles, log entries). It is made of salted commitments: it tells nothing of the records.
 func (t *Tree) Bundle(ctx context.Context, index int64, width int) ([]byte, error) {
 	if index < 0 || index > 1<<48 || width < 1 || width > TileWidth {
 		return nil, ErrOutside
 	}
 	out := make([]byte, 0, width*34)
-	for c, err := range commitments(ctx, t.src, index*TileWidth, index*TileWidth+int64(width)) {
+	for c, err := range leafData(ctx, t.src, index*TileWidth, index*TileWidth+int64(width)) {
 		if err != nil {
 			return nil, errors.Join(ErrOutside, err)
 		}
@@ -165,7 +166,7 @@ func (t *Tree) Bundle(ctx context.Context, index int64, width int) ([]byte, erro
 // hashes finds the hashes of complete subtrees of the tree of size entries.
 func (t *Tree) hashes(ctx context.Context, size int64, ids []compact.NodeID) ([][]byte, error) {
 	out := make([][]byte, len(ids))
-	leaves := map[uint64][][]byte{} // level-0 tiles read for this answer, by index
+	tiles := map[uint64][][]byte{} // level-0 tiles read for this answer, by index
 	for i, id := range ids {
 		if _, end := id.Coverage(); end > uint64(size) {
 			return nil, ErrOutside
@@ -179,24 +180,24 @@ func (t *Tree) hashes(ctx context.Context, size int64, ids []compact.NodeID) ([]
 			continue
 		}
 		tile := id.Index >> (tileHeight - id.Level)
-		if leaves[tile] == nil {
+		if tiles[tile] == nil {
 			from := int64(tile) * TileWidth
-			read, err := t.leaves(ctx, from, min(from+TileWidth, size))
+			read, err := t.tile(ctx, from, min(from+TileWidth, size))
 			if err != nil {
 				return nil, err
 			}
-			leaves[tile] = read
+			tiles[tile] = read
 		}
 		begin, end := id.Coverage()
-		out[i] = subtree(leaves[tile][begin-tile*TileWidth : end-tile*TileWidth])
+		out[i] = subtree(tiles[tile][begin-tile*TileWidth : end-tile*TileWidth])
 	}
 	return out, nil
 }
 
-// leaves reads the leaf hashes of the places [from, to).
-func (t *Tree) leaves(ctx context.Context, from, to int64) ([][]byte, error) {
+// tile reads the leaf hashes of the places [from, to).
+func (t *Tree) tile(ctx context.Context, from, to int64) ([][]byte, error) {
 	out := make([][]byte, 0, to-from)
-	for c, err := range commitments(ctx, t.src, from, to) {
+	for c, err := range leafData(ctx, t.src, from, to) {
 		if err != nil {
 			return nil, errors.Join(ErrOutside, err)
 		}
@@ -226,7 +227,7 @@ func (t *Tree) grow(ctx context.Context, tiles int64) error {
 		return nil
 	}
 	tile := make([][]byte, 0, TileWidth)
-	for c, err := range commitments(ctx, t.src, held*TileWidth, tiles*TileWidth) {
+	for c, err := range leafData(ctx, t.src, held*TileWidth, tiles*TileWidth) {
 		if err != nil {
 			return errors.Join(ErrOutside, err)
 		}

@@ -49,7 +49,7 @@ func TestProofsAgreeWithASecondImplementation(t *testing.T) {
 	m := leaves(n)
 	var other second
 	for i, e := range m.placed {
-		other.add(t, e.Commitment, int64(i))
+		other.add(t, e.Chain, int64(i))
 	}
 	ctx := context.Background()
 	for name, src := range map[string]Source{"walking": m, "indexed": indexed{m}} {
@@ -73,11 +73,11 @@ func TestProofsAgreeWithASecondImplementation(t *testing.T) {
 				for _, h := range inclusion {
 					theirs = append(theirs, tlog.Hash(h))
 				}
-				require.NoError(t, tlog.CheckRecord(theirs, size, wantRoot, seq, tlog.RecordHash(m.placed[seq].Commitment[:])))
+				require.NoError(t, tlog.CheckRecord(theirs, size, wantRoot, seq, tlog.RecordHash(m.placed[seq].Chain[:])))
 				theirs, err = tlog.ProveRecord(size, seq, &other)
 				require.NoError(t, err)
 				c := Checkpoint{Size: size, Root: root}
-				require.NoError(t, VerifyInclusion(c, seq, m.placed[seq].Commitment, hashesOf(theirs)))
+				require.NoError(t, VerifyInclusion(c, seq, m.placed[seq].Chain, hashesOf(theirs)))
 
 				consistency, err := tree.Consistency(ctx, old, size)
 				require.NoError(t, err)
@@ -89,10 +89,10 @@ func TestProofsAgreeWithASecondImplementation(t *testing.T) {
 				require.NoError(t, VerifyConsistency(Checkpoint{Size: old, Root: oldRoot}, c, consistency))
 
 				// What does not hold is not proved.
-				wrong := m.placed[seq].Commitment
+				wrong := m.placed[seq].Chain
 				wrong[0] ^= 1
 				require.Error(t, VerifyInclusion(c, seq, wrong, inclusion))
-				require.Error(t, VerifyInclusion(c, size, m.placed[seq].Commitment, inclusion))
+				require.Error(t, VerifyInclusion(c, size, m.placed[seq].Chain, inclusion))
 				wrong = oldRoot
 				wrong[0] ^= 1
 				require.Error(t, VerifyConsistency(Checkpoint{Size: old, Root: wrong}, c, consistency))
@@ -154,15 +154,15 @@ func TestTilesAgreeWithASecondImplementation(t *testing.T) {
 	for _, seq := range []int64{0, 255, 256, 65_535, 65_536, n - 1} {
 		h, err := reader.ReadHashes([]int64{tlog.StoredHashIndex(0, seq)})
 		require.NoError(t, err)
-		require.Equal(t, tlog.RecordHash(m.placed[seq].Commitment[:]), h[0])
+		require.Equal(t, tlog.RecordHash(m.placed[seq].Chain[:]), h[0])
 		p, err := tlog.ProveRecord(n, seq, reader)
 		require.NoError(t, err)
-		require.NoError(t, VerifyInclusion(Checkpoint{Size: n, Root: root}, seq, m.placed[seq].Commitment, hashesOf(p)))
+		require.NoError(t, VerifyInclusion(Checkpoint{Size: n, Root: root}, seq, m.placed[seq].Chain, hashesOf(p)))
 	}
 	bundle, err := tree.Bundle(ctx, 1, 256)
 	require.NoError(t, err)
 	require.Len(t, bundle, 256*34)
-	require.Equal(t, append([]byte{0, 32}, m.placed[256].Commitment[:]...), bundle[:34])
+	require.Equal(t, append([]byte{0, 32}, m.placed[256].Chain[:]...), bundle[:34])
 }
 
 type tiles struct{ tree *Tree }
@@ -191,7 +191,7 @@ func TestProofText(t *testing.T) {
 	hashes, err := tree.Inclusion(ctx, 20, c.Size)
 	require.NoError(t, err)
 	e := m.placed[20]
-	text := (&Proof{Salt: e.Salt, Canonical: e.Canonical, Seq: 20, Hashes: hashes, Checkpoint: signed}).Text()
+	text := (&Proof{Node: e.Node, Count: e.Count, Prev: e.Prev, Salt: e.Salt, Canonical: e.Canonical, Seq: 20, Hashes: hashes, Checkpoint: signed}).Text()
 	require.True(t, strings.HasPrefix(string(text), "c2sp.org/tlog-proof@v1\nextra "))
 
 	p, err := ParseProof(text)
@@ -246,7 +246,7 @@ func FuzzParseProof(f *testing.F) {
 	hashes, err := tree.Inclusion(context.Background(), 3, 12)
 	require.NoError(f, err)
 	e := m.placed[3]
-	text := (&Proof{Salt: e.Salt, Canonical: e.Canonical, Seq: 3, Hashes: hashes, Checkpoint: signed}).Text()
+	text := (&Proof{Node: e.Node, Count: e.Count, Prev: e.Prev, Salt: e.Salt, Canonical: e.Canonical, Seq: 3, Hashes: hashes, Checkpoint: signed}).Text()
 	p, err := ParseProof(text)
 	require.NoError(f, err)
 	_, err = p.Verify(key.Verifier())

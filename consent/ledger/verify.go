@@ -8,6 +8,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/transparency-dev/merkle/compact"
 	"golang.org/x/mod/sumdb/note"
@@ -30,6 +31,7 @@ const (
 	Rollback  Kind = "rollback"   // an older checkpoint stands after a newer one, or the ledger was seen larger
 	SplitView Kind = "split-view" // two trees of one size were signed
 	Missing   Kind = "missing"    // content is gone and no record of an erasure names it
+	Unplaced  Kind = "unplaced"   // entries wait for a place far longer than the gateway lets them
 )
 
 // Finding is one thing wrong with a ledger, and where. It never holds what a record says.
@@ -99,8 +101,15 @@ func Verify(ctx context.Context, src Source, verifier string, o Options) (*Repor
 		nodes: map[string]*lane{}, erased: map[string][]span{}, unsigned: -1,
 	}
 	a.remember(o.Seen)
-	// Pending entries first and checkpoints as late as possible: what is written between only makes each later
+	// The census first, pending entries next and checkpoints as late as possible: what is written between only makes each later
 	// reading larger.
+	if counted, ok := src.(Counted); ok {
+		census, err := counted.Census(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("ledger: counting: %w", err)
+		}
+		a.census = &census
+	}
 	if err := a.readPending(ctx); err != nil {
 		return nil, err
 	}
@@ -144,6 +153,8 @@ type audit struct {
 	unsigned    int64       // first place that no checkpoint covers; -1: none
 	seen        []Checkpoint
 
+	census  *Census // nil when the source takes none
+	newest  time.Time
 	nodes   map[string]*lane
 	pending map[position]*checked
 	erased  map[string][]span // counts of a node that records of erasure name
@@ -267,7 +278,7 @@ func (a *audit) take(ctx context.Context, c *checked) error {
 	a.next = c.seq + 1
 	a.report.Size++
 	if !a.gap {
-		if err := a.tree.Append(leafHash(c.commitment), nil); err != nil {
+		if err := a.tree.Append(leafHash(c.chain), nil); err != nil {
 			return err
 		}
 	}
@@ -291,6 +302,9 @@ func (a *audit) judge(c *checked) {
 	if c.empty {
 		a.report.Erased++
 		a.missing = append(a.missing, checked{seq: c.seq, node: c.node, count: c.count})
+	}
+	if c.time.After(a.newest) {
+		a.newest = c.time
 	}
 	for _, e := range c.erases {
 		a.erased[e.node] = append(a.erased[e.node], e.span)
@@ -388,7 +402,10 @@ func (a *audit) advance(ctx context.Context) error {
 			return nil
 		}
 		which := a.checkpoints.read - 1
-		c, err := openCheckpoint(signed, a.key)
+		c, err := openCheckpoint(signed.Note, a.key)
+		if err == nil && c.Size != signed.Size {
+			a.findIn(Edited, which, fmt.Sprintf("it is of %d entries and kept as of %d", c.Size, signed.Size))
+		}
 		switch {
 		case errors.Is(err, ErrWrongKey):
 			a.findIn(WrongKey, which, "it is not signed by the pinned key")
@@ -442,6 +459,8 @@ func (a *audit) finish(ctx context.Context) error {
 		a.link(c)
 	}
 	a.report.Pending = int64(len(rest))
+	a.findUnplaced(rest)
+	a.findUnseen()
 	for _, node := range slices.Sorted(maps.Keys(a.nodes)) {
 		for _, g := range a.nodes[node].gaps {
 			a.find(Finding{
@@ -461,6 +480,61 @@ func (a *audit) finish(ctx context.Context) error {
 		a.report.Root = root
 	}
 	return nil
+}
+
+// patience is how much older than the newest record one without a place may be. The gateway stops when one has waited
+// for ten seconds; the clocks of nodes may differ by minutes.
+const patience = 10 * time.Minute
+
+// findUnplaced reports that entries wait for a place for too long: somebody took the places, and the checkpoints over
+// them, away, or nothing sequences.
+func (a *audit) findUnplaced(rest []*checked) {
+	late, first := 0, (*checked)(nil)
+	for _, c := range rest {
+		if c.time.IsZero() || a.newest.Sub(c.time) <= patience {
+			continue
+		}
+		if late++; first == nil {
+			first = c
+		}
+	}
+	if first != nil {
+		a.findAt(Unplaced, first, fmt.Sprintf("%d entries have no place though others were written more than %s later", late, patience))
+	}
+}
+
+// findUnseen reports what lies in the store's tables and was not read above.
+func (a *audit) findUnseen() {
+	if a.census == nil {
+		return
+	}
+	if a.census.First < 0 {
+		a.find(Finding{Kind: Inserted, Seq: -1, Checkpoint: -1, Detail: fmt.Sprintf("place %d is taken, and the first place is 0", a.census.First)})
+	}
+	if a.census.Last >= a.next {
+		a.find(Finding{
+			Kind: Deleted, Seq: a.next, Checkpoint: -1,
+			Detail: fmt.Sprintf("place %d is taken, but no entry lies there and the ledger ends with place %d", a.census.Last, a.next-1),
+		})
+	}
+	for _, node := range slices.Sorted(maps.Keys(a.census.Nodes)) {
+		last, lane := a.census.Nodes[node], a.nodes[node]
+		switch {
+		case last == 0 && lane == nil:
+			a.find(Finding{Kind: Inserted, Seq: -1, Node: node, Checkpoint: -1, Detail: "the node is named, but wrote nothing"})
+		case lane == nil || lane.last < last:
+			a.find(Finding{
+				Kind: Inserted, Seq: -1, Node: node, Count: last, Checkpoint: -1,
+				Detail: "an entry of this count is stored that is neither placed nor waits for a place",
+			})
+		}
+	}
+	for _, stray := range a.census.Strays {
+		a.find(Finding{Kind: Inserted, Seq: -1, Checkpoint: -1, Detail: stray})
+	}
+	if a.census.Used && a.report.Size+a.report.Pending == 0 {
+		a.find(Finding{Kind: Deleted, Seq: -1, Checkpoint: -1, Detail: "the store holds data, and nothing comes without a record, but there is no record"})
+	}
 }
 
 // findMissing reports content that is gone without a record of its erasure.
@@ -483,22 +557,22 @@ func (a *audit) findMissing() {
 type checkpoints struct {
 	src  Source
 	read int64
-	pull func() ([]byte, error, bool)
+	pull func() (Signed, error, bool)
 	stop func()
 }
 
-func (c *checkpoints) next(ctx context.Context) ([]byte, bool, error) {
+func (c *checkpoints) next(ctx context.Context) (Signed, bool, error) {
 	if c.pull == nil {
 		c.pull, c.stop = iter.Pull2(c.src.Checkpoints(ctx))
 		for range c.read {
 			if _, err, ok := c.pull(); err != nil || !ok {
-				return nil, false, err
+				return Signed{}, false, err
 			}
 		}
 	}
 	signed, err, ok := c.pull()
 	if err != nil || !ok {
-		return nil, false, err
+		return Signed{}, false, err
 	}
 	c.read++
 	return signed, true, nil
