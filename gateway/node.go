@@ -93,6 +93,7 @@ type receiver struct{ client, address string }
 // node is a running gateway.
 type node struct {
 	store   store.Store
+	kept    *ledger.Kept
 	desk    *exchange.Desk
 	who     *auth.Server
 	root    string
@@ -153,8 +154,13 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 	}
 	metrics := newMetrics()
 	tree := ledger.NewTree(n.store.Ledger())
-	sequencer := exchange.NewSequencer(n.store, ledger.NewLog(cfg.Keys.ledger).Seal, ledger.NewID(), cfg.Sequence, cfg.Log,
+	sealing, err := n.openLedger(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	sequencer := exchange.NewSequencer(n.store, sealing.Seal, ledger.NewID(), cfg.Sequence, cfg.Log,
 		func(entries []ledger.Entry) {
+			sealing.Committed()
 			metrics.sequenced(entries)
 			if cfg.Observe != nil {
 				cfg.Observe(entries)
@@ -262,6 +268,29 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		}
 	}
 	return n, n.deliver(background, cfg, lenses)
+}
+
+// openLedger makes sure that the ledger in the store is the one that was signed, and not an older state of it, before
+// anything is recorded or signed.
+func (n *node) openLedger(ctx context.Context, cfg nodeConfig) (*ledger.Log, error) {
+	dir, err := cfg.keysFolder()
+	if err != nil {
+		return nil, err
+	}
+	n.kept, err = ledger.OpenKept(dir, cfg.Keys.ledger.Verifier(), func(err error) {
+		cfg.Log.Warn("ledger: the newest checkpoint is not kept outside the store", "error", err)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("the checkpoint beside the keys: %w", err)
+	}
+	sealing := ledger.NewLog(cfg.Keys.ledger)
+	if err := sealing.Open(ctx, n.store.Ledger(), n.kept); err != nil {
+		return nil, err
+	}
+	if signed, err := ledger.Latest(ctx, n.store.Ledger()); err == nil && signed != nil && n.kept.Newest().Size == 0 {
+		cfg.Log.Warn("ledger: no checkpoint was kept beside the keys: nothing here tells whether the store was cut back", "file", n.kept.Path())
+	}
+	return sealing, nil
 }
 
 // publish puts our own definitions, and what the operator publishes, into the directory and the population data.
@@ -372,6 +401,9 @@ func (n *node) Close() error {
 	}
 	n.stop()
 	n.running.Wait()
+	if n.kept != nil {
+		errs = append(errs, n.kept.Close())
+	}
 	if n.store != nil {
 		errs = append(errs, n.store.Close())
 	}

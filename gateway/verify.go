@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"sotesilta/consent/ledger"
@@ -23,9 +24,13 @@ type verifyCommand struct {
 
 // Run prints what was found. It fails with errNotWell when anything is wrong.
 func (v *verifyCommand) Run(ctx context.Context, out streams) error {
-	key, err := v.pinned()
+	pin, err := v.pinned()
 	if err != nil {
 		return err
+	}
+	key := pin.key
+	if !v.JSON {
+		fmt.Fprintf(out.out, "pinned key %s (%s)\n", key, pin.from)
 	}
 	if len(v.Proofs) > 0 {
 		return v.proofs(key, out)
@@ -43,12 +48,23 @@ func (v *verifyCommand) Run(ctx context.Context, out streams) error {
 			return fmt.Errorf("the store: %w", err)
 		}
 	}
+	options := ledger.Options{}
+	// Read before the store, which may grow meanwhile.
+	kept, beside, err := pin.kept()
+	if err != nil {
+		return err
+	}
+	if kept != nil {
+		options.Seen = append(options.Seen, kept)
+		if !v.JSON {
+			fmt.Fprintf(out.out, "held against the checkpoint in %s%s\n", beside, ofEntries(kept, key))
+		}
+	}
 	s, err := openStore(ctx, v.Store)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	options := ledger.Options{}
 	for _, path := range v.Seen {
 		checkpoint, err := os.ReadFile(path)
 		if err != nil {
@@ -69,9 +85,11 @@ func (v *verifyCommand) Run(ctx context.Context, out streams) error {
 	if v.JSON {
 		text, err := json.MarshalIndent(struct {
 			OK   bool   `json:"ok"`
+			Key  string `json:"key"`            // that was pinned
+			Kept string `json:"kept,omitempty"` // file of a checkpoint, beside the key, that the ledger was held against
 			Root string `json:"root"`
 			*ledger.Report
-		}{report.OK(), hex.EncodeToString(report.Root[:]), report}, "", "  ")
+		}{report.OK(), key, beside, hex.EncodeToString(report.Root[:]), report}, "", "  ")
 		if err != nil {
 			return err
 		}
@@ -126,23 +144,50 @@ func (v *verifyCommand) proofs(key string, out streams) error {
 	return nil
 }
 
-// pinned is the key that the auditor trusts.
-func (v *verifyCommand) pinned() (string, error) {
+// pin is the key that the auditor trusts, and where it came from.
+type pin struct {
+	key  string
+	from string
+	dir  string // folder that it lay in; "" when it was given as text
+}
+
+func (v *verifyCommand) pinned() (pin, error) {
 	if v.Key == "" {
 		dir, err := v.keysFolder()
 		if err != nil {
-			return "", err
+			return pin{}, err
 		}
-		return ledger.LoadVerifierKey(dir)
+		key, err := ledger.LoadVerifierKey(dir)
+		return pin{key, "the gateway's own, from " + dir + ": compare it with the one that you were given", dir}, err
 	}
 	if strings.Contains(v.Key, "+") {
-		return v.Key, nil
+		return pin{key: v.Key, from: "--key"}, nil
 	}
 	text, err := os.ReadFile(v.Key)
 	if err != nil {
-		return "", errors.New("--key: neither the text of a key nor a file that can be read")
+		return pin{}, errors.New("--key: neither the text of a key nor a file that can be read")
 	}
-	return strings.TrimSpace(string(text)), nil
+	return pin{strings.TrimSpace(string(text)), "--key " + v.Key, filepath.Dir(v.Key)}, nil
+}
+
+// kept is the checkpoint that a gateway keeps beside the key, and its file; nil when there is none.
+func (p pin) kept() (signed []byte, path string, err error) {
+	if p.dir == "" {
+		return nil, "", nil
+	}
+	if signed, err = ledger.ReadKept(p.dir); err != nil || signed == nil {
+		return nil, "", err
+	}
+	return signed, filepath.Join(p.dir, ledger.KeptFile), nil
+}
+
+// ofEntries says how many entries a checkpoint is of, if it is one.
+func ofEntries(signed []byte, key string) string {
+	c, err := ledger.OpenCheckpoint(signed, key)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf(", of %d records", c.Size)
 }
 
 // terminal says whether a file is a terminal: progress is shown to people only.

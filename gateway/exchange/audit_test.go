@@ -170,8 +170,13 @@ func (l *ledgerOf) Entries(context.Context, int64) iter.Seq2[ledger.Entry, error
 	return func(func(ledger.Entry, error) bool) {}
 }
 
-func (l *ledgerOf) Checkpoints(context.Context) iter.Seq2[[]byte, error] {
-	return func(func([]byte, error) bool) {}
+func (l *ledgerOf) Checkpoints(context.Context) iter.Seq2[ledger.Signed, error] {
+	return func(func(ledger.Signed, error) bool) {}
+}
+
+// timed are the columns of a record of a time.
+func timed(t time.Time) []ledger.Column {
+	return ledger.Columns(&ledger.Record{Time: t})
 }
 
 func (l *ledgerOf) Pending(context.Context) iter.Seq2[ledger.Entry, error] {
@@ -195,8 +200,8 @@ func TestTheSequencerTellsOfItsLag(t *testing.T) {
 		lags bool
 	}{
 		"nothing waits":              {&ledgerOf{}, false},
-		"young records wait":         {&ledgerOf{pending: []ledger.Entry{{Node: "a", Committed: now}, {Node: "b", Committed: now}}}, false},
-		"the second node's is old":   {&ledgerOf{pending: []ledger.Entry{{Node: "a", Committed: now}, {Node: "b", Committed: now.Add(-11 * time.Second)}}}, true},
+		"young records wait":         {&ledgerOf{pending: []ledger.Entry{{Node: "a", Columns: timed(now)}, {Node: "b", Columns: timed(now)}}}, false},
+		"the second node's is old":   {&ledgerOf{pending: []ledger.Entry{{Node: "a", Columns: timed(now)}, {Node: "b", Columns: timed(now.Add(-11 * time.Second))}}}, true},
 		"what waits cannot be read":  {&ledgerOf{err: errors.New("broken")}, true},
 		"when it was cannot be told": {&ledgerOf{pending: []ledger.Entry{{Node: "a"}}}, true},
 	} {

@@ -98,10 +98,7 @@ func (p *past) learn(list iter.Seq2[ledger.Entry, error]) error {
 		if err != nil {
 			return fmt.Errorf("replay: entry %d: %w (run gateway verify)", entry.Seq, err)
 		}
-		at := entry.Committed
-		if at.IsZero() {
-			at = rec.Time
-		}
+		at := rec.Time
 		wrote := false
 		for _, entity := range rec.Entities {
 			if !slices.Contains(written, entity.Role) {
@@ -308,26 +305,30 @@ func (p *past) moved(rec *ledger.Record) (map[string][]store.Row, error) {
 	return out, nil
 }
 
-// slack is how much earlier than a search's time a change may have been stamped and yet not be seen by it: the stamp is
-// put on before the change is durable.
-const slack = time.Second
+// slack is how much earlier than a search's time a change may have been recorded and yet not be seen by it: a record has
+// the time at which its exchange began, and a change is durable, or given up, soon after that.
+const slack = snapshotLife + time.Second
 
 // maxMoments bounds the moments that a search is tried at.
 const maxMoments = 256
 
-// moments are those that a search of a time, recorded at a later one, may have seen: its own first.
-func (p *past) moments(at, committed time.Time) []time.Time {
+// moments are those that a search of a time may have seen: its own first, then those nearest to it.
+func (p *past) moments(at time.Time) []time.Time {
 	out := []time.Time{at}
-	until := at.Add(snapshotLife)
-	if !committed.IsZero() && committed.Before(until) {
-		until = committed
-	}
-	from, _ := slices.BinarySearchFunc(p.times, at.Add(-slack), time.Time.Compare)
-	for _, t := range p.times[from:] {
-		if t.After(until) || len(out) >= maxMoments {
-			break
+	after, _ := slices.BinarySearchFunc(p.times, at, time.Time.Compare)
+	for before := after - 1; len(out) < maxMoments; {
+		earlier := before >= 0 && at.Sub(p.times[before]) <= slack
+		later := after < len(p.times) && p.times[after].Sub(at) <= snapshotLife
+		switch {
+		case earlier && (!later || at.Sub(p.times[before]) <= p.times[after].Sub(at)):
+			out = append(out, p.times[before].Add(-time.Nanosecond), p.times[before])
+			before--
+		case later:
+			out = append(out, p.times[after].Add(-time.Nanosecond), p.times[after])
+			after++
+		default:
+			return out
 		}
-		out = append(out, t.Add(-time.Nanosecond), t)
 	}
 	return out
 }

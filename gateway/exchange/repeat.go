@@ -121,7 +121,7 @@ func (r *Replay) Run(ctx context.Context, each func(Difference) error) (*Repeate
 		if err != nil {
 			return nil, fmt.Errorf("replay: entry %d: %w (run gateway verify)", entry.Seq, err)
 		}
-		now, rows, err := r.repeat(p, rec, entry.Committed)
+		now, rows, err := r.repeat(p, rec)
 		var missing *missingInput
 		switch {
 		case errors.As(err, &missing):
@@ -258,14 +258,14 @@ func (e *missingInput) Error() string { return "replay: the record lacks " + e.w
 // repeat answers anew what a record's exchange asked the law, as the record it would have made: outcome, bases and what
 // weighed. It is nil when the law was not asked. rows are those that moved and now would not. Only the record's inputs
 // are read.
-func (r *Replay) repeat(p *past, rec *ledger.Record, committed time.Time) (now *ledger.Record, rows []string, err error) {
+func (r *Replay) repeat(p *past, rec *ledger.Record) (now *ledger.Record, rows []string, err error) {
 	switch {
 	case rec.Ruled:
 		return nil, nil, nil
 	case len(rec.Classes) > 0:
 		return r.repeatClasses(p, rec)
 	case rec.Interaction == string(Search) && rec.ID == rec.Exchange && rec.Target != auditEvent:
-		now, err = r.repeatQuery(p, rec, committed)
+		now, err = r.repeatQuery(p, rec)
 		return now, nil, err
 	}
 	return nil, nil, nil
@@ -334,12 +334,12 @@ func (r *Replay) ask(rec *ledger.Record, q ledger.Question, class consent.Class,
 // repeatQuery asks again about every label that was within reach of a search. A search saw one moment of the store, at
 // or shortly after its record's time, while others may have been changing it: of the moments that it may have seen, one
 // that answers as recorded will do. The answer given is otherwise that of the record's time.
-func (r *Replay) repeatQuery(p *past, rec *ledger.Record, committed time.Time) (*ledger.Record, error) {
+func (r *Replay) repeatQuery(p *past, rec *ledger.Record) (*ledger.Record, error) {
 	desk := &Desk{law: r.Law}
 	caller := Caller{Actor: rec.Actor, Purpose: rec.Purpose, Assertion: rec.Assertion}
 	then := answerOf(rec)
 	var first *ledger.Record
-	for _, moment := range p.moments(rec.Time, committed) {
+	for _, moment := range p.moments(rec.Time) {
 		g := &guard{desk: desk, caller: caller, at: rec.Time}
 		if len(rec.Bound) > 0 {
 			g.only = slices.DeleteFunc(slices.Clone(rec.Bound), func(client string) bool { return client == "" })

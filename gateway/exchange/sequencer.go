@@ -33,6 +33,8 @@ type Sequencer struct {
 	mu      sync.Mutex
 	err     error     // why exchanges must stop; nil when all is well
 	checked time.Time // when the lag was last measured; zero before the first time
+	failing time.Time // since when the sequencing fails; zero while it does not
+	cause   error     // why it fails
 }
 
 // NewSequencer makes a sequencer. holder names the node for the lease; every is the pause between batches (0: the
@@ -45,15 +47,32 @@ func NewSequencer(s store.Store, seal store.Seal, holder string, every time.Dura
 	return &Sequencer{store: s, seal: seal, holder: holder, every: every, log: log, observer: observer}
 }
 
-// Err says whether the ledger lags too far behind to go on: a Config.Sequencer. A lag that could not be measured for ten
-// seconds is too much as well.
+// Err says whether the ledger lags too far behind to go on: a Config.Sequencer. A lag that could not be measured, and a
+// sequencing that failed, for ten seconds are too much as well.
 func (s *Sequencer) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil && !s.checked.IsZero() && time.Since(s.checked) > maxLag {
 		return fmt.Errorf("ledger: the lag was not measured for %s", time.Since(s.checked).Round(time.Second))
 	}
+	if s.err == nil && !s.failing.IsZero() && time.Since(s.failing) > maxLag {
+		return fmt.Errorf("ledger: no record was given its place for %s: %w", time.Since(s.failing).Round(time.Second), s.cause)
+	}
 	return s.err
+}
+
+// went notes how sequencing went.
+func (s *Sequencer) went(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err == nil:
+		s.failing, s.cause = time.Time{}, nil
+	case s.failing.IsZero():
+		s.failing, s.cause = time.Now(), err
+	default:
+		s.cause = err
+	}
 }
 
 // Run sequences until the context ends.
@@ -71,6 +90,9 @@ func (s *Sequencer) Run(ctx context.Context) {
 		}
 		for {
 			placed, err := s.Once(ctx)
+			if ctx.Err() == nil {
+				s.went(err)
+			}
 			if err != nil && ctx.Err() == nil {
 				s.log.Error("ledger: sequencing failed", "error", err)
 			}
@@ -124,8 +146,8 @@ func (s *Sequencer) check(ctx context.Context) {
 			return
 		case err != nil:
 			lag = fmt.Errorf("ledger: pending records cannot be read: %w", err)
-		case time.Since(entry.Committed) > maxLag:
-			lag = fmt.Errorf("ledger: a record has waited %s for its place in the tree", time.Since(entry.Committed).Round(time.Second))
+		case time.Since(entry.Time()) > maxLag:
+			lag = fmt.Errorf("ledger: a record has waited %s for its place in the tree", time.Since(entry.Time()).Round(time.Second))
 		}
 		if lag != nil {
 			break
