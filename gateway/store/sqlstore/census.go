@@ -3,63 +3,45 @@ package sqlstore
 import (
 	"context"
 	"fmt"
-	"strconv"
+	"math"
 
 	"sotesilta/consent/ledger"
 )
 
-// maxStrays bounds the strays of each kind that a census lists.
-const maxStrays = 100
+// maxStrays bounds the strays that a census lists.
+const maxStrays = 1000
 
-// strays are the rows of the ledger's tables that belong to nothing, each kind by a query of one number and a sentence.
-var strays = []struct{ sql, tells string }{
-	{"SELECT l.seq FROM ledger_leaf l LEFT JOIN ledger_entry e ON e.entry = l.entry WHERE e.entry IS NULL ORDER BY l.seq",
-		"place %d is given to an entry that is not there"},
-	{"SELECT e.entry FROM ledger_entry e LEFT JOIN ledger_node n ON n.no = " + nodeOf + " WHERE n.no IS NULL ORDER BY e.entry",
-		"entry %d is of a node that is not named"},
-	{"SELECT e.entry FROM ledger_entry e WHERE e.entry = (" + nodeOf + " << 40) ORDER BY e.entry",
-		"entry %d has no count"},
-	{"SELECT c.size FROM ledger_checkpoint c WHERE c.size < 0 ORDER BY c.size",
-		"a checkpoint is kept under the size %d"},
-}
-
-// Census implements ledger.Counted.
+// Census implements ledger.Counted. It looks at the ends of ranges of keys only, so it is cheap however long the ledger:
+// places without an entry, and counts that are missing, show when the ledger is walked.
 func (s *source) Census(ctx context.Context) (ledger.Census, error) {
 	c := ledger.Census{Nodes: map[string]int64{}}
 	err := s.s.read(ctx, func(r Reader) error {
 		err := each(ctx, r, func(rows Rows) error { return rows.Scan(&c.First, &c.Last) },
-			"SELECT coalesce(min(seq), 0), coalesce(max(seq), -1) FROM ledger_leaf")
+			"SELECT coalesce((SELECT min(seq) FROM ledger_leaf), 0), coalesce((SELECT max(seq) FROM ledger_leaf), -1)")
 		if err != nil {
 			return err
 		}
+		names := map[int64]string{}
 		err = each(ctx, r, func(rows Rows) error {
-			var no, last int64
-			var node any
-			err := rows.Scan(&no, &node, &last)
-			name, ok := node.(string)
-			if !ok {
-				c.Strays = append(c.Strays, fmt.Sprintf("node %d is named by what is no text", no))
+			var no int64
+			var id any
+			err := rows.Scan(&no, &id)
+			text, ok := id.(string)
+			if !ok || no < 1 || no > maxNode {
+				stray(&c, "node %d has a number or a name that no node has", no)
 			} else {
-				c.Nodes[name] = last
+				names[no] = nodeName(no, text)
+				c.Nodes[names[no]] = 0
 			}
 			return err
-		}, `SELECT n.no, n.node, coalesce((SELECT max(e.entry) FROM ledger_entry e WHERE e.entry > (n.no << 40) AND e.entry < ((n.no + 1) << 40)), n.no << 40) - (n.no << 40)
-			FROM ledger_node n ORDER BY n.no`)
+		}, "SELECT no, node FROM ledger_node ORDER BY no")
 		if err != nil {
 			return err
 		}
-		for _, kind := range strays {
-			err = each(ctx, r, func(rows Rows) error {
-				var no int64
-				err := rows.Scan(&no)
-				c.Strays = append(c.Strays, fmt.Sprintf(kind.tells, no))
-				return err
-			}, kind.sql+" LIMIT "+strconv.Itoa(maxStrays))
-			if err != nil {
-				return err
-			}
+		if err := countNodes(ctx, r, names, &c); err != nil {
+			return err
 		}
-		// Whatever is put, told or counted came with a record.
+		// Whatever is put, told or counted came with a record, and so did every checkpoint.
 		return each(ctx, r, func(rows Rows) error {
 			var some int64
 			err := rows.Scan(&some)
@@ -72,6 +54,46 @@ func (s *source) Census(ctx context.Context) (ledger.Census, error) {
 		return ledger.Census{}, fmt.Errorf("sqlstore: census: %w", err)
 	}
 	return c, nil
+}
+
+// countNodes goes from the entries of one number of a node to those of the next, whether a node has the number or not.
+func countNodes(ctx context.Context, r Reader, names map[int64]string, c *ledger.Census) error {
+	for from := int64(math.MinInt64); len(c.Strays) < maxStrays; {
+		first, found := int64(0), false
+		err := each(ctx, r, func(rows Rows) error { found = true; return rows.Scan(&first) },
+			"SELECT entry FROM ledger_entry WHERE entry >= $1 ORDER BY entry LIMIT 1", from)
+		if err != nil || !found {
+			return err
+		}
+		no := first >> nodeBits
+		end := no<<nodeBits | (1<<nodeBits - 1)
+		name, named := names[no]
+		switch {
+		case !named:
+			stray(c, "entry %d is of no node that is named", first)
+		case first == no<<nodeBits:
+			stray(c, "entry %d has no count", first)
+			fallthrough
+		default:
+			err = each(ctx, r, func(rows Rows) error {
+				var last int64
+				err := rows.Scan(&last)
+				c.Nodes[name] = last - no<<nodeBits
+				return err
+			}, "SELECT entry FROM ledger_entry WHERE entry <= $1 ORDER BY entry DESC LIMIT 1", end)
+		}
+		if err != nil || end == math.MaxInt64 {
+			return err
+		}
+		from = end + 1
+	}
+	return nil
+}
+
+func stray(c *ledger.Census, tells string, no int64) {
+	if len(c.Strays) < maxStrays {
+		c.Strays = append(c.Strays, fmt.Sprintf(tells, no))
+	}
 }
 
 var _ ledger.Counted = (*source)(nil)

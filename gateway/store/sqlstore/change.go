@@ -88,8 +88,8 @@ func columnsOf(row [len(columns)]string) ([]ledger.Column, error) {
 			continue
 		}
 		var values []string
-		if err := json.Unmarshal([]byte(value), &values); err != nil {
-			return nil, fmt.Errorf("sqlstore: column %s of a ledger entry: %w", columns[i].Name, err)
+		if err := json.Unmarshal([]byte(value), &values); err != nil || listText(values) != value {
+			return nil, fmt.Errorf("sqlstore: column %s of a ledger entry is not such a list", columns[i].Name)
 		}
 		for _, v := range values {
 			out = append(out, ledger.Column{Name: columns[i].Of, Value: v})

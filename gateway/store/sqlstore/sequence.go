@@ -79,10 +79,10 @@ func (s *source) Entries(ctx context.Context, from int64) pairs[ledger.Entry] {
 	})
 }
 
-// pendingNodesSQL gives the nodes, from a number on, that have entries without a place, and the key of the last entry of
+// pendingNodesSQL gives the nodes (1 to maxNode), from a number on, that have entries without a place, and the key of the last entry of
 // each that has one. A node's entries are placed in the order of their counts.
 const pendingNodesSQL = `SELECT p.no, p.last FROM (SELECT n.no AS no, coalesce((SELECT max(y.entry) FROM ledger_leaf y
-		WHERE y.entry > (n.no << 40) AND y.entry < ((n.no + 1) << 40)), n.no << 40) AS last FROM ledger_node n WHERE n.no >= $1) p
+		WHERE y.entry > (n.no << 40) AND y.entry < ((n.no + 1) << 40)), n.no << 40) AS last FROM ledger_node n WHERE n.no >= $1 AND n.no BETWEEN 1 AND 4194303) p
 	WHERE EXISTS (SELECT 1 FROM ledger_entry e WHERE e.entry > p.last AND e.entry < ((p.no + 1) << 40) LIMIT 1 OFFSET 0) ORDER BY p.no`
 
 // pendingSQL gives entries of one node; a LIMIT is appended.
@@ -181,10 +181,10 @@ func (s *Store) Sequence(ctx context.Context, holder string, limit int, seal sto
 		if left, other, err = s.lease(ctx, r, holder); err != nil || other {
 			return err
 		}
-		if entries, keys, err = pending(ctx, r, 0, limit, true); err != nil || len(entries) == 0 {
-			return err
+		// First of all: places that were forged can make entries look placed that are not.
+		if size, err = treeSize(ctx, r); err == nil {
+			entries, keys, err = pending(ctx, r, 0, limit, true)
 		}
-		size, err = treeSize(ctx, r)
 		return err
 	})
 	if err != nil {
@@ -240,9 +240,14 @@ type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (Rows, error)
 }
 
-// treeSize is how many entries have a place. Places have no gaps.
+// treeSize is how many entries have a place. Places have no gaps, and come together with the checkpoint over them.
 func treeSize(ctx context.Context, r querier) (size int64, err error) {
-	err = each(ctx, r, func(rows Rows) error { return rows.Scan(&size) }, "SELECT coalesce(max(seq) + 1, 0) FROM ledger_leaf")
+	var last int64
+	err = each(ctx, r, func(rows Rows) error { return rows.Scan(&last, &size) },
+		"SELECT coalesce((SELECT max(seq) FROM ledger_leaf), -1), coalesce((SELECT max(size) FROM ledger_checkpoint), 0)")
+	if err == nil && last != size-1 {
+		err = fmt.Errorf("the last place taken is %d, but the newest checkpoint is kept as of %d entries: somebody changed the ledger, gateway verify tells more", last, size)
+	}
 	return size, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,13 +15,21 @@ import (
 // nodeBits is how many bits of an entry's key are its count; those above are the number of the node.
 const nodeBits = 40
 
+// maxNode is the highest number of a node of the ledger; the lowest is 1.
+const maxNode = 1<<22 - 1
+
+// nodeName is what a node is called in the entries that it writes. Its number is a part of the name, so that the chain,
+// and with it the tree, is over the number too.
+func nodeName(no int64, id string) string { return strconv.FormatInt(no, 10) + "-" + id }
+
 // EntryKey is the key of a node's count-th entry.
 func EntryKey(node, count int64) int64 { return node<<nodeBits | count }
 
 // chain is where a node's chain of ledger entries stands.
 type chain struct {
-	node  string
-	no    int64 // number of the node in the table ledger_node; 0 while it has none
+	node  string // id: random, of this run of the store
+	no    int64  // number of the node in the table ledger_node; 0 while it has none
+	name  string // of number and id; "" while it has no number
 	count int64
 	prev  [32]byte
 }
@@ -180,7 +189,7 @@ func (s *Store) settle(jobs []*job, there *There, now time.Time) (*Writes, chain
 		used: map[string]bool{}, moved: map[string]int64{}, related: set[Relation]{},
 	}
 	if there.Node != 0 {
-		t.chain.no = there.Node
+		t.chain.no, t.chain.name = there.Node, nodeName(there.Node, t.chain.node)
 	}
 	t.w.Now = millis(now)
 	any := false
@@ -287,7 +296,7 @@ func (t *settling) apply(j *job) {
 	for i := range j.records {
 		r := &j.records[i]
 		t.chain.count++
-		e := ledger.NewEntry(t.chain.node, t.chain.count, t.chain.prev, r.salt, r.canonical)
+		e := ledger.NewEntry(t.chain.name, t.chain.count, t.chain.prev, r.salt, r.canonical)
 		t.chain.prev = e.Chain
 		t.w.Entries = append(t.w.Entries, EntryRow{
 			Key: EntryKey(t.chain.no, t.chain.count), Entry: e, Columns: r.columns,

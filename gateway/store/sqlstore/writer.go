@@ -158,6 +158,9 @@ func (s *Store) settleIn(batch []*job) error {
 			if there, err = tx.Look(ctx, look); err != nil {
 				return err
 			}
+			if there.Node < 0 || there.Node > maxNode {
+				return fmt.Errorf("%w: the ledger has no number for another node: somebody changed it, gateway verify tells more", store.ErrUnrecorded)
+			}
 			w, after := s.settle(batch, there, now)
 			if w == nil {
 				return errNothing
