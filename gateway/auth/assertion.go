@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -101,7 +102,8 @@ func (a *assertion) key(ctx context.Context, client *Client) (PublicKey, error) 
 }
 
 // nobodys are keys by algorithm that nothing was ever signed with; their private parts were never kept, and what they
-// verify is not asked. The modulus of the RSA key is a random number of the least size that is registered.
+// verify is not asked. The modulus of the RSA key is a random number of the least size that is registered, by far the
+// most usual one; a larger registered key costs some microseconds more, to who knows its kid.
 var nobodys = sync.OnceValue(func() map[string]PublicKey {
 	ec, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
@@ -109,7 +111,8 @@ var nobodys = sync.OnceValue(func() map[string]PublicKey {
 	}
 	n := make([]byte, minRSABits/8)
 	_, _ = rand.Read(n) // never fails
-	n[0], n[len(n)-1] = n[0]|0x80, n[len(n)-1]|1
+	copy(n, bytes.Repeat([]byte{0xff}, 16)) // above any signature: one beyond the modulus is refused without a verification
+	n[len(n)-1] |= 1
 	keys := map[string]PublicKey{}
 	for _, pub := range []crypto.PublicKey{&ec.PublicKey, &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: 65537}} {
 		key, err := newPublicKey(pub, "")
