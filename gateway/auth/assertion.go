@@ -110,7 +110,7 @@ var nobodys = sync.OnceValue(func() map[string]PublicKey {
 		panic(err) // the system's random source never fails
 	}
 	n := make([]byte, minRSABits/8)
-	_, _ = rand.Read(n) // never fails
+	_, _ = rand.Read(n)                     // never fails
 	copy(n, bytes.Repeat([]byte{0xff}, 16)) // above any signature: one beyond the modulus is refused without a verification
 	n[len(n)-1] |= 1
 	keys := map[string]PublicKey{}
