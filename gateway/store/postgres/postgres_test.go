@@ -5,6 +5,9 @@ import (
 	"os"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
 	"sotesilta/gateway/store"
 	"sotesilta/gateway/store/pgtest"
 	"sotesilta/gateway/store/postgres"
@@ -16,6 +19,15 @@ var engine = storetest.Engine{
 	Open: func(ctx context.Context, place string) (store.Store, error) {
 		return postgres.Open(ctx, place, postgres.Options{})
 	},
+	Exec: func(t testing.TB, place, statement string) int64 {
+		c, err := pgx.Connect(t.Context(), place)
+		require.NoError(t, err)
+		result, err := c.Exec(t.Context(), statement)
+		require.NoError(t, err, statement)
+		require.NoError(t, c.Close(t.Context()))
+		return result.RowsAffected()
+	},
+	Longer: func(column string) string { return column + ` || '\x00'::bytea` },
 }
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m, engine)) }

@@ -2,9 +2,12 @@ package sqlite_test
 
 import (
 	"context"
+	"database/sql"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"sotesilta/gateway/store"
 	"sotesilta/gateway/store/sqlite"
@@ -16,6 +19,17 @@ var engine = storetest.Engine{
 	Open: func(ctx context.Context, place string) (store.Store, error) {
 		return sqlite.Open(ctx, place, sqlite.Options{})
 	},
+	Exec: func(t testing.TB, place, statement string) int64 {
+		db, err := sql.Open("sqlite", place)
+		require.NoError(t, err)
+		result, err := db.Exec(statement)
+		require.NoError(t, err, statement)
+		changed, err := result.RowsAffected()
+		require.NoError(t, err)
+		require.NoError(t, db.Close())
+		return changed
+	},
+	Longer: func(column string) string { return "CAST(" + column + " || x'00' AS BLOB)" },
 }
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m, engine)) }

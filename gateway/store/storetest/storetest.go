@@ -25,6 +25,10 @@ type Engine struct {
 	Fresh func(t testing.TB) string
 	// Open opens the store at a place; a place may be opened again, also while it is open.
 	Open func(ctx context.Context, place string) (store.Store, error)
+	// Exec runs a statement at a place behind the store's back, and answers how many rows it changed.
+	Exec func(t testing.TB, place, statement string) int64
+	// Longer spells a column of bytes with one more.
+	Longer func(column string) string
 }
 
 // Run proves the contract.
@@ -41,6 +45,7 @@ func Run(t *testing.T, e Engine) {
 		{"Model", testModel},
 		{"Ledger", testLedger},
 		{"Sequence", testSequence},
+		{"Tamper", testTamper},
 		{"Concurrency", testConcurrency},
 		{"Reopen", testReopen},
 		{"Kill", testKill},
