@@ -81,7 +81,7 @@ func (r *Report) OK() bool { return len(r.Findings) == 0 }
 // Options of Verify.
 type Options struct {
 	// Seen are signed checkpoints that somebody kept outside: an auditor from an earlier visit, a witness. Only they
-	// can show that the holder of the key rewrote or cut the whole ledger.
+	// can show that the holder of the key rewrote the whole ledger, or anybody who may write to the store cut it back.
 	Seen [][]byte
 	// Progress, when set, is called now and then with the number of entries checked, from one goroutine.
 	Progress func(checked int64)

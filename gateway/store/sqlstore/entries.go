@@ -81,6 +81,7 @@ func scanEntry(rows Rows) (e ledger.Entry, key int64, err error) {
 	return e, key, nil
 }
 
+// Entry implements store.Snapshot. Ids are random; of two entries with one, as after a forgery, the first placed counts.
 func (n *snapshot) Entry(ctx context.Context, id string) (ledger.Entry, error) {
 	var out ledger.Entry
 	found := false
@@ -91,7 +92,7 @@ func (n *snapshot) Entry(ctx context.Context, id string) (ledger.Entry, error) {
 		out, _, err = scanEntry(rows)
 		found = true
 		return err
-	}, "SELECT "+entryColumnsSQL+" FROM ledger_entry e"+entryFrom+" WHERE n.no = "+nodeOf+" AND e.id = $1 AND "+known+" ORDER BY e.entry LIMIT 1", id)
+	}, "SELECT "+entryColumnsSQL+" FROM ledger_entry e"+entryFrom+" WHERE n.no = "+nodeOf+" AND e.id = $1 AND "+known+" ORDER BY coalesce(l.seq, 9223372036854775807), e.entry LIMIT 1", id)
 	switch {
 	case err != nil:
 		return out, fmt.Errorf("sqlstore: entry: %w", err)
