@@ -73,6 +73,7 @@ type nodeConfig struct {
 	settings
 	Keys          keys
 	Opened        store.Store // nil: startNode opens the one that Store names
+	KeptIn        string      // folder of the newest checkpoint of the ledger; "": that of the keys
 	Registry      *auth.Registry
 	JointServices []consent.JointService
 	Public        []string
@@ -273,10 +274,14 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 // openLedger makes sure that the ledger in the store is the one that was signed, and not an older state of it, before
 // anything is recorded or signed.
 func (n *node) openLedger(ctx context.Context, cfg nodeConfig) (*ledger.Log, error) {
-	dir, err := cfg.keysFolder()
-	if err != nil {
-		return nil, err
+	dir := cfg.KeptIn
+	if dir == "" {
+		var err error
+		if dir, err = cfg.keysFolder(); err != nil {
+			return nil, err
+		}
 	}
+	var err error
 	n.kept, err = ledger.OpenKept(dir, cfg.Keys.ledger.Verifier(), func(err error) {
 		cfg.Log.Warn("ledger: the newest checkpoint is not kept outside the store", "error", err)
 	})

@@ -42,12 +42,16 @@ func (s *sandboxCommand) Run(ctx context.Context, out streams) error {
 	if err != nil {
 		return err
 	}
+	keptIn := dir
 	if s.Store == "" {
 		folder, err := freshFolder(s.Addr)
 		if err != nil {
 			return err
 		}
 		defer os.RemoveAll(folder)
+		if s.Keys != "" {
+			keptIn = folder // the keys outlive the store
+		}
 		s.Store = "sqlite:" + filepath.Join(folder, "sandbox.db")
 	}
 	own, err := openKeys(dir, true)
@@ -69,7 +73,7 @@ func (s *sandboxCommand) Run(ctx context.Context, out streams) error {
 	defer ehr.Close()
 	feed := sandbox.NewFeed()
 	n, err := startNode(ctx, nodeConfig{
-		settings: s.settings, Keys: own, Registry: registry, JointServices: joint, Switches: map[string]string{"O11": "on"},
+		settings: s.settings, Keys: own, KeptIn: keptIn, Registry: registry, JointServices: joint, Switches: map[string]string{"O11": "on"},
 		MLLPSource: "jukola-ehr", SyntheticOnly: true, Receivers: []receiver{{"jukola-ehr", ehr.Address()}},
 		Observe: feed.Observe, Sequence: sequenceSoon,
 		Log: slog.New(slog.NewTextHandler(out.err, &slog.HandlerOptions{Level: slog.LevelWarn})),

@@ -64,7 +64,7 @@ func (l *Log) Open(ctx context.Context, src Source, kept *Kept) error {
 	}
 	switch {
 	case newest.Size < outside.Size:
-		return fmt.Errorf("%w: %s is of %d entries, the store's newest checkpoint of %d; gateway verify tells more", ErrOlder, kept.Path(), outside.Size, newest.Size)
+		return fmt.Errorf("%w: %s is of %d entries, the store's newest checkpoint of %d; gateway verify tells more, and who put an older store back on purpose takes that file away", ErrOlder, kept.Path(), outside.Size, newest.Size)
 	case census.First < 0 || census.Last >= newest.Size:
 		return fmt.Errorf("ledger: places %d to %d are taken, but the newest checkpoint is of %d entries: gateway verify tells more", census.First, census.Last, newest.Size)
 	}

@@ -192,3 +192,13 @@ func TestTheLedgerIsNotCutBack(t *testing.T) {
 	// The one that was not cut goes on.
 	play(t, e)
 }
+
+// The sandbox's own store is a new one every time, also where its keys are kept.
+func TestTheSandboxBeginsAnewWithTheSameKeys(t *testing.T) {
+	e, err := gatewaytest.NewEnvironment("", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	play(t, e)
+	play(t, e)
+}
