@@ -311,8 +311,8 @@ func readSchema(files map[string][]byte) (*validate.Validator, error) {
 
 // Annotations that a policy may carry, and those it must.
 var (
-	mustAnnotate = []types.Ident{"id", "citation", "title_fi", "title_en", "from"}
-	mayAnnotate  = []types.Ident{"to", "ban", "outcome", "limit", "basis", "obligations"}
+	mustAnnotate = []types.AnnotationKey{"id", "citation", "title_fi", "title_en", "from"}
+	mayAnnotate  = []types.AnnotationKey{"to", "ban", "outcome", "limit", "basis", "obligations"}
 )
 
 // compile checks one policy and its annotations.

@@ -24,17 +24,25 @@ const goodNotes = `@id("X-1") @citation("1/2000 § 1") @title_fi("Esimerkki") @t
 
 func TestPoliciesAreCheckedWhenLoaded(t *testing.T) {
 	tests := []struct{ name, policy, complaint string }{
-		{"an attribute that the schema does not know", goodNotes + "\n" +
-			`permit (principal is Professional, action == Action::"read", resource) when { context.relatedd };`,
-			`consent/bases/extra.cedar:1:`},
-		{"an attribute of another kind of actor", goodNotes + `permit (principal is Client, action == Action::"read", resource) when { principal.task == "3.1" };`,
-			"extra.cedar:1"},
-		{"a clash of types", goodNotes + `permit (principal is Professional, action == Action::"read", resource) when { context.related == "yes" };`,
-			"extra.cedar:1"},
+		{
+			"an attribute that the schema does not know", goodNotes + "\n" +
+				`permit (principal is Professional, action == Action::"read", resource) when { context.relatedd };`,
+			`consent/bases/extra.cedar:1:`,
+		},
+		{
+			"an attribute of another kind of actor", goodNotes + `permit (principal is Client, action == Action::"read", resource) when { principal.task == "3.1" };`,
+			"extra.cedar:1",
+		},
+		{
+			"a clash of types", goodNotes + `permit (principal is Professional, action == Action::"read", resource) when { context.related == "yes" };`,
+			"extra.cedar:1",
+		},
 		{"an unknown action", goodNotes + `permit (principal, action == Action::"peek", resource);`, "extra.cedar:1"},
 		{"syntax", goodNotes + `permit (principal, action == Action::"read", resource) when { context. };`, "extra.cedar"},
-		{"no citation", `@id("X-1") @title_fi("Esimerkki") @title_en("Example") @from("2024-01-01") permit (principal, action == Action::"read", resource);`,
-			"extra.cedar:1: annotation @citation is missing"},
+		{
+			"no citation", `@id("X-1") @title_fi("Esimerkki") @title_en("Example") @from("2024-01-01") permit (principal, action == Action::"read", resource);`,
+			"extra.cedar:1: annotation @citation is missing",
+		},
 		{"an annotation nobody reads", goodNotes + `@note("x") permit (principal, action == Action::"read", resource);`, "annotation @note is not known"},
 		{"a date that is none", `@id("X-1") @citation("1") @title_fi("a") @title_en("b") @from("1.1.2024") permit (principal, action == Action::"read", resource);`, "@from"},
 		{"an end before the beginning", goodNotes + `@to("2023-01-01") permit (principal, action == Action::"read", resource);`, "@to is not after @from"},
@@ -43,8 +51,10 @@ func TestPoliciesAreCheckedWhenLoaded(t *testing.T) {
 		{"bans on a forbid", goodNotes + `@ban("no") forbid (principal, action == Action::"read", resource);`, "@ban belongs to a permit"},
 		{"an unknown outcome", goodNotes + `@outcome("perhaps") permit (principal, action == Action::"read", resource);`, "perhaps"},
 		{"has", goodNotes + `permit (principal is Professional, action == Action::"read", resource) when { context has related && context.related };`, "`has` is not used"},
-		{"one row under two citations", `@id("ATL-53.2") @citation("elsewhere") @title_fi("Esimerkki") @title_en("Example") @from("2024-01-01") permit (principal, action == Action::"read", resource);`,
-			"row ATL-53.2 is written with another citation"},
+		{
+			"one row under two citations", `@id("ATL-53.2") @citation("elsewhere") @title_fi("Esimerkki") @title_en("Example") @from("2024-01-01") permit (principal, action == Action::"read", resource);`,
+			"row ATL-53.2 is written with another citation",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

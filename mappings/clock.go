@@ -10,8 +10,11 @@ import (
 // forms are the precisions of TS and DTM (HL7 v2.5 § 2.A.77) and the dateTime of each (FHIR R4 § 2.24.0.1). FHIR has
 // no hour without minutes, and none without seconds: those are padded with zeros when read.
 var forms = []struct{ hl7, fhir string }{
-	{"2006", "2006"}, {"200601", "2006-01"}, {"20060102", "2006-01-02"},
-	{"200601021504", "2006-01-02T15:04:05Z07:00"}, {"20060102150405", "2006-01-02T15:04:05Z07:00"},
+	{"2006", "2006"},
+	{"200601", "2006-01"},
+	{"20060102", "2006-01-02"},
+	{"200601021504", "2006-01-02T15:04:05Z07:00"},
+	{"20060102150405", "2006-01-02T15:04:05Z07:00"},
 }
 
 // readTime reads a TS; local times are of zone. dated says that it has no time of day.

@@ -245,7 +245,8 @@ func (nameCodec) decode(_ *turn, _ *rule, c *cell) (*fhir.Value, string) {
 	}{
 		{"family", false, []string{family}},
 		{"given", true, append([]string{given}, strings.Fields(more)...)},
-		{"prefix", true, []string{prefix}}, {"suffix", true, []string{suffix}},
+		{"prefix", true, []string{prefix}},
+		{"suffix", true, []string{suffix}},
 	} {
 		list := fhir.NewArray()
 		for _, text := range part.texts {

@@ -44,7 +44,8 @@ ignored:
 func load(t interface {
 	Helper()
 	Fatal(...any)
-}, text string) *mappings.Lens {
+}, text string,
+) *mappings.Lens {
 	t.Helper()
 	lenses, err := mappings.Load(fstest.MapFS{"small.yaml": {Data: []byte(text)}})
 	if err != nil {

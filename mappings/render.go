@@ -105,8 +105,13 @@ func (t *turn) header(e Envelope, event string) error {
 		field, component int
 		text             string
 	}{
-		{7, 1, e.Time.In(t.lens.zone).Format("20060102150405-0700")}, {9, 1, t.lens.message.Type}, {9, 2, event},
-		{9, 3, t.lens.message.Structure}, {10, 1, e.ControlID}, {11, 1, mode}, {12, 1, t.lens.message.Version},
+		{7, 1, e.Time.In(t.lens.zone).Format("20060102150405-0700")},
+		{9, 1, t.lens.message.Type},
+		{9, 2, event},
+		{9, 3, t.lens.message.Structure},
+		{10, 1, e.ControlID},
+		{11, 1, mode},
+		{12, 1, t.lens.message.Version},
 	}
 	for i, hd := range []hl7v2.HD{e.Sender, e.SenderFacility, e.Receiver, e.ReceiverFacility} {
 		for n, text := range hd {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"sotesilta/consent/ledger"
 	"sotesilta/gateway/exchange"
 	"sotesilta/gateway/store"
 )
@@ -92,8 +91,7 @@ func TestEvaluationsThatCannotBeRecordedAreNotAnswered(t *testing.T) {
 
 func TestTheAuditorAsksWhetherARecordIsThere(t *testing.T) {
 	w := newWorld(t)
-	var rec ledger.Record
-	rec = flat(w.records(func() { w.found(nurse, "Observation", "patient=Patient/onni") }))[0]
+	rec := flat(w.records(func() { w.found(nurse, "Observation", "patient=Patient/onni") }))[0]
 	for _, c := range []struct {
 		who, id string
 		answer  bool

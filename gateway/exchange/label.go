@@ -53,7 +53,8 @@ var labelSystems = []string{terms.Register, terms.ServiceTask, terms.DataClass, 
 func labels(class consent.Class) []fhir.Coding {
 	var out []fhir.Coding
 	for _, label := range []fhir.Coding{
-		{System: terms.ServiceTask, Code: class.ServiceTask}, {System: terms.DataClass, Code: class.DataClass},
+		{System: terms.ServiceTask, Code: class.ServiceTask},
+		{System: terms.DataClass, Code: class.DataClass},
 		{System: terms.Protection, Code: class.Protection},
 	} {
 		if label.Code != "" {

@@ -143,7 +143,6 @@ type parser struct {
 	raw    []Pair          // the filters in their order, then the includes
 	once   map[string]bool // result parameters seen
 	sort   string
-	total  string
 	count  int // as asked; -1 if not
 	// spent so far of the bounds
 	clauses, values int

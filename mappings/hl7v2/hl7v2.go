@@ -38,8 +38,12 @@ func (l Limits) orDefault() Limits {
 		n *int
 		v int
 	}{
-		{&l.Bytes, 1 << 20}, {&l.Segments, 2000}, {&l.Fields, 300},
-		{&l.Repetitions, 500}, {&l.Components, 100}, {&l.Subcomponents, 100},
+		{&l.Bytes, 1 << 20},
+		{&l.Segments, 2000},
+		{&l.Fields, 300},
+		{&l.Repetitions, 500},
+		{&l.Components, 100},
+		{&l.Subcomponents, 100},
 	} {
 		if *d.n <= 0 {
 			*d.n = d.v

@@ -36,7 +36,8 @@ func (n *snapshot) Close() error { return n.r.Close() }
 // each runs a query and calls f for each of its rows, which it scans itself.
 func each(ctx context.Context, r interface {
 	Query(ctx context.Context, sql string, args ...any) (Rows, error)
-}, f func(Rows) error, sql string, args ...any) error {
+}, f func(Rows) error, sql string, args ...any,
+) error {
 	rows, err := r.Query(ctx, sql, args...)
 	if err != nil {
 		return err

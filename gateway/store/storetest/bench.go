@@ -63,9 +63,13 @@ func benchTask(id string, client string, i int64) store.Row {
 	at := noon.Add(time.Duration(i%100_000) * time.Minute)
 	r := row(class("Task", client), id, 1, search.Index{
 		Tokens: []search.TokenEntry{
-			{Param: "status", System: "http://hl7.org/fhir/task-status", Code: status}, {Param: "code", System: "https://example/step", Code: "assess"},
-			{Param: "intent", Code: "order"}, {Param: "priority", Code: "routine"}, {Param: "identifier", System: "urn:x", Code: id},
-			{Param: "_security", System: "https://example/register", Code: "health"}, {Param: "business-status", Code: "open"},
+			{Param: "status", System: "http://hl7.org/fhir/task-status", Code: status},
+			{Param: "code", System: "https://example/step", Code: "assess"},
+			{Param: "intent", Code: "order"},
+			{Param: "priority", Code: "routine"},
+			{Param: "identifier", System: "urn:x", Code: id},
+			{Param: "_security", System: "https://example/register", Code: "health"},
+			{Param: "business-status", Code: "open"},
 		},
 		References: []search.ReferenceEntry{
 			ref("subject", "Patient", client), ref("patient", "Patient", client), ref("owner", "Practitioner", fmt.Sprint(i%1000)),

@@ -173,8 +173,14 @@ func testRead(t *testing.T, e Engine) {
 			limit        int
 			want         []store.Row
 		}{
-			{"urn:a", "1", 10, []store.Row{aino, again}}, {"urn:a", "1", 1, []store.Row{aino}}, {"urn:a", "2", 10, []store.Row{aino}},
-			{"urn:b", "1", 10, nil}, {"", "1", 10, nil}, {"urn:a", "3", 10, nil}, {"urn:a", "", 10, nil}, {"urn:a", "1\x00", 10, nil},
+			{"urn:a", "1", 10, []store.Row{aino, again}},
+			{"urn:a", "1", 1, []store.Row{aino}},
+			{"urn:a", "2", 10, []store.Row{aino}},
+			{"urn:b", "1", 10, nil},
+			{"", "1", 10, nil},
+			{"urn:a", "3", 10, nil},
+			{"urn:a", "", 10, nil},
+			{"urn:a", "1\x00", 10, nil},
 		} {
 			got, err := n.Identified(t.Context(), consent.Identity, "Patient", c.system, c.code, c.limit)
 			require.NoError(t, err)

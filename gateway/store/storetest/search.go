@@ -61,8 +61,10 @@ func testSearch(t *testing.T, e Engine) {
 	}
 	put("a", search.Index{
 		Tokens: []search.TokenEntry{
-			{Param: "status", System: "http://s", Code: "final", Text: "loppullinen"}, {Param: "code", System: "http://x", Code: "1"},
-			{Param: "code", Code: "2"}, {Param: "code", Text: "verenpaine oikea"},
+			{Param: "status", System: "http://s", Code: "final", Text: "loppullinen"},
+			{Param: "code", System: "http://x", Code: "1"},
+			{Param: "code", Code: "2"},
+			{Param: "code", Text: "verenpaine oikea"},
 		},
 		References: []search.ReferenceEntry{{Param: "subject", Type: "Patient", ID: "aino"}, {Param: "based-on", URL: "http://elsewhere/1"}},
 		Dates:      []search.DateEntry{{Param: "date", From: day(10), To: day(11)}},
