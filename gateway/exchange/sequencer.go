@@ -18,6 +18,7 @@ const (
 	checkLagEvery = time.Second
 	maxLag        = 10 * time.Second
 	sequenceBatch = 4096
+	sequenceMany  = 16 // records at once that are load, not conversation
 )
 
 // Sequencer gives the records of all nodes their places in the ledger's tree. Each node runs one; the store's lease
@@ -97,6 +98,12 @@ func (s *Sequencer) Run(ctx context.Context) {
 				s.log.Error("ledger: sequencing failed", "error", err)
 			}
 			if placed < sequenceBatch {
+				// Under load fewer, larger batches leave the writer to the exchanges themselves.
+				if placed > sequenceMany && s.every < sequenceEvery {
+					tick.Reset(sequenceEvery)
+				} else {
+					tick.Reset(s.every)
+				}
 				break
 			}
 		}

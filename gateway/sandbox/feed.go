@@ -59,15 +59,24 @@ func (f *Feed) Begin(size int64) {
 	f.mu.Unlock()
 }
 
+// linesAtOnce bounds the lines printed of one batch: what comes faster is a load that nobody reads line by line.
+const linesAtOnce = 100
+
 // Observe takes in sequenced entries.
 func (f *Feed) Observe(entries []ledger.Entry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var text bytes.Buffer // one write for all
-	for _, entry := range entries {
+	for i, entry := range entries {
 		f.size = entry.Seq + 1
 		if f.out == nil {
 			continue
+		}
+		if i == linesAtOnce && !f.keeps {
+			last := entries[len(entries)-1].Seq
+			f.size = last + 1
+			fmt.Fprintf(&text, "              and %d more exchanges in this moment, #%d to #%d: see the ledger\n", len(entries)-i, entry.Seq, last)
+			break
 		}
 		rec, err := ledger.ParseRecord(entry.Canonical)
 		if err != nil {

@@ -80,6 +80,7 @@ func (s *Store) write() {
 	defer tick.Stop()
 	batch := make([]*job, 0, MaxBatch)
 	swept := s.clock()
+	var company company
 	for {
 		batch = batch[:0]
 		select {
@@ -92,18 +93,21 @@ func (s *Store) write() {
 			f()
 		case <-tick.C:
 		}
-		for more := true; more && len(batch) > 0 && len(batch) < MaxBatch; {
-			select {
-			case j, ok := <-s.queue:
-				if more = ok; ok {
-					batch = s.take(batch, j)
+		batch = s.fill(batch, nil)
+		if wait := company.wait(len(batch)); wait > 0 {
+			timer := time.NewTimer(wait)
+			for len(batch) < company.expected {
+				was := len(batch)
+				if batch = s.fill(batch, timer.C); len(batch) == was {
+					break
 				}
-			default:
-				more = false
 			}
+			timer.Stop()
 		}
 		if len(batch) > 0 {
+			began := time.Now()
 			s.commit(batch)
+			company.met(len(batch)+len(s.queue), time.Since(began))
 		}
 		if now := s.clock(); now.Sub(swept) >= sweepEvery {
 			swept = now
@@ -111,6 +115,62 @@ func (s *Store) write() {
 		}
 		s.engine.Upkeep()
 	}
+}
+
+// fill adds what waits to a batch that has begun. With a channel it first waits for one more, until the channel speaks.
+func (s *Store) fill(batch []*job, until <-chan time.Time) []*job {
+	if len(batch) == 0 || len(batch) >= MaxBatch {
+		return batch
+	}
+	if until != nil {
+		select {
+		case j, ok := <-s.queue:
+			if !ok {
+				return batch
+			}
+			batch = s.take(batch, j)
+		case <-until:
+			return batch
+		}
+	}
+	for len(batch) < MaxBatch {
+		select {
+		case j, ok := <-s.queue:
+			if !ok {
+				return batch
+			}
+			batch = s.take(batch, j)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// company guesses how many callers commit over and over, so that they share one durable write. Callers who are answered
+// together come back together: without waiting they fall into two halves, each of which sits out the other's write. A
+// lone caller never waits, and nobody waits for longer than half of what a write takes.
+type company struct {
+	expected int           // callers who came lately
+	write    time.Duration // how long a write takes, smoothed
+}
+
+// maxWait bounds the wait for company, whatever a write takes.
+const maxWait = 500 * time.Microsecond
+
+// wait is how long a batch of n should wait for the others; 0 when nobody else is expected.
+func (c *company) wait(n int) time.Duration {
+	if n == 0 || n >= c.expected {
+		return 0
+	}
+	return min(c.write/2, maxWait)
+}
+
+// met takes in how many callers were there when a write that took so long ended: those whose changes it wrote, and those
+// who came meanwhile. Who does not come back is expected less and less.
+func (c *company) met(callers int, took time.Duration) {
+	c.expected = min(max(callers, c.expected-1), MaxBatch)
+	c.write += (took - c.write) / 8
 }
 
 // take adds a job to the batch unless who waited for it has gone.
