@@ -149,7 +149,7 @@ func (s *Store) fill(batch []*job, until <-chan time.Time) []*job {
 
 // company guesses how many callers commit over and over, so that they share one durable write. Callers who are answered
 // together come back together: without waiting they fall into two halves, each of which sits out the other's write. A
-// lone caller never waits, and nobody waits for longer than half of what a write takes.
+// lone caller never waits, and nobody waits for longer than a write takes.
 type company struct {
 	expected int           // callers who came lately
 	write    time.Duration // how long a write takes, smoothed
@@ -163,7 +163,7 @@ func (c *company) wait(n int) time.Duration {
 	if n == 0 || n >= c.expected {
 		return 0
 	}
-	return min(c.write/2, maxWait)
+	return min(c.write, maxWait)
 }
 
 // met takes in how many callers were there when a write that took so long ended: those whose changes it wrote, and those
