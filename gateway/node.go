@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -93,18 +94,19 @@ type receiver struct{ client, address string }
 
 // node is a running gateway.
 type node struct {
-	store   store.Store
-	kept    *ledger.Kept
-	desk    *exchange.Desk
-	who     *auth.Server
-	root    string
-	mllp    net.Addr
-	ready   func(ready bool)
-	stop    context.CancelFunc
-	running sync.WaitGroup
-	servers []*http.Server
-	log     *slog.Logger
-	failed  chan error
+	sequencer *exchange.Sequencer
+	store     store.Store
+	kept      *ledger.Kept
+	desk      *exchange.Desk
+	who       *auth.Server
+	root      string
+	mllp      net.Addr
+	ready     func(ready bool)
+	stop      context.CancelFunc
+	running   sync.WaitGroup
+	servers   []*http.Server
+	log       *slog.Logger
+	failed    chan error
 }
 
 // openStore opens the store that a setting names. With an error the store is nil, never a nil pointer in an interface.
@@ -250,6 +252,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		return nil, err
 	}
 
+	n.sequencer = sequencer
 	n.run(func() { sequencer.Run(background) })
 	n.serve(listener, rest.Server(cfg.Addr, face))
 	if cfg.AdminAddr != "" {
@@ -280,6 +283,10 @@ func (n *node) openLedger(ctx context.Context, cfg nodeConfig) (*ledger.Log, err
 		if dir, err = cfg.keysFolder(); err != nil {
 			return nil, err
 		}
+		dir = cfg.keptFolder(dir)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("the folder of the newest checkpoint: %w", err)
 	}
 	var err error
 	n.kept, err = ledger.OpenKept(dir, cfg.Keys.ledger.Verifier(), func(err error) {
@@ -406,6 +413,11 @@ func (n *node) Close() error {
 	}
 	n.stop()
 	n.running.Wait()
+	if n.sequencer != nil {
+		// What was recorded last gets its place too, so that an auditor of the store at rest sees nothing waiting.
+		_, err := n.sequencer.Once(ctx)
+		errs = append(errs, err)
+	}
 	if n.kept != nil {
 		errs = append(errs, n.kept.Close())
 	}

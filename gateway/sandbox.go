@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"sotesilta/consent/ledger"
@@ -42,17 +43,32 @@ func (s *sandboxCommand) Run(ctx context.Context, out streams) error {
 	if err != nil {
 		return err
 	}
-	keptIn := dir
-	if s.Store == "" {
-		folder, err := freshFolder(s.Addr)
+	folder, err := freshFolder(s.Addr)
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	keptIn := folder // a database that is made anew under the same name is no older ledger
+	switch path, isFile := strings.CutPrefix(s.Store, "sqlite:"); {
+	case s.Store == "":
+		s.Store = "sqlite:" + filepath.Join(folder, "sandbox.db")
+	case isFile:
+		keptIn = s.keptFolder(dir)
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) && s.Keys == "" {
+			if err := os.RemoveAll(keptIn); err != nil { // likewise a file that is not there
+				return err
+			}
+		}
+	}
+	if dir != filepath.Join(folder, "keys") {
+		// The token command finds the keys by the address alone.
+		absolute, err := filepath.Abs(dir)
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(folder)
-		if s.Keys != "" {
-			keptIn = folder // the keys outlive the store
+		if err := os.Symlink(absolute, filepath.Join(folder, "keys")); err != nil {
+			return err
 		}
-		s.Store = "sqlite:" + filepath.Join(folder, "sandbox.db")
 	}
 	own, err := openKeys(dir, true)
 	if err != nil {

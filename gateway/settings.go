@@ -1,7 +1,8 @@
 package main
 
 import (
-	"errors"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net"
 	"net/url"
@@ -103,7 +104,8 @@ func sandboxFolder(addr string) (string, error) {
 	return filepath.Join(os.TempDir(), "sotesilta-sandbox-"+port), nil
 }
 
-// keysFolder is where the keys are: as set, otherwise beside the SQLite file, otherwise in the sandbox's own folder.
+// keysFolder is where the keys are: as set, otherwise beside the SQLite file, otherwise in a folder of the sandbox's own,
+// one for each PostgreSQL database. serve does not rest on a default: it wants the folder named.
 func (s settings) keysFolder() (string, error) {
 	if s.Keys != "" {
 		return s.Keys, nil
@@ -112,8 +114,18 @@ func (s settings) keysFolder() (string, error) {
 		return filepath.Join(filepath.Dir(path), "keys"), nil
 	}
 	if s.Store != "" {
-		return "", errors.New("SOTESILTA_KEYS: needed with a PostgreSQL store")
+		sum := sha256.Sum256([]byte(s.Store))
+		return filepath.Join(os.TempDir(), "sotesilta-keys-"+hex.EncodeToString(sum[:6])), nil
 	}
 	folder, err := sandboxFolder(s.Addr)
 	return filepath.Join(folder, "keys"), err
+}
+
+// keptFolder is where the newest checkpoint of the store's ledger is kept outside the store: in the folder of keys, and
+// there by the name of the file, because SQLite files of one folder share their keys.
+func (s settings) keptFolder(keys string) string {
+	if path, isFile := strings.CutPrefix(s.Store, "sqlite:"); isFile {
+		return filepath.Join(keys, filepath.Base(path)+".ledger")
+	}
+	return keys
 }

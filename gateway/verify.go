@@ -158,7 +158,7 @@ func (v *verifyCommand) pinned() (pin, error) {
 			return pin{}, err
 		}
 		key, err := ledger.LoadVerifierKey(dir)
-		return pin{key, "the gateway's own, from " + dir + ": compare it with the one that you were given", dir}, err
+		return pin{key, "the gateway's own, from " + dir + ": compare it with the one that you were given", v.keptFolder(dir)}, err
 	}
 	if strings.Contains(v.Key, "+") {
 		return pin{key: v.Key, from: "--key"}, nil
@@ -167,7 +167,7 @@ func (v *verifyCommand) pinned() (pin, error) {
 	if err != nil {
 		return pin{}, errors.New("--key: neither the text of a key nor a file that can be read")
 	}
-	return pin{strings.TrimSpace(string(text)), "--key " + v.Key, filepath.Dir(v.Key)}, nil
+	return pin{strings.TrimSpace(string(text)), "--key " + v.Key, v.keptFolder(filepath.Dir(v.Key))}, nil
 }
 
 // kept is the checkpoint that a gateway keeps beside the key, and its file; nil when there is none.

@@ -164,12 +164,13 @@ func TestTheLedgerIsNotCutBack(t *testing.T) {
 	e, path := played(t)
 	older := copied(t, e, path, "")
 	play(t, e)
-	info, err := os.Stat(filepath.Join(e.Keys, "ledger.checkpoint"))
+	kept := filepath.Join(e.Keys, filepath.Base(path)+".ledger", "ledger.checkpoint")
+	info, err := os.Stat(kept)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("the checkpoint beside the keys: %v %v", info, err)
 	}
 	code, report := gatewaytest.RunIn(context.Background(), e.Variables(), "verify")
-	if code != 0 || !strings.Contains(report, "held against the checkpoint in "+filepath.Join(e.Keys, "ledger.checkpoint")) {
+	if code != 0 || !strings.Contains(report, "held against the checkpoint in "+kept) {
 		t.Errorf("verify: %d\n%s", code, report)
 	}
 	const cut = `DELETE FROM ledger_checkpoint WHERE size > (SELECT max(size) / 2 FROM ledger_checkpoint);
