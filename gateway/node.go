@@ -253,6 +253,9 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 	}
 
 	n.sequencer = sequencer
+	if err := sequencer.CatchUp(ctx); err != nil {
+		return nil, err
+	}
 	n.run(func() { sequencer.Run(background) })
 	n.serve(listener, rest.Server(cfg.Addr, face))
 	if cfg.AdminAddr != "" {

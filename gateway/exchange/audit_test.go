@@ -222,3 +222,26 @@ func TestTheSequencerTellsOfItsLag(t *testing.T) {
 		})
 	}
 }
+
+// Records that waited while no gateway ran get their places before anything else, and are no lag of the one that starts.
+func TestAGatewayThatStartsCatchesUp(t *testing.T) {
+	l := &caught{ledgerOf: ledgerOf{pending: []ledger.Entry{{Node: "a", Columns: timed(time.Now().Add(-time.Hour))}}}, lease: 3}
+	s := exchange.NewSequencer(l, nil, "node", time.Millisecond, slog.New(slog.DiscardHandler), nil)
+	require.NoError(t, s.CatchUp(t.Context()))
+	require.Empty(t, l.pending)
+}
+
+// caught places what is pending once another's lease has run out.
+type caught struct {
+	ledgerOf
+	lease int
+}
+
+func (c *caught) Sequence(context.Context, string, int, store.Seal) (int, error) {
+	if c.lease--; c.lease > 0 {
+		return 0, nil
+	}
+	n := len(c.pending)
+	c.pending = nil
+	return n, nil
+}
