@@ -96,7 +96,7 @@ func (s *Store) write() {
 		batch = s.fill(batch, nil)
 		if wait := company.wait(len(batch)); wait > 0 {
 			timer := time.NewTimer(wait)
-			for len(batch) < company.expected {
+			for len(batch) < company.enough() {
 				was := len(batch)
 				if batch = s.fill(batch, timer.C); len(batch) == was {
 					break
@@ -160,11 +160,23 @@ const maxWait = 500 * time.Microsecond
 
 // wait is how long a batch of n should wait for the others; 0 when nobody else is expected.
 func (c *company) wait(n int) time.Duration {
-	if n == 0 || n >= c.expected {
+	if n == 0 || n >= c.enough() {
 		return 0
 	}
 	return min(c.write, maxWait)
 }
+
+// enough is how many of the expected callers are worth waiting for: all of a few; of many half, so that the other half
+// prepares its changes while these are written.
+func (c *company) enough() int {
+	if c.expected <= few {
+		return c.expected
+	}
+	return max(few, c.expected/2)
+}
+
+// few is how many callers leave nothing to do beside a write.
+const few = 12
 
 // met takes in how many callers were there when a write that took so long ended: those whose changes it wrote, and those
 // who came meanwhile. Who does not come back is expected less and less.
