@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -136,7 +137,7 @@ type Environment struct {
 func NewEnvironment(store, dir string) (Environment, error) {
 	e := Environment{Store: store, Keys: filepath.Join(dir, "keys")}
 	for _, addr := range []*string{&e.Addr, &e.Admin, &e.MLLP} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := listen()
 		if err != nil {
 			return e, err
 		}
@@ -144,6 +145,17 @@ func NewEnvironment(store, dir string) (Environment, error) {
 		*addr = l.Addr().String()
 	}
 	return e, nil
+}
+
+// listen takes a free port below those that the kernel gives to outgoing connections, of which tests make thousands: one
+// of them would take the port before the gateway does.
+func listen() (l net.Listener, err error) {
+	for range 100 {
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 12000+rand.IntN(20000))); err == nil {
+			return l, nil
+		}
+	}
+	return nil, err
 }
 
 // Variables are the environment of a process: this machine's without any of ours, and this one's.
@@ -158,8 +170,17 @@ func (e Environment) Variables() []string {
 		"SOTESILTA_STORE="+e.Store, "SOTESILTA_KEYS="+e.Keys)
 }
 
-// start starts a sandbox and waits until it is ready.
-func start(store, dir string) (*Gateway, error) {
+// start starts a sandbox and waits until it is ready; on other ports when somebody else was faster.
+func start(store, dir string) (g *Gateway, err error) {
+	for range 3 {
+		if g, err = startOnce(store, dir); err == nil || !strings.Contains(err.Error(), "address already in use") {
+			break
+		}
+	}
+	return g, err
+}
+
+func startOnce(store, dir string) (*Gateway, error) {
 	binary, err := Binary()
 	if err != nil {
 		return nil, err

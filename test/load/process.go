@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -252,7 +253,7 @@ func (g *Gateway) Settled(ctx context.Context, want int64) (int64, error) {
 func freeAddrs(n int) ([]string, error) {
 	var addrs []string
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 12000+rand.IntN(20000))) // below the ports of outgoing connections
 		if err != nil {
 			return nil, err
 		}
