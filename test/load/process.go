@@ -253,7 +253,13 @@ func (g *Gateway) Settled(ctx context.Context, want int64) (int64, error) {
 func freeAddrs(n int) ([]string, error) {
 	var addrs []string
 	for range n {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 12000+rand.IntN(20000))) // below the ports of outgoing connections
+		var l net.Listener
+		var err error
+		for range 100 { // below the ports of outgoing connections
+			if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 12000+rand.IntN(20000))); err == nil {
+				break
+			}
+		}
 		if err != nil {
 			return nil, err
 		}
