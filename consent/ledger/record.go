@@ -1,6 +1,6 @@
 // Package ledger keeps the record of every exchange (luovutus- ja käyttöloki, 703/2023 § 10) in a form that an
 // auditor can prove: canonical bytes under a salted commitment, a gapless hash chain per writing node, an RFC 6962
-// Merkle tree over the commitments and signed checkpoints. It is pure: it owns no SQL and does no I/O; the store
+// Merkle tree over the chain values and signed checkpoints. It is pure: it owns no SQL and does no I/O; the store
 // implements Source.
 package ledger
 
