@@ -1,8 +1,7 @@
 package rest
 
 import (
-	"bytes"
-	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -48,24 +47,25 @@ func (v *visit) write(a answer) {
 		v.out.WriteHeader(a.status)
 		return
 	}
-	if v.wants.pretty {
-		var indented bytes.Buffer
-		if json.Indent(&indented, body, "", "  ") == nil {
-			body = indented.Bytes()
-		}
+	form := v.wants.form
+	if form == nil {
+		form = codecs[0]
 	}
-	h["Content-Type"] = contentTypes[v.wants.mediaType]
+	body, err := form.write(body, v.wants.pretty)
+	if err != nil { // nothing of the answer is sent yet, and its headers are those of the failure
+		h.Del("Etag")
+		h.Del("Last-Modified")
+		h.Del("Location")
+		v.wants.form, v.wants.pretty = codecs[0], false
+		v.fail(fmt.Errorf("rest: an answer cannot be written as %s: %w", form.mediaType, err))
+		return
+	}
+	h["Content-Type"] = form.contentType
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	v.out.WriteHeader(a.status)
 	if v.r.Method != http.MethodHead {
 		_, _ = v.out.Write(body) // the connection's failure is the caller's
 	}
-}
-
-var contentTypes = map[string][]string{
-	"":        {fhirJSON + "; charset=utf-8"},
-	fhirJSON:  {fhirJSON + "; charset=utf-8"},
-	plainJSON: {plainJSON + "; charset=utf-8"},
 }
 
 // wentWell is the outcome of a write for Prefer: return=OperationOutcome.

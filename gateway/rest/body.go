@@ -2,6 +2,7 @@ package rest
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -14,10 +15,12 @@ import (
 const maxForm = 16 << 10
 
 // document reads the body as one FHIR resource of at most limit bytes. It refuses other media types (415), what is too
-// long (413, unread), what is not strict JSON, and what is no resource (400).
+// long (413, unread), what does not read strictly in its form, and what is no resource (400).
 func (v *visit) document(limit int) (*fhir.Value, error) {
-	if err := v.mediaType(fhirJSON, plainJSON, "text/json"); err != nil {
-		return nil, err
+	mediaType, err := v.mediaType()
+	form := codecOf(mediaType)
+	if err != nil || form == nil {
+		return nil, v.wrongMediaType(mediaTypes()...)
 	}
 	data, err := v.read(limit)
 	if err != nil {
@@ -26,7 +29,7 @@ func (v *visit) document(limit int) (*fhir.Value, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, refuse(http.StatusBadRequest, "required", "", "The body is empty; a resource is needed.")
 	}
-	doc, err := fhir.Parse(data, limitsOf(limit))
+	doc, err := form.read(data, limitsOf(limit))
 	if err != nil {
 		return nil, err
 	}
@@ -74,8 +77,8 @@ func (v *visit) form() (params, error) {
 	if v.r.ContentLength == 0 && v.r.Header.Get("Content-Type") == "" {
 		return nil, nil
 	}
-	if err := v.mediaType(formBody); err != nil {
-		return nil, err
+	if mediaType, err := v.mediaType(); err != nil || mediaType != formBody {
+		return nil, v.wrongMediaType(formBody)
 	}
 	data, err := v.read(maxForm)
 	if err != nil {
@@ -84,28 +87,33 @@ func (v *visit) form() (params, error) {
 	return readParams(string(data))
 }
 
-// mediaType refuses a body that is none of allowed, not in UTF-8, encoded, or of another version of FHIR.
-func (v *visit) mediaType(allowed ...string) error {
+// errEncoded is the error of a body that is compressed, not in UTF-8, or of another version of FHIR.
+var errEncoded = errors.New("rest: not a media type that is taken")
+
+// mediaType is what the body is said to be, without parameters.
+func (v *visit) mediaType() (string, error) {
+	if encoding := v.r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return "", errEncoded
+	}
 	header := v.r.Header.Get("Content-Type")
-	ok := false
-	for _, want := range allowed {
-		ok = ok || header == want
+	if header == fhirJSON {
+		return header, nil
 	}
-	if !ok {
-		mediaType, params, err := mime.ParseMediaType(header)
-		charset := params["charset"]
-		if err == nil && isR4(params["fhirversion"]) && (charset == "" || strings.EqualFold(charset, "utf-8")) {
-			for _, want := range allowed {
-				ok = ok || mediaType == want
-			}
-		}
+	mediaType, params, err := mime.ParseMediaType(header)
+	if err != nil {
+		return "", err
 	}
-	if encoding := v.r.Header.Get("Content-Encoding"); !ok || encoding != "" && encoding != "identity" {
-		v.unread = true
-		return refuse(http.StatusUnsupportedMediaType, "not-supported", "",
-			"The body must be "+allowed[0]+" in UTF-8, not compressed; Content-Type must say so.")
+	if charset := params["charset"]; !isR4(params["fhirversion"]) || charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return "", errEncoded
 	}
-	return nil
+	return mediaType, nil
+}
+
+// wrongMediaType refuses a body, unread, that is none of what is taken.
+func (v *visit) wrongMediaType(taken ...string) error {
+	v.unread = true
+	return refuse(http.StatusUnsupportedMediaType, "not-supported", "",
+		"The body must be "+strings.Join(taken, " or ")+" in UTF-8, not compressed; Content-Type must say so.")
 }
 
 // read reads the body, at most limit bytes.

@@ -79,7 +79,7 @@ func (s *server) describe() *fhir.Value {
 		"software", object("name", "Sotesilta", "version", s.Version, "releaseDate", instantOrNone(s.Released)),
 		"implementation", object("description", "The gateway at "+s.Base, "url", s.Base),
 		"fhirVersion", "4.0.1",
-		"format", texts(fhirJSON, "json"),
+		"format", texts(formats()...),
 		"rest", fhir.NewArray(object(
 			"mode", "server",
 			"documentation", deviations+" "+s.searching(),

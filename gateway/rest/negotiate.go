@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// The media types of an answer (FHIR R4 § 3.1.0.1.9).
+// The media types that this package names itself; codecs has all that resources are written in.
 const (
 	fhirJSON  = "application/fhir+json"
 	plainJSON = "application/json"
@@ -16,16 +16,15 @@ const (
 
 // wants is how the caller wants its answer.
 type wants struct {
-	mediaType string // fhirJSON or plainJSON; "" is fhirJSON
-	pretty    bool
-	returns   string // Prefer return: minimal, representation, OperationOutcome; "" is the interaction's own default
-	lenient   bool   // Prefer handling=lenient: unknown parameters are left out instead of refused
+	form    *codec // nil is the first of codecs
+	pretty  bool
+	returns string // Prefer return: minimal, representation, OperationOutcome; "" is the interaction's own default
+	lenient bool   // Prefer handling=lenient: unknown parameters are left out instead of refused
 }
 
 // negotiate reads Accept, Prefer, _format and _pretty, and leaves the other parameters of the URL in query.
 func (v *visit) negotiate() (query params, err error) {
 	h := v.r.Header
-	v.wants.mediaType = fhirJSON
 	for _, prefer := range h["Prefer"] {
 		v.wants.prefer(prefer)
 	}
@@ -49,12 +48,8 @@ func (w *wants) result(query *params, accept []string) error {
 	}
 	if format, ok := query.take("_format"); ok {
 		// A + of the media type may have come unescaped, and is then a space.
-		switch mediaType, _, _ := strings.Cut(strings.ReplaceAll(strings.TrimSpace(format), " ", "+"), ";"); mediaType {
-		case "json", fhirJSON, "text/json":
-			w.mediaType = fhirJSON
-		case plainJSON:
-			w.mediaType = plainJSON
-		default:
+		name, _, _ := strings.Cut(strings.ReplaceAll(strings.TrimSpace(format), " ", "+"), ";")
+		if w.form = codecNamed(name); w.form == nil {
 			return notAcceptable
 		}
 		return nil
@@ -62,24 +57,22 @@ func (w *wants) result(query *params, accept []string) error {
 	if len(accept) == 0 {
 		return nil
 	}
-	mediaType := best(accept)
-	if mediaType == "" {
+	if w.form = best(accept); w.form == nil {
 		return notAcceptable
 	}
-	w.mediaType = mediaType
 	return nil
 }
 
 var notAcceptable = refuse(http.StatusNotAcceptable, "not-supported", "",
-	"Answers are FHIR R4 JSON: ask for application/fhir+json or application/json.")
+	"Answers are FHIR R4: ask for one of "+strings.Join(mediaTypes(), ", ")+".")
 
-// best is the media type of ours that the Accept headers like best, or "" when none will do.
-func best(accept []string) string {
-	var chosen string
+// best is the form of ours that the Accept headers like best, or nil when none will do.
+func best(accept []string) *codec {
+	var chosen *codec
 	var weight float64
 	for _, header := range accept {
 		if header == "" || header == "*/*" || header == fhirJSON {
-			return fhirJSON
+			return codecs[0]
 		}
 		for part := range strings.SplitSeq(header, ",") {
 			mediaType, params, err := mime.ParseMediaType(part)
@@ -92,16 +85,11 @@ func best(accept []string) string {
 					continue
 				}
 			}
-			var offer string
-			switch mediaType {
-			case "*/*", "application/*", fhirJSON:
-				offer = fhirJSON
-			case plainJSON, "text/json":
-				offer = plainJSON
-			default:
-				continue
+			offer := codecs[0]
+			if mediaType != "*/*" && mediaType != "application/*" {
+				offer = codecOf(mediaType)
 			}
-			if q > weight {
+			if offer != nil && q > weight {
 				chosen, weight = offer, q
 			}
 		}
