@@ -91,7 +91,7 @@ var pendingSQL = "SELECT " + entryColumnsSQL + " FROM ledger_entry e" + entryFro
 // Pending implements ledger.Source.
 func (s *source) Pending(ctx context.Context) pairs[ledger.Entry] {
 	return s.s.walk(ctx, 0, func(r Reader, after int64) ([]ledger.Entry, int64, error) {
-		entries, keys, err := pending(ctx, r, after, sourcePage, false)
+		entries, keys, err := pending(ctx, r, after, sourcePage, nil)
 		if len(keys) > 0 {
 			after = keys[len(keys)-1]
 		}
@@ -99,9 +99,10 @@ func (s *source) Pending(ctx context.Context) pairs[ledger.Entry] {
 	})
 }
 
-// pending reads up to limit entries without a place, after a key, by node and count. Shared out, it takes no more of a
-// node than leaves the nodes that follow as much, so that a busy node does not hold up the others.
-func pending(ctx context.Context, r Reader, after int64, limit int, shared bool) (entries []ledger.Entry, keys []int64, err error) {
+// pending reads up to limit entries without a place, after a key, by node and count. For a sequencer, which gives what
+// it holds of the entries that its own node committed last, the limit is shared out: no more of a node is taken than
+// leaves the nodes that follow as much, so that a busy node does not hold up the others.
+func pending(ctx context.Context, r Reader, after int64, limit int, held *recent) (entries []ledger.Entry, keys []int64, err error) {
 	var nodes [][2]int64
 	err = each(ctx, r, func(rows Rows) error {
 		var node [2]int64
@@ -114,11 +115,17 @@ func pending(ctx context.Context, r Reader, after int64, limit int, shared bool)
 	}
 	for i, node := range nodes {
 		share := limit - len(entries)
-		if shared {
+		if held != nil {
 			share = (share + len(nodes) - i - 1) / (len(nodes) - i)
 		}
 		if share == 0 {
 			break
+		}
+		if held != nil {
+			if own, at, ok := held.after(node[0], max(after, node[1]), share); ok {
+				entries, keys = append(entries, own...), append(keys, at...)
+				continue
+			}
 		}
 		err = each(ctx, r, func(rows Rows) error {
 			e, key, err := scanEntry(rows)
@@ -183,7 +190,7 @@ func (s *Store) Sequence(ctx context.Context, holder string, limit int, seal sto
 		}
 		// First of all: places that were forged can make entries look placed that are not.
 		if size, err = treeSize(ctx, r); err == nil {
-			entries, keys, err = pending(ctx, r, 0, limit, true)
+			entries, keys, err = pending(ctx, r, 0, limit, &s.recent)
 		}
 		return err
 	})

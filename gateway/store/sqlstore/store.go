@@ -15,6 +15,7 @@ type Store struct {
 	names   *names
 	facts   *factsCache
 	bodies  *bodies
+	recent  recent
 	clock   func() time.Time
 	queue   chan *job
 	alone   chan func() // runs in the writer's goroutine

@@ -223,6 +223,7 @@ func (s *Store) settleIn(batch []*job) error {
 			look  *Look
 			there *There
 			next  chain
+			w     *Writes
 		)
 		err = s.engine.Write(ctx, func(tx Tx) (err error) {
 			now := s.clock()
@@ -233,8 +234,8 @@ func (s *Store) settleIn(batch []*job) error {
 			if there.Node < 0 || there.Node > maxNode {
 				return fmt.Errorf("%w: the ledger has no number for another node: somebody changed it, gateway verify tells more", store.ErrUnrecorded)
 			}
-			w, after := s.settle(batch, there, now)
-			if w == nil {
+			var after chain
+			if w, after = s.settle(batch, there, now); w == nil {
 				return errNothing
 			}
 			next = after
@@ -244,6 +245,7 @@ func (s *Store) settleIn(batch []*job) error {
 		case err == nil:
 			s.chain = next
 			s.names.learn(look, there)
+			s.recent.add(w.Entries)
 			return nil
 		case errors.Is(err, errNothing):
 			return nil
