@@ -313,6 +313,60 @@ type Decision struct {
 	Invitee Invitee
 	// Covers say what of the class each basis lets out; Recorded and Exclude are their union. In the order of Bases.
 	Covers []Cover
+	// Parts are the decisions for each client of data about several, in their order; the decision is what they let pass
+	// together. Empty for data about one client or nobody.
+	Parts []Part
+}
+
+// Part is the decision for one client of data about several.
+type Part struct {
+	Client string
+	Decision
+}
+
+// Of is what of a decision concerns one client, so that the record of each client tells nothing of the others
+// (703/2023 § 10 asks for each client's own log): the outcome is that of the whole, all else the client's own. A
+// decision on data about one client is answered as it is.
+func (d *Decision) Of(client string) *Decision {
+	if len(d.Parts) == 0 {
+		return d
+	}
+	one := Decision{
+		Outcome: d.Outcome, Disclosure: d.Disclosure, Action: d.Action, Invitee: d.Invitee,
+		Reason: "stopped for another person whom the data name",
+	}
+	if d.Outcome == Permitted || d.stopper() < 0 {
+		one.Reason = d.Reason
+	}
+	for i := range d.Parts {
+		p := &d.Parts[i]
+		if p.Client != client {
+			continue
+		}
+		one.Directives, one.Evidence, one.Covers, one.Disclosure = p.Directives, p.Evidence, p.Covers, p.Disclosure
+		if one.Outcome == Permitted {
+			one.Bases = p.Bases
+		}
+		if p.Outcome == d.Outcome || p.Outcome != Permitted {
+			one.Reason = p.Reason
+		}
+	}
+	return &one
+}
+
+// Stopper is the client whose part stops data about several; "" when they pass, or no one client stops them.
+func (d *Decision) Stopper() string {
+	if i := d.stopper(); i >= 0 {
+		return d.Parts[i].Client
+	}
+	return ""
+}
+
+func (d *Decision) stopper() int {
+	if d.Outcome == Permitted {
+		return -1
+	}
+	return slices.IndexFunc(d.Parts, func(p Part) bool { return p.Outcome == d.Outcome })
 }
 
 // Cover is what of a class one basis lets out, for one client of the class.
@@ -335,6 +389,15 @@ func (c *Cover) lets(row string, recorded time.Time) bool {
 func (d *Decision) For(row string, recorded time.Time) *Decision {
 	if d.Outcome != Permitted {
 		return d
+	}
+	if len(d.Parts) > 0 {
+		parts := make([]Part, len(d.Parts))
+		for i := range d.Parts {
+			parts[i] = Part{d.Parts[i].Client, *d.Parts[i].For(row, recorded)}
+		}
+		whole := together(parts)
+		whole.Action, whole.Invitee = d.Action, d.Invitee
+		return &whole
 	}
 	if len(d.Covers) == 0 { // made by no Engine: the union is all there is to go by
 		inside := len(d.Recorded) == 0 || slices.ContainsFunc(d.Recorded, func(p Period) bool { return p.Contains(recorded) })

@@ -125,19 +125,29 @@ func (e *Engine) decide(req Request, class Class, facts []*Facts) Decision {
 	if len(class.Clients) == 0 {
 		return e.decideFor(&req, &class, "", nil)
 	}
-	var whole Decision
-	for i, client := range class.Clients {
-		var known *Facts
-		if i < len(facts) && facts[i] != nil && facts[i].Client == client {
-			known = facts[i]
+	of := func(i int) *Facts {
+		if i < len(facts) && facts[i] != nil && facts[i].Client == class.Clients[i] {
+			return facts[i]
 		}
-		one := e.decideFor(&req, &class, client, known)
-		if i == 0 {
-			whole = one
-			continue
-		}
-		whole = both(whole, one)
+		return nil
 	}
+	if len(class.Clients) == 1 {
+		return e.decideFor(&req, &class, class.Clients[0], of(0))
+	}
+	parts := make([]Part, len(class.Clients))
+	for i, client := range class.Clients {
+		parts[i] = Part{client, e.decideFor(&req, &class, client, of(i))}
+	}
+	return together(parts)
+}
+
+// together joins the decisions for all clients of one class.
+func together(parts []Part) Decision {
+	whole := parts[0].Decision
+	for i := range parts[1:] {
+		whole = both(whole, parts[i+1].Decision)
+	}
+	whole.Parts = parts
 	return whole
 }
 

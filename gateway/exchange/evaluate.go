@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"sotesilta/consent"
+	"sotesilta/consent/ledger"
 	"sotesilta/gateway/store"
 )
 
@@ -67,25 +68,36 @@ func (d *Desk) Evaluate(ctx context.Context, c Caller, i Interaction, typ, id st
 		change := d.decide(c, action, row.Class, facts, rec.Time)
 		decisions = append(decisions, &change)
 	}
-	answer, permitted := !row.Deleted, true
+	answer := !row.Deleted
 	if row.Class.Register == consent.Identity && i != Read {
 		answer = false // population data are read-only
 	}
+	var stopped *consent.Decision
 	for _, decision := range decisions {
-		rec = describe(rec, row.Class, facts, decision)
 		if decision.Outcome != consent.Permitted {
-			answer, permitted = false, false
-			rec = deny(rec, decision)
+			answer, stopped = false, decision
 		}
 	}
 	if answer && !recorded(row.Class) {
 		return true, nil
 	}
-	rec.Row, rec.Success = versioned(row), answer
-	if !permitted { // one record, as for a read that is denied
-		return false, d.commit(ctx, opened, rec)
+	tell := func(rec ledger.Record) ledger.Record {
+		if stopped != nil && rec.Client == "" && stopped.Stopper() != "" {
+			rec = about(rec, stopped.Stopper(), facts)
+		}
+		for _, decision := range decisions {
+			rec = describe(rec, row.Class, facts, decision)
+			if decision.Outcome != consent.Permitted {
+				rec = deny(rec, decision)
+			}
+		}
+		rec.Row, rec.Success = versioned(row), answer
+		return rec
 	}
-	if err := d.commit(ctx, opened, everyone(rec, row.Class.Clients, facts)...); err != nil {
+	if stopped != nil { // one record, as for a read that is denied
+		return false, d.commit(ctx, opened, tell(rec))
+	}
+	if err := d.commit(ctx, opened, everyone(rec, row.Class.Clients, facts, tell)...); err != nil {
 		return false, err
 	}
 	return answer, nil

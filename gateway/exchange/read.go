@@ -66,16 +66,18 @@ func (d *Desk) readOne(ctx context.Context, c Caller, typ, id string, i Interact
 		}
 		return released(row, decision)
 	}
-	rec = describe(rec, row.Class, facts, decision)
 	if !permitted {
-		rec = deny(rec, decision)
+		rec = deny(describe(rec, row.Class, facts, decision), decision)
 		rec.Row = versioned(row)
 		return nil, firstError(d.commit(ctx, opened, rec), absent(typ, id))
 	}
 	out, releaseErr := released(row, decision)
-	rec.Success = !row.Deleted && releaseErr == nil
-	rec.Entities = []ledger.Entity{{What: versioned(row), Role: "match"}}
-	if err := d.commit(ctx, opened, everyone(rec, row.Class.Clients, facts)...); err != nil {
+	if err := d.commit(ctx, opened, everyone(rec, row.Class.Clients, facts, func(rec ledger.Record) ledger.Record {
+		rec = describe(rec, row.Class, facts, decision)
+		rec.Success = !row.Deleted && releaseErr == nil
+		rec.Entities = []ledger.Entity{{What: versioned(row), Role: "match"}}
+		return rec
+	})...); err != nil {
 		return nil, err
 	}
 	if row.Deleted {

@@ -62,26 +62,30 @@ func about(rec ledger.Record, client string, facts map[string]*consent.Facts) le
 	return rec
 }
 
-// everyone gives a record of data about several clients to each of them: the log of each must show it. rec is the
-// first client's; all but entities, bases and the like, which it shares with the others, is in it.
-func everyone(rec ledger.Record, clients []string, facts map[string]*consent.Facts) []ledger.Record {
-	out := []ledger.Record{rec}
-	for _, client := range clients {
-		if client == rec.Client {
-			continue
+// everyone makes the record of data about several clients for each of them, since the log of each must show it: tell
+// completes what was begun with what concerns that client alone.
+func everyone(begun ledger.Record, clients []string, facts map[string]*consent.Facts, tell func(ledger.Record) ledger.Record) []ledger.Record {
+	out := make([]ledger.Record, 0, max(len(clients), 1))
+	for i, client := range orNobody(clients) {
+		rec := about(begun, client, facts)
+		if i > 0 {
+			rec.ID = ledger.NewID()
 		}
-		other := about(rec, client, facts)
-		other.ID = ledger.NewID()
-		out = append(out, other)
+		out = append(out, tell(rec))
 	}
 	return out
 }
 
 // describe tells a record whose data a class is and how it was decided. Several classes may be described one after
-// another; what they rest on adds up.
+// another; what they rest on adds up. Of data about several clients it tells what concerns the record's own; a denial
+// that is nobody's yet is of the client for whom it was denied.
 func describe(rec ledger.Record, class consent.Class, facts map[string]*consent.Facts, decision *consent.Decision) ledger.Record {
 	if rec.Client == "" && len(class.Clients) > 0 {
-		rec = about(rec, class.Clients[0], facts)
+		client := class.Clients[0]
+		if stopper := decision.Stopper(); stopper != "" {
+			client = stopper
+		}
+		rec = about(rec, client, facts)
 	}
 	if rec.Controller == "" && class.Register != "" && (class.Controller != "" || rec.Register == "") {
 		rec.Controller, rec.Register = class.Controller, class.Register
@@ -91,6 +95,7 @@ func describe(rec ledger.Record, class consent.Class, facts map[string]*consent.
 	if decision.Outcome != consent.Permitted {
 		return rec
 	}
+	decision = decision.Of(rec.Client)
 	rec.Outcome = "permit"
 	rec.Disclosure = rec.Disclosure || decision.Disclosure
 	for _, basis := range decision.Bases {
@@ -145,6 +150,7 @@ func deny(rec ledger.Record, decision *consent.Decision) ledger.Record {
 		rec.Outcome = consent.NeedsHuman.String()
 	}
 	rec.Success = false
+	decision = decision.Of(rec.Client)
 	rec.Ruled = decision.Action == "" && len(rec.Classes) > 0
 	rec.Reason = decision.Reason
 	rec.Bases, rec.Entities, rec.Evidence, rec.Disclosure = nil, nil, union(nil, decision.Evidence), decision.Disclosure

@@ -79,6 +79,9 @@ func (d *Desk) asked(query ledger.Record, g *guard, q *search.Query, known map[s
 			continue
 		}
 		decision := &g.decisions[i]
+		if len(g.only) == 1 {
+			decision = decision.Of(g.only[0])
+		}
 		switch {
 		case decision.Outcome == consent.Permitted:
 			permitted = true
