@@ -231,7 +231,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 				},
 			},
 		},
-		PageKey: pageKey, Limits: rest.Limits{Rate: cfg.Rate}, TokenURL: root + auth.TokenPath,
+		PageKey: pageKey, Origins: cfg.Origins, Limits: rest.Limits{Rate: cfg.Rate}, TokenURL: root + auth.TokenPath,
 		Mount: func(r gin.IRouter) {
 			who.Routes(r)
 			mountLedger(r, tree, n.store.Ledger())

@@ -19,6 +19,7 @@ import (
 	"sotesilta/consent"
 	"sotesilta/consent/ledger"
 	"sotesilta/gateway/auth"
+	"sotesilta/gateway/rest"
 	"sotesilta/gateway/store"
 	"sotesilta/internal/fhir"
 )
@@ -101,6 +102,9 @@ func (s *serveCommand) config(out streams) (nodeConfig, []*fhir.Value, error) {
 	if s.Rate <= 0 {
 		fault("SOTESILTA_RATE", errors.New("a production gateway limits its rates"))
 	}
+	for _, origin := range s.Origins {
+		fault("SOTESILTA_ORIGINS", safeOrigin(origin))
+	}
 	var err error
 	if s.Clients != "" {
 		cfg.Registry, err = s.registry()
@@ -175,6 +179,17 @@ func (s *serveCommand) safeRoot() error {
 		return err
 	}
 	return fmt.Errorf("%s is not https: in production the public root is https, TLS ending in front of the gateway, or a loopback address", root)
+}
+
+// safeOrigin refuses an origin whose pages anybody on the way could replace.
+func safeOrigin(origin string) error {
+	if err := rest.CheckOrigin(origin); err != nil {
+		return err
+	}
+	if u, err := url.Parse(origin); err != nil || u.Scheme != "https" && !loopbackHost(u.Hostname()) {
+		return fmt.Errorf("%s is not https", origin)
+	}
+	return nil
 }
 
 // registry reads the registered clients.
@@ -255,6 +270,7 @@ func (s *serveCommand) file() error {
 		Switches          []string `yaml:"switches"`
 		Publish           []string `yaml:"publish"`
 		MLLPSource        string   `yaml:"mllp-source"`
+		Origins           []string `yaml:"origins"`
 		Rate              float64  `yaml:"rate"`
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
@@ -284,7 +300,7 @@ func (s *serveCommand) file() error {
 	for _, list := range []struct {
 		to   *[]string
 		from []string
-	}{{&s.Public, f.PublicControllers}, {&s.Switches, f.Switches}, {&s.Publish, f.Publish}} {
+	}{{&s.Public, f.PublicControllers}, {&s.Switches, f.Switches}, {&s.Publish, f.Publish}, {&s.Origins, f.Origins}} {
 		if len(*list.to) == 0 {
 			*list.to = list.from
 		}

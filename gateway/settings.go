@@ -14,13 +14,14 @@ import (
 
 // settings are what sandbox and serve share: the variables of the contract.
 type settings struct {
-	Addr      string `env:"SOTESILTA_ADDR" help:"Address of FHIR, tokens and ledger." default:":8080"`
-	AdminAddr string `env:"SOTESILTA_ADMIN_ADDR" help:"Address of metrics and profiling; never public." default:"127.0.0.1:9090"`
-	MLLPAddr  string `env:"SOTESILTA_MLLP_ADDR" help:"Address of HL7 v2 over MLLP; off: none." default:":2575"`
-	Store     string `env:"SOTESILTA_STORE" help:"sqlite:PATH or a postgres:// URL. serve needs it; otherwise the sandbox's own file."`
-	RedisURL  string `env:"SOTESILTA_REDIS_URL" help:"redis:// URL of what nodes share but may lose; empty: none."`
-	Keys      string `env:"SOTESILTA_KEYS" help:"Folder of keys, mode 0700. serve needs it; otherwise keys beside the SQLite file, or the sandbox's own folder."`
-	BaseURL   string `env:"SOTESILTA_BASE_URL" help:"Public root of the gateway without a final slash; by default from the address."`
+	Addr      string   `env:"SOTESILTA_ADDR" help:"Address of FHIR, tokens and ledger." default:":8080"`
+	AdminAddr string   `env:"SOTESILTA_ADMIN_ADDR" help:"Address of metrics and profiling; never public." default:"127.0.0.1:9090"`
+	MLLPAddr  string   `env:"SOTESILTA_MLLP_ADDR" help:"Address of HL7 v2 over MLLP; off: none." default:":2575"`
+	Store     string   `env:"SOTESILTA_STORE" help:"sqlite:PATH or a postgres:// URL. serve needs it; otherwise the sandbox's own file."`
+	RedisURL  string   `env:"SOTESILTA_REDIS_URL" help:"redis:// URL of what nodes share but may lose; empty: none."`
+	Keys      string   `env:"SOTESILTA_KEYS" help:"Folder of keys, mode 0700. serve needs it; otherwise keys beside the SQLite file, or the sandbox's own folder."`
+	Origins   []string `env:"SOTESILTA_ORIGINS" help:"Origins whose web pages may call the FHIR base, such as https://app.example; none by default."`
+	BaseURL   string   `env:"SOTESILTA_BASE_URL" help:"Public root of the gateway without a final slash; by default from the address."`
 }
 
 // defaultAddr is where the gateway listens unless told.
@@ -32,6 +33,7 @@ var variables = []string{
 	"SOTESILTA_ADDR", "SOTESILTA_ADMIN_ADDR", "SOTESILTA_MLLP_ADDR", "SOTESILTA_STORE", "SOTESILTA_REDIS_URL", "SOTESILTA_KEYS",
 	"SOTESILTA_BASE_URL", "SOTESILTA_CONFIG", "SOTESILTA_CLIENTS", "SOTESILTA_JOINT_SERVICES", "SOTESILTA_PUBLISH",
 	"SOTESILTA_MLLP_SOURCE", "SOTESILTA_RATE", "SOTESILTA_PUBLIC_CONTROLLERS", "SOTESILTA_SWITCHES",
+	"SOTESILTA_ORIGINS",
 }
 
 // unknownVariables names the variables that look like ours and are not.

@@ -40,8 +40,8 @@ func (v *visit) write(a answer) {
 			body = wentWell(a)
 		}
 	}
-	if body == nil {
-		if a.status != http.StatusNoContent {
+	if body == nil || a.status == http.StatusNotModified {
+		if a.status != http.StatusNoContent && a.status != http.StatusNotModified {
 			h["Content-Length"] = []string{"0"}
 		}
 		v.out.WriteHeader(a.status)

@@ -42,7 +42,7 @@ const deviations = "Every interaction needs a SMART scope and a legal basis (Act
 	"Patients have no search parameters on address and telecom, which may be withheld for personal safety. " +
 	"Labels of registers in meta.security are set by the gateway; those that a client sends are dropped. " +
 	"self and next links are opaque and of use to their receiver only. " +
-	"Not supported: patch, conditional update, delete and read, conditional references, history of a type or the system, search of compartments and across types, XML."
+	"Not supported: patch, conditional update and delete, conditional references, history of a type or the system, search of compartments and across types, XML."
 
 // searching is what a search may ask beyond the parameters that each type lists; the bounds are those of gateway/search.
 func (s *server) searching() string {
@@ -135,7 +135,7 @@ func (s *server) resource(t Type) *fhir.Value {
 		"readHistory", known.allows[exchange.VRead],
 		"updateCreate", false,
 		"conditionalCreate", known.allows[exchange.Create],
-		"conditionalRead", "not-supported",
+		"conditionalRead", conditionalRead(known),
 		"conditionalUpdate", false,
 		"conditionalDelete", "not-supported",
 		"referencePolicy", texts("literal", "local"),
@@ -154,6 +154,14 @@ func (s *server) resource(t Type) *fhir.Value {
 	}
 	r.Set("operation", orNone(operations))
 	return r
+}
+
+// conditionalRead is Resource.conditionalRead: If-None-Match and If-Modified-Since, where there is a read.
+func conditionalRead(known *registered) string {
+	if known.allows[exchange.Read] {
+		return "full-support"
+	}
+	return "not-supported"
 }
 
 // includes are the values of _include and _revinclude for a type, between registered types.

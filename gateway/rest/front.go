@@ -60,6 +60,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				"POST Patient/_search with identifier as a form parameter, or POST Patient/$match."))
 		return
 	}
+	if v.origin() {
+		return
+	}
 	if len(r.Header["Authorization"]) > 1 {
 		v.unread = true
 		v.fail(refuse(http.StatusBadRequest, "invalid", "http.Authorization",

@@ -11,7 +11,11 @@ func (v *visit) getRead(query params) (answer, error) {
 	if err := v.none(query); err != nil {
 		return answer{}, err
 	}
-	return v.readResource(v.target.typ, v.target.id)
+	a, err := v.readResource(v.target.typ, v.target.id)
+	if err == nil && v.unchanged(a.resource) {
+		a.status = http.StatusNotModified
+	}
+	return a, err
 }
 
 func (v *visit) readResource(typ, id string) (answer, error) {

@@ -133,6 +133,9 @@ type Config struct {
 	// [base]/.well-known/smart-configuration. Both may be left out.
 	TokenURL string
 	SMART    http.Handler
+	// Origins are those whose web pages may call the base (CORS), as browsers send them: scheme://host[:port]. None: no
+	// page of another origin may.
+	Origins []string
 	// Mount registers further addresses (token endpoint, ledger, decision API…) behind the same front: request ids,
 	// identity codes refused in URLs, bodies of at most Limits.Body, panics, room, logs. They authenticate for themselves.
 	Mount func(gin.IRouter)
@@ -180,6 +183,11 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	cfg.Base = strings.TrimRight(cfg.Base, "/")
 	cfg.Limits = cfg.Limits.withDefaults()
+	for _, origin := range cfg.Origins {
+		if err := CheckOrigin(origin); err != nil {
+			return nil, fmt.Errorf("rest: %w", err)
+		}
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}

@@ -147,7 +147,9 @@ func (s *server) public(v *visit, c *gin.Context) bool {
 	switch {
 	case len(c.Params) == 1 && typ == "metadata":
 		v.target = target{methods: atDocument}
-		if a, err := v.getMetadata(); err != nil {
+		if v.r.Method == http.MethodOptions {
+			v.write(v.options(v.target))
+		} else if a, err := v.getMetadata(); err != nil {
 			v.fail(err)
 		} else {
 			v.write(a)
@@ -163,6 +165,13 @@ func (s *server) public(v *visit, c *gin.Context) bool {
 // serve finds out who asks, how and for what, and carries the interaction out.
 func (v *visit) serve(find func(*visit, gin.Params) (target, error), params gin.Params) (answer, error) {
 	query, wantsErr := v.negotiate()
+	if v.r.Method == http.MethodOptions {
+		found, err := find(v, params)
+		if err != nil {
+			return answer{}, err
+		}
+		return v.options(found), nil
+	}
 	if err := v.authenticate(); err != nil {
 		v.unread = true
 		return answer{}, err
