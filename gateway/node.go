@@ -43,30 +43,17 @@ const version = "0.1.0"
 // release is the date of the version.
 var release = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 
-// served are the resource types at the FHIR base. A type that nothing reaches is absent.
-var served = []rest.Type{
-	{Name: "Patient", Interactions: rest.ReadWrite},
-	{Name: "Practitioner", Interactions: rest.ReadWrite},
-	{Name: "PractitionerRole", Interactions: rest.ReadWrite},
-	{Name: "Organization", Interactions: rest.ReadWrite},
-	{Name: "Location", Interactions: rest.ReadWrite},
-	{Name: "HealthcareService", Interactions: rest.ReadWrite},
-	{Name: "CarePlan", Interactions: rest.ReadWrite},
-	{Name: "CareTeam", Interactions: rest.ReadWrite},
-	{Name: "Task", Interactions: rest.ReadWrite},
-	{Name: "Consent", Interactions: rest.ReadWrite},
-	{Name: "Provenance", Interactions: rest.ReadWrite},
-	{Name: "EpisodeOfCare", Interactions: rest.ReadWrite},
-	{Name: "Encounter", Interactions: rest.ReadWrite},
-	{Name: "Condition", Interactions: rest.ReadWrite},
-	{Name: "Observation", Interactions: rest.ReadWrite},
-	{Name: "QuestionnaireResponse", Interactions: rest.ReadWrite},
-	{Name: "ServiceRequest", Interactions: rest.ReadWrite},
-	{Name: "DocumentReference", Interactions: rest.ReadWrite},
-	{Name: "Appointment", Interactions: rest.ReadWrite},
-	{Name: "PlanDefinition", Interactions: rest.ReadWrite},
-	{Name: "CodeSystem", Interactions: rest.ReadWrite},
-	{Name: "AuditEvent", Interactions: rest.ReadOnly, Params: exchange.AuditParams},
+// served are the resource types at the FHIR base: those that the exchange has a rule for.
+func served() []rest.Type {
+	var types []rest.Type
+	for _, name := range exchange.Types() {
+		t := rest.Type{Name: name, Interactions: rest.ReadWrite}
+		if name == "AuditEvent" {
+			t.Interactions, t.Params = rest.ReadOnly, exchange.AuditParams
+		}
+		types = append(types, t)
+	}
+	return types
 }
 
 // nodeConfig is what one node is made of.
@@ -216,7 +203,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 	loaded := newGate()
 	n.ready = loaded.set
 	face, err := rest.New(rest.Config{
-		Desk: n.desk, Authenticate: who.Authenticate, Base: root + "/fhir", Types: served,
+		Desk: n.desk, Authenticate: who.Authenticate, Base: root + "/fhir", Types: served(),
 		Operations: []rest.Operation{
 			rest.Match(n.desk, root+"/fhir"),
 			{

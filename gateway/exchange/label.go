@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"sotesilta/consent"
 	"sotesilta/gateway/store"
@@ -67,11 +66,19 @@ func labels(class consent.Class) []fhir.Coding {
 	return append(out, fhir.Coding{System: terms.Register, Code: string(class.Register)})
 }
 
-// impersonal says whether a resource is directory data: of a type of the directory, naming no client, and holding
-// nothing of another type within it. What only looks like a directory stays in its sender's register.
+// impersonal says whether a resource is directory data: of a type of the directory, naming no client, pointing to no
+// person data here, and holding nothing of another type within it. What only looks like a directory stays in its
+// sender's register.
 func (d *Desk) impersonal(typ, id string, doc *fhir.Value) bool {
-	return directoryTypes[typ] && len(d.clientsOf(typ, id, doc)) == 0 &&
-		!slices.ContainsFunc(doc.Get("contained").Items(), func(c *fhir.Value) bool { return !directoryTypes[fhir.ResourceType(c)] })
+	if !impersonalType(typ) || len(d.clientsOf(typ, id, doc)) > 0 {
+		return false
+	}
+	for ref := range fhir.References(doc) {
+		if to := ref.Parse(); to.Type != "" && !impersonalType(to.Type) && d.here(to) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(doc.Get("contained").Items(), func(c *fhir.Value) bool { return !impersonalType(fhir.ResourceType(c)) })
 }
 
 // setMeta gives a resource the id, the version and the labels of its row.
@@ -129,30 +136,4 @@ func (d *Desk) serviceEvent(typ, id string, doc *fhir.Value) string {
 	}
 	slices.Sort(events)
 	return strings.Join(events, ",")
-}
-
-// recordingDates are where a resource says when its content was recorded, which permits may be limited by (decree
-// 457/2024 § 25.3): not when what it tells of happened. An entry made today about 2015 was recorded today.
-var recordingDates = map[string][][]string{
-	"Observation":           {{"issued"}},
-	"Condition":             {{"recordedDate"}},
-	"Encounter":             {{"period", "start"}},
-	"QuestionnaireResponse": {{"authored"}},
-	"ServiceRequest":        {{"authoredOn"}},
-	"DocumentReference":     {{"date"}},
-	"CarePlan":              {{"created"}},
-	"Task":                  {{"authoredOn"}},
-	"Appointment":           {{"created"}},
-}
-
-// recordedAt is the recording date of a resource; when it says none, when the gateway first took it in.
-func recordedAt(typ string, doc *fhir.Value, otherwise time.Time) time.Time {
-	for _, path := range recordingDates[typ] {
-		if text := doc.Text(path...); text != "" {
-			if from, _, ok := fhir.ParseDate(text); ok {
-				return from.UTC()
-			}
-		}
-	}
-	return otherwise
 }

@@ -132,7 +132,7 @@ func (d *Desk) publishable(operator consent.Actor, doc *fhir.Value) (consent.Cla
 		return consent.Class{}, Refuse(Invalid, "required", typ+".id", "What is published has its own id.")
 	case typ == "Patient":
 		return consent.Class{Type: typ, Register: consent.Identity, Clients: []string{id}, Author: operator.App}, nil
-	case !directoryTypes[typ]:
+	case !impersonalType(typ):
 		return consent.Class{}, Refuse(Invalid, "business-rule", typ, "Only Patients of population data and the types of the directory are published: "+
 			strings.Join(directoryNames(), ", ")+".")
 	case !d.impersonal(typ, id, doc):

@@ -12,17 +12,6 @@ import (
 	"sotesilta/internal/finland"
 )
 
-// directoryTypes are the types that are nobody's care unless a resource of them names a client: their reads go to the
-// access log only (design § 7).
-var directoryTypes = map[string]bool{
-	"ActivityDefinition": true, "CodeSystem": true, "ConceptMap": true, "Endpoint": true, "HealthcareService": true,
-	"Location": true, "Measure": true, "Organization": true, "PlanDefinition": true, "Practitioner": true,
-	"PractitionerRole": true, "Questionnaire": true, "ValueSet": true,
-}
-
-// directoryNames are the directoryTypes in order.
-func directoryNames() []string { return slices.Sorted(maps.Keys(directoryTypes)) }
-
 // recorded says whether reading a class is recorded in the ledger: all data about persons is.
 func recorded(class consent.Class) bool { return class.Register != consent.Directory }
 

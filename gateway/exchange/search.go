@@ -56,7 +56,7 @@ func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (*Page, er
 		return nil, err
 	}
 	data := left.records()
-	if len(data) == 0 && !slices.ContainsFunc(q.Types(), func(typ string) bool { return !directoryTypes[typ] }) && !g.persons(q.Type) {
+	if len(data) == 0 && !slices.ContainsFunc(q.Types(), func(typ string) bool { return !impersonalType(typ) }) && !g.persons(q.Type) {
 		return page, nil // directory data only: the access log's
 	}
 	records := append([]ledger.Record{d.asked(query, g, q, known)}, data...)

@@ -70,25 +70,26 @@ func (w *writing) subject(ctx context.Context, client string) (bool, error) {
 	return permits(&decision, row), nil
 }
 
-// subjectMembers are the members that say who a resource is about (CompartmentDefinition patient).
-var subjectMembers = []string{"subject", "patient", "for"}
-
 // namesItsClient refuses a resource whose subject is somebody that the gateway cannot tell although the sender could:
 // given by identity code or name only, or by a urn that no entry of the transaction has. Such a row would lie in no
 // client's log and under no client's ban. A subject on another server, or of another type (Group, Location), is kept as
 // given and gives no rights; nobody at all is nobody's data (contract: "Identity, writing, labels").
 func namesItsClient(item *Item) error {
-	for _, member := range subjectMembers {
-		subject := item.Doc.Get(member)
-		if subject.Kind() != fhir.Object || directoryTypes[item.Type] {
-			continue
+	if impersonalType(item.Type) {
+		return nil
+	}
+	for _, path := range subjectPaths(item.Type) {
+		for _, subject := range item.Doc.All(path...) {
+			if subject.Kind() != fhir.Object {
+				continue
+			}
+			switch fhir.ParseReference(subject.Text("reference")).Kind {
+			case fhir.RelativeReference, fhir.AbsoluteReference, fhir.ContainedReference:
+				continue
+			}
+			return Refuse(Unprocessable, "business-rule", item.Type+"."+strings.Join(path, "."),
+				"Name the client as Patient/id of this gateway. Learn the id from identity code and name with POST Patient/$match.")
 		}
-		switch fhir.ParseReference(subject.Text("reference")).Kind {
-		case fhir.RelativeReference, fhir.AbsoluteReference, fhir.ContainedReference:
-			continue
-		}
-		return Refuse(Unprocessable, "business-rule", item.Type+"."+member,
-			"Name the client as Patient/id of this gateway. Learn the id from identity code and name with POST Patient/$match.")
 	}
 	return nil
 }
