@@ -42,7 +42,7 @@ func TestTypesAreClassed(t *testing.T) {
 		`{"resourceType":"Measure","status":"draft","subjectReference":{"reference":"Group/` + group.ID + `"}}`:                                              {consent.Health, nil},
 		`{"resourceType":"ValueSet","status":"active"}`:                                                                                                      {consent.Directory, nil},
 		`{"resourceType":"Endpoint","status":"active","connectionType":{"code":"hl7-fhir-rest"},"payloadType":[{"text":"x"}],"address":"https://x.example"}`: {consent.Directory, nil},
-		`{"resourceType":"Questionnaire","status":"draft","contained":[{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"}}]}`:                {consent.Health, nil},
+		`{"resourceType":"Questionnaire","status":"draft","contained":[{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"}}]}`:       {consent.Health, nil},
 	} {
 		v := doc(t, text)
 		made := w.put(nurse, text)
