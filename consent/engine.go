@@ -12,8 +12,17 @@ import (
 	"time"
 )
 
-//go:embed bases/*.cedar bases/*.cedarschema bases/*.yaml
+//go:embed bases/*.cedar bases/*.cedarschema bases/*.yaml bases/scenarios/*.yaml
 var lawFiles embed.FS
+
+// Bases is the folder consent/bases as it is built in: policies, schema, lists, and the scenarios in scenarios.
+func Bases() fs.FS {
+	folder, err := fs.Sub(lawFiles, "bases")
+	if err != nil {
+		panic("consent: " + err.Error()) // the folder is compiled in
+	}
+	return folder
+}
 
 // Config is what the law leaves to the controller: the answers to open questions, and the county's own lists.
 type Config struct {
@@ -417,9 +426,13 @@ type Row struct {
 	Basis
 	From, To    time.Time // in force: from inside, to outside; zero is open
 	Limit       bool      // it forbids: a ban, a cap, a protection
+	Human       bool      // it never permits by itself, or stops until a human decides
+	Ban         string    // what a ban does to it, as @ban says: yes, no, documents, human, switch:O1; "" for a limit
 	GivesNone   bool      // it gives no right of its own
 	Reason      string    // GivesNone: why
 	Instead     []string  // GivesNone: rows that do
+	Direction   string    // from whom to whom, for people: health → social
+	Scope       string    // which data, for people
 	Obligations []string  // confirm, inform
 	File        string    // where it is written, such as permits.cedar
 	Line        int

@@ -312,7 +312,7 @@ func readSchema(files map[string][]byte) (*validate.Validator, error) {
 // Annotations that a policy may carry, and those it must.
 var (
 	mustAnnotate = []types.AnnotationKey{"id", "citation", "title_fi", "title_en", "from"}
-	mayAnnotate  = []types.AnnotationKey{"to", "ban", "outcome", "limit", "basis", "obligations"}
+	mayAnnotate  = []types.AnnotationKey{"to", "ban", "outcome", "limit", "basis", "obligations", "direction", "scope"}
 )
 
 // compile checks one policy and its annotations.
@@ -518,11 +518,16 @@ func (s single) All() iter.Seq2[cedar.PolicyID, *cedar.Policy] {
 }
 
 func (p *policy) row() Row {
-	at := p.cedar.Position()
-	return Row{
-		Basis: p.basis, From: p.from, To: p.to, Limit: p.cedar.Effect() == cedar.Forbid,
-		Obligations: strings.Fields(string(p.cedar.Annotations()["obligations"])), File: path.Base(at.Filename), Line: at.Line,
+	at, notes := p.cedar.Position(), p.cedar.Annotations()
+	row := Row{
+		Basis: p.basis, From: p.from, To: p.to, Limit: p.cedar.Effect() == cedar.Forbid, Human: p.outcome == NeedsHuman,
+		Obligations: strings.Fields(string(notes["obligations"])), File: path.Base(at.Filename), Line: at.Line,
+		Direction: string(notes["direction"]), Scope: string(notes["scope"]),
 	}
+	if !row.Limit {
+		row.Ban = cmp.Or(string(notes["ban"]), "yes")
+	}
+	return row
 }
 
 // noneRow is a row that gives no right of its own.

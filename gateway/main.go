@@ -6,6 +6,7 @@
 //	gateway token     an access token of the running sandbox
 //	gateway verify    checks a ledger offline, as an auditor does
 //	gateway replay    decides past exchanges again: as then, or under other policies
+//	gateway scenarios plays the scenarios of the legal bases, for people who know the law
 package main
 
 import (
@@ -23,11 +24,12 @@ import (
 
 // commands is the command line.
 type commands struct {
-	Sandbox sandboxCommand `cmd:"" help:"Start a synthetic county on an embedded store, play a joint client's journey, keep serving."`
-	Serve   serveCommand   `cmd:"" help:"Serve in production; refuses to start on an unsafe or unknown setting."`
-	Token   tokenCommand   `cmd:"" help:"Print an access token of the running sandbox."`
-	Verify  verifyCommand  `cmd:"" help:"Check a ledger against a pinned key; exit code 0 only if all is well."`
-	Replay  replayCommand  `cmd:"" help:"Decide past exchanges again from their records; exit code 0 only if each is answered as then under its own policies."`
+	Sandbox   sandboxCommand   `cmd:"" help:"Start a synthetic county on an embedded store, play a joint client's journey, keep serving."`
+	Serve     serveCommand     `cmd:"" help:"Serve in production; refuses to start on an unsafe or unknown setting."`
+	Token     tokenCommand     `cmd:"" help:"Print an access token of the running sandbox."`
+	Verify    verifyCommand    `cmd:"" help:"Check a ledger against a pinned key; exit code 0 only if all is well."`
+	Replay    replayCommand    `cmd:"" help:"Decide past exchanges again from their records; exit code 0 only if each is answered as then under its own policies."`
+	Scenarios scenariosCommand `cmd:"" help:"Play the scenarios of the legal bases against the policies; exit code 0 only if the law answers each as written."`
 }
 
 // Exit codes: 0 all well, 1 it failed, 2 the command line is off, 3 what was checked is not well.
