@@ -5,6 +5,7 @@
 //	gateway serve     production
 //	gateway token     an access token of the running sandbox
 //	gateway verify    checks a ledger offline, as an auditor does
+//	gateway ready     whether the gateway on this machine can serve
 //	gateway replay    decides past exchanges again: as then, or under other policies
 //	gateway scenarios plays the scenarios of the legal bases, for people who know the law
 package main
@@ -28,6 +29,7 @@ type commands struct {
 	Serve     serveCommand     `cmd:"" help:"Serve in production; refuses to start on an unsafe or unknown setting."`
 	Token     tokenCommand     `cmd:"" help:"Print an access token of the running sandbox."`
 	Verify    verifyCommand    `cmd:"" help:"Check a ledger against a pinned key; exit code 0 only if all is well."`
+	Ready     readyCommand     `cmd:"" help:"Ask the gateway on this machine whether it can serve; for orchestrators."`
 	Replay    replayCommand    `cmd:"" help:"Decide past exchanges again from their records; exit code 0 only if each is answered as then under its own policies."`
 	Scenarios scenariosCommand `cmd:"" help:"Play the scenarios of the legal bases against the policies; exit code 0 only if the law answers each as written."`
 }

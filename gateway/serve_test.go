@@ -190,13 +190,30 @@ func TestServeMakesTheKeysOfANewGatewayAndServes(t *testing.T) {
 	for _, name := range keyFiles {
 		require.FileExists(t, p.path(filepath.Join("keys", name)))
 	}
-	log = p.served(t, p.args(), func(string) {})
+	var address string
+	log = p.served(t, p.args(), func(root string) {
+		address = strings.TrimPrefix(root, "http://")
+		code, said := ready(t, address)
+		require.Zero(t, code)
+		require.Equal(t, "ready\n", said)
+	})
 	require.NotContains(t, log, "keys made")
+	code, said := ready(t, address)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, said, "not ready: ")
 
 	// The keys are lost, the ledger is not: no others are made for it.
 	require.NoError(t, os.Rename(p.path("keys"), p.path("elsewhere")))
 	require.Contains(t, p.refused(t, p.args("--init-keys")...), "put back those that signed it")
 	require.NoDirExists(t, p.path("keys"))
+}
+
+// ready asks the gateway at an address as an orchestrator does.
+func ready(t *testing.T, address string) (int, string) {
+	t.Helper()
+	var said bytes.Buffer
+	code := run(t.Context(), []string{"ready", "--addr", address}, &said, &said)
+	return code, said.String()
 }
 
 // assertion is the nurse's, for the token endpoint of root.
