@@ -55,6 +55,7 @@ type Engine struct {
 	public   map[string]bool
 	version  string
 	rulings  rulings
+	confirms confirmations
 }
 
 // place is a joint service at its location.

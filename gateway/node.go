@@ -233,7 +233,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 			}
 			return lost(ctx), n.desk.Ready(ctx)
 		},
-		Observe: metrics.seen, Log: cfg.Log, Version: version, Released: release,
+		Notice: n.desk.Notice, Observe: metrics.seen, Log: cfg.Log, Version: version, Released: release,
 	})
 	if err != nil {
 		return nil, err

@@ -77,17 +77,6 @@ func derive(c Caller, item *Item, version int64, known map[string]*consent.Facts
 		}
 		directed.Evidence, directed.Version = item.Ref(), version
 		update(client, of(client).Direct(directed))
-	case item.Type == "Consent":
-		for _, client := range item.Before.Class.Clients {
-			facts := of(client)
-			for _, directed := range facts.Directives {
-				if directed.Evidence == item.Ref() {
-					directed.Active, directed.Version = false, version
-					facts = facts.Direct(directed)
-				}
-			}
-			update(client, facts)
-		}
 	}
 	return changed, nil
 }

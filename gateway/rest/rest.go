@@ -141,8 +141,8 @@ type Config struct {
 	Mount func(gin.IRouter)
 	// Ready says whether exchanges can be served now; lost names what is missing but can be done without.
 	Ready func(ctx context.Context) (lost []string, err error)
-	// Notice is what every answer to a search of this type carries besides its rows, as an entry of mode outcome,
-	// whether or not anything was found or withheld.
+	// Notice is what every answer to a search that touches this type carries besides its rows, as an entry of mode
+	// outcome, whether or not anything was found or withheld. It takes no part in totals.
 	Notice func(c exchange.Caller, typ string) []fhir.Issue
 	// Observe is told of every answer, for metrics.
 	Observe func(Seen)

@@ -107,7 +107,11 @@ func (v *visit) pageURL(c exchange.Caller, p place) string {
 func (v *visit) notices(c exchange.Caller, q *search.Query) []fhir.Issue {
 	var issues []fhir.Issue
 	if v.server.Notice != nil {
-		issues = v.server.Notice(c, q.Type)
+		for _, typ := range q.Types() { // what is included, or looked into, may be left out as well
+			if issues = v.server.Notice(c, typ); len(issues) > 0 {
+				break
+			}
+		}
 	}
 	for _, name := range q.Ignored {
 		issues = append(issues[:len(issues):len(issues)], fhir.Issue{

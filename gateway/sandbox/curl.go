@@ -18,7 +18,7 @@ func CurlLines(w io.Writer, root, env string) {
 		{"what the gateway can do", "curl -s " + root + "/fhir/metadata"},
 		{"the nurse, in her own register: PERMIT ATL-4.3-H", "curl -s " + token("--client jukola-ehr --user nurse") + " '" + root + "/fhir/Observation?patient=Patient/onni'"},
 		{"the social worker, on onni's permit: PERMIT ATL-53.2", "curl -s " + token("--client county-social --user social-worker") + " '" + root + "/fhir/Observation?patient=Patient/onni'"},
-		{"the social worker on eino, whose ban stops his permit: DENY, an empty Bundle", "curl -s " + token("--client county-social --user social-worker") + " '" + root + "/fhir/Observation?patient=Patient/eino'"},
+		{"the social worker on eino, whose ban stops his permit: DENY, a Bundle without a match", "curl -s " + token("--client county-social --user social-worker") + " '" + root + "/fhir/Observation?patient=Patient/eino'"},
 		{"the nurse on helmi's social data, one palvelutehtävä: PERMIT ATL-53.3", "curl -s " + token("--client jukola-ehr --user nurse") + " '" + root + "/fhir/QuestionnaireResponse?patient=Patient/helmi'"},
 		{"need assessment, a statutory right: PERMIT ATL-53.5b", "curl -s " + token(`--client county-social --user social-worker --purpose need-assessment --ground '{"ground":"ATL-53.5b","task":"palvelutarpeen arviointi","reason":"SHL 36 §"}'`) + " '" + root + "/fhir/Observation?patient=Patient/aino'"},
 		{"the auditor: who saw onni's data, and on what basis", "curl -s " + token("--client auditor") + " '" + root + "/fhir/AuditEvent?patient=Patient/onni&_count=5'"},

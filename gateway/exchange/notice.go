@@ -1,0 +1,37 @@
+package exchange
+
+import (
+	"sotesilta/consent"
+	"sotesilta/internal/fhir"
+)
+
+// entryless are the types, besides those of the directory, whose rows are no entries of a client's records: who somebody
+// is, what somebody wants, and the ledger. Special protection (703/2023 § 26.2) is of entries.
+var entryless = map[string]bool{"Patient": true, "Consent": true, auditEvent: true}
+
+// protectedNotice is the one thing that an answer says of specially protected data, the same for everybody of whom there
+// are some and of whom there are none (design § 6).
+var protectedNotice = []fhir.Issue{{
+	Severity: "information", Code: "suppressed",
+	Diagnostics: "Specially protected data, if any, are left out until their use is confirmed: ask again with a token that carries " +
+		"extensions.sotesilta.confirm and a reason. Erityissuojattavat tiedot, jos niitä on, näytetään vasta, kun niiden käyttö vahvistetaan.",
+}}
+
+// Notice is what an answer to a search of entries of a type says besides its rows: to those whom the law asks to confirm
+// the use of specially protected data, and have not, that such data, if any, are left out. It depends on the caller and
+// the type alone, so it tells nothing of any client.
+func (d *Desk) Notice(c Caller, typ string) []fhir.Issue {
+	if directoryTypes[typ] || entryless[typ] {
+		return nil
+	}
+	c = complete(c)
+	law, ok := d.law.(interface {
+		Confirms(req consent.Request, typ string) bool
+	})
+	if !ok || !law.Confirms(consent.Request{
+		Actor: c.Actor, Action: consent.Read, Purpose: c.Purpose, Assertion: c.Assertion, Time: d.clock(),
+	}, typ) {
+		return nil
+	}
+	return protectedNotice
+}
