@@ -5,9 +5,11 @@ import (
 	"sotesilta/internal/fhir"
 )
 
-// entryless are the types, besides those of the directory, whose rows are no entries of a client's records: who somebody
-// is, what somebody wants, and the ledger. Special protection (703/2023 § 26.2) is of entries.
-var entryless = map[string]bool{"Patient": true, "Consent": true, auditEvent: true}
+// holdsEntries says whether rows of a type are entries of a client's records, which special protection (703/2023 § 26.2) is of:
+// not the directory, not what somebody wants, and not who somebody is.
+func holdsEntries(typ string) bool {
+	return rules[typ].kind == ofPersons && typ != "Patient" && typ != "RelatedPerson"
+}
 
 // protectedNotice is the one thing that an answer says of specially protected data, the same for everybody of whom there
 // are some and of whom there are none (design § 6).
@@ -21,7 +23,7 @@ var protectedNotice = []fhir.Issue{{
 // the use of specially protected data, and have not, that such data, if any, are left out. It depends on the caller and
 // the type alone, so it tells nothing of any client.
 func (d *Desk) Notice(c Caller, typ string) []fhir.Issue {
-	if directoryTypes[typ] || entryless[typ] {
+	if !holdsEntries(typ) {
 		return nil
 	}
 	c = complete(c)
