@@ -17,8 +17,8 @@ import (
 )
 
 // Version is the form of the canonical bytes that Canonical writes. Bytes once written are never written anew: a
-// change of the form gets the next number, and ParseRecord reads every form that was ever written.
-const Version = 1
+// change of the form gets the next number, and ParseRecord reads every form that was ever written. Form 1 had one part.
+const Version = 2
 
 // MaxRecord bounds the canonical bytes of one record that ParseRecord reads.
 const MaxRecord = 4 << 20
@@ -37,15 +37,25 @@ type canonicalRecord struct {
 // recordBody is Record without its methods.
 type recordBody Record
 
-// Canonical is the record as bytes: compact JSON with the members in a fixed order, "v" first, empty ones left out,
-// map keys sorted and the time in UTC milliseconds. Equal records give equal bytes. The commitment is over these
-// bytes, so they are stored as they are and never made anew.
+// Canonical is the record as bytes: two lines of compact JSON, the open part and the sealed one (moveOpen says which
+// member is in which), with the members in a fixed order, "v" first, empty ones left out, map keys sorted and the time in
+// UTC milliseconds. Equal records give equal bytes. The commitment is over these bytes, so they are stored as they are
+// and never made anew.
 func (r *Record) Canonical() []byte {
+	return append(append(r.writeOpen(), '\n'), r.writeSealed()...)
+}
+
+// writeOpen is the open part as bytes.
+func (r *Record) writeOpen() []byte {
+	return oneLine(canonicalRecord{Version, r.Time.UTC().Format(timeForm), (*recordBody)(r.Open())})
+}
+
+func oneLine(part any) []byte {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
 	// Every member of a record is text, number, boolean or a list or map of text: encoding cannot fail.
-	if err := enc.Encode(canonicalRecord{Version, r.Time.UTC().Format(timeForm), (*recordBody)(r)}); err != nil {
+	if err := enc.Encode(part); err != nil {
 		panic("ledger: a record that cannot be written: " + err.Error())
 	}
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
@@ -57,20 +67,38 @@ func ParseRecord(canonical []byte) (*Record, error) {
 	if len(canonical) > MaxRecord {
 		return nil, fmt.Errorf("ledger: a record of %d bytes is over the bound of %d", len(canonical), MaxRecord)
 	}
+	open, sealed, both := partsOf(canonical)
+	r, form, err := parseOpen(open)
+	switch {
+	case err != nil:
+		return nil, err
+	case both != (form > 1):
+		return nil, fmt.Errorf("ledger: not a record: form %d has another number of parts", form)
+	case !both:
+		return r, nil
+	}
+	return r, r.readSealed(sealed)
+}
+
+// parseOpen reads the open part, or a record of the first form.
+func parseOpen(open []byte) (*Record, int, error) {
 	r := new(Record)
 	c := canonicalRecord{recordBody: (*recordBody)(r)}
-	if err := strict.Unmarshal(canonical, &c, strict.RejectUnknownMembers(true)); err != nil {
-		return nil, fmt.Errorf("ledger: not a record: %w", err)
+	if err := strict.Unmarshal(open, &c, strict.RejectUnknownMembers(true)); err != nil {
+		return nil, 0, fmt.Errorf("ledger: not a record: %w", err)
 	}
-	if c.V != Version {
-		return nil, fmt.Errorf("ledger: not a record: form %d is not known", c.V)
+	if c.V < 1 || c.V > Version {
+		return nil, 0, fmt.Errorf("ledger: not a record: form %d is not known", c.V)
 	}
 	t, err := time.Parse(timeForm, c.Time)
 	if err != nil {
-		return nil, errors.New("ledger: not a record: its time is not UTC milliseconds")
+		return nil, 0, errors.New("ledger: not a record: its time is not UTC milliseconds")
 	}
 	r.Time = t
-	return r, nil
+	if c.V > 1 && !r.holds(true) {
+		return nil, 0, errors.New("ledger: not a record: its open part holds what belongs to the sealed one")
+	}
+	return r, c.V, nil
 }
 
 // Names of the columns that Columns gives.
@@ -158,15 +186,6 @@ func NewEntry(node string, count int64, prev [32]byte, salt, canonical []byte) E
 	e.Commitment = commit(salt, canonical)
 	e.Chain = chain(prev, node, count, e.Commitment)
 	return e
-}
-
-// commit is SHA-256(salt ‖ canonical): without the salt nobody can tell which record it is of.
-func commit(salt, canonical []byte) (sum [32]byte) {
-	h := sha256.New()
-	h.Write(salt)
-	h.Write(canonical)
-	h.Sum(sum[:0])
-	return sum
 }
 
 // chain is SHA-256(prev ‖ node ‖ 0x00 ‖ big-endian count ‖ commitment).

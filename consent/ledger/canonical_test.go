@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"crypto/sha256"
 	"flag"
 	"os"
 	"path/filepath"
@@ -77,22 +78,58 @@ func TestCanonicalKeepsEveryMember(t *testing.T) {
 // TestCanonicalIsFrozen fails when a change here or in consent alters the bytes of a record: then the form needs
 // the next version.
 func TestCanonicalIsFrozen(t *testing.T) {
-	golden(t, "canonical-v1.json", readPermit().Canonical())
+	golden(t, "canonical-v2.jsonl", readPermit().Canonical())
+}
+
+// TestTheFirstFormIsStillRead: what was recorded before the parts were told apart is read, and committed to, as then.
+func TestTheFirstFormIsStillRead(t *testing.T) {
+	old, err := os.ReadFile(filepath.Join("testdata", "canonical-v1.json"))
+	require.NoError(t, err)
+	r, err := ParseRecord(old)
+	require.NoError(t, err)
+	require.Equal(t, readPermit(), r)
+	salt := NewSalt()
+	require.Equal(t, sha256.Sum256(append(salt[:SaltSize:SaltSize], old...)), commit(salt, old))
+}
+
+// TestTheOpenPartNamesNoPerson: what a client is shown names neither who received their data nor anybody else, and none
+// of what is for supervision; a member that is added to a record is sealed unless somebody says otherwise.
+func TestTheOpenPartNamesNoPerson(t *testing.T) {
+	var r Record
+	n := 0
+	fill(reflect.ValueOf(&r).Elem(), &n)
+	r.Actor.User, r.Actor.Name, r.Actor.Person, r.Actor.Role = "hidden", "hidden", "hidden", "hidden"
+	r.Recipient, r.TokenID, r.Reason, r.Query, r.Evidence = "hidden", "hidden", "hidden", "hidden", []string{"hidden"}
+	r.Assertion.Reason, r.Assertion.Facts = "hidden", map[string]string{"assessor": "hidden"}
+	r.Classes[0].Clients, r.Known, r.Bound = []string{"hidden"}, map[string]int64{"hidden": 1}, []string{"hidden"}
+	open, sealed, both := partsOf(r.Canonical())
+	require.True(t, both)
+	require.NotContains(t, string(open), "hidden")
+	require.Equal(t, 14, strings.Count(string(sealed), "hidden"))
+	require.NotContains(t, string(sealed), `"client":`)
+	require.NotContains(t, string(sealed), `"outcome"`)
 }
 
 func TestCanonicalTimeIsUTCMilliseconds(t *testing.T) {
 	helsinki := time.FixedZone("EET", 2*3600)
 	r := Record{Time: time.Date(2026, 11, 21, 12, 0, 0, 999, helsinki)}
 	require.Contains(t, string(r.Canonical()), `"time":"2026-11-21T10:00:00.000Z"`)
-	require.True(t, strings.HasPrefix(string(r.Canonical()), `{"v":1,`))
+	require.True(t, strings.HasPrefix(string(r.Canonical()), `{"v":2,`))
 }
 
 func TestParseRecordRefuses(t *testing.T) {
 	good := string(readPermit().Canonical())
 	for name, text := range map[string]string{
 		"nothing":        "",
-		"another form":   strings.Replace(good, `"v":1`, `"v":2`, 1),
-		"unknown member": strings.Replace(good, `"v":1`, `"v":1,"hidden":true`, 1),
+		"another form":   strings.Replace(good, `"v":2`, `"v":3`, 1),
+		"first form":     strings.Replace(good, `"v":2`, `"v":1`, 1),
+		"one part":       good[:strings.Index(good, "\n")],
+		"three parts":    good + "\n{}",
+		"person opened":  strings.Replace(good, `"kind":"professional"`, `"kind":"professional","user":"x"`, 1),
+		"outcome sealed": strings.Replace(good, "\n{", "\n{\"outcome\":\"deny\",", 1),
+		"client sealed":  strings.Replace(good, "\n{", "\n{\"client\":\"aino\",", 1),
+		"app sealed":     strings.Replace(good, `{"user":`, `{"app":"x","user":`, 1),
+		"unknown member": strings.Replace(good, `"v":2`, `"v":2,"hidden":true`, 1),
 		"second record":  good + good,
 		"repeated":       strings.Replace(good, `"client":"onni"`, `"client":"aino","client":"onni"`, 1),
 		"local time":     strings.Replace(good, `.000Z"`, `.000+02:00"`, 1),

@@ -70,7 +70,7 @@ type Entry struct {
 	Prev       [32]byte // Chain of the node's entry before; zeros for the first
 	Salt       []byte   // 16 random bytes; nil once erased
 	Canonical  []byte   // Record.Canonical; nil once erased
-	Commitment [32]byte // SHA-256(salt ‖ canonical)
+	Commitment [32]byte // salted, over the canonical bytes: see commit
 	Chain      [32]byte // SHA-256(prev ‖ node ‖ 0x00 ‖ big-endian count ‖ commitment); the data of its leaf
 	Seq        int64    // place in the tree, from 0; -1 while pending
 	Columns    []Column // what the store keeps beside the bytes for finding entries, as stored

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -38,7 +39,11 @@ func intact(t testing.TB, entries []ledger.Entry) {
 		require.Equal(t, before.Count+1, e.Count, "node %s", e.Node)
 		require.Equal(t, before.Chain, e.Prev)
 		require.Len(t, e.Salt, ledger.SaltSize)
-		require.Equal(t, sha256.Sum256(append(append([]byte{}, e.Salt...), e.Canonical...)), e.Commitment)
+		// The commitment as consent/ledger/README.md spells it.
+		open, sealed, _ := bytes.Cut(e.Canonical, []byte("\n"))
+		sum := func(parts ...[]byte) []byte { h := sha256.Sum256(bytes.Join(parts, nil)); return h[:] }
+		held := sum(sum(e.Salt, []byte("sealed")), sealed)
+		require.Equal(t, sum(sum(e.Salt, []byte("open")), held, open), e.Commitment[:])
 		link := append(append([]byte{}, e.Prev[:]...), e.Node...)
 		link = binary.BigEndian.AppendUint64(append(link, 0), uint64(e.Count))
 		require.Equal(t, sha256.Sum256(append(link, e.Commitment[:]...)), e.Chain)
