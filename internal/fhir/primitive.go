@@ -33,7 +33,7 @@ var primitives = [...]primitiveDef{
 	{"uri", String, isURI, "a URI without white space"},
 	{"url", String, isURI, "a URL without white space"},
 	{"uuid", String, isUUID, "a UUID: urn:uuid: and 36 lower-case characters"},
-	{"xhtml", String, isXHTML, "a well-formed XHTML div with content, and with formatting elements and attributes only (txt-1, txt-2)"},
+	{"xhtml", String, IsXHTML, "a well-formed XHTML div with content, and with formatting elements and attributes only (txt-1, txt-2)"},
 }
 
 func isAny(string) bool { return true }

@@ -2,11 +2,11 @@ package fhir
 
 import "strings"
 
-// isXHTML says whether s is the XHTML of a narrative (FHIR R4 § 2.26.0.1, txt-1 and txt-2): one well-formed div in the
+// IsXHTML says whether s is the XHTML of a narrative (FHIR R4 § 2.26.0.1, txt-1 and txt-2): one well-formed div in the
 // XHTML namespace, with elements and attributes of formatting only, and something in it to read. What could act when
 // somebody looks at it (scripts, forms, event handlers, foreign schemes in links) is thereby out. Documents have
 // neither a DOCTYPE nor processing instructions nor CDATA.
-func isXHTML(s string) bool {
+func IsXHTML(s string) bool {
 	x := xhtml{s: strings.TrimSpace(s)}
 	return x.document()
 }

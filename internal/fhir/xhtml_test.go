@@ -14,7 +14,7 @@ func TestNarrativesHoldFormattingOnly(t *testing.T) {
 		`<div` + ns + `><img src="data:image/png;base64,AA==" alt=""/></div>`, `<div` + ns + `><a href="#x">1</a><a href="a/b:c">2</a><a href="https://a.fi/?a=1&amp;b=2">3</a></div>`,
 		`<div` + ns + `><table><tr><td colspan="2">1</td></tr></table></div>`,
 	} {
-		assert.True(t, isXHTML(div), div)
+		assert.True(t, IsXHTML(div), div)
 	}
 	for _, div := range []string{
 		``, `text`, `<div>text</div>`, `<div` + ns + `></div>`, `<div` + ns + `/>`, `<div` + ns + `> <p/> </div>`, `<p` + ns + `>x</p>`,
@@ -27,14 +27,14 @@ func TestNarrativesHoldFormattingOnly(t *testing.T) {
 		`<!DOCTYPE div><div` + ns + `>x</div>`, `<div` + ns + ` style=x>x</div>`, `<div xmlns="other">x</div>`, `<div` + ns + `>x<p xmlns="http://www.w3.org/2000/svg"/></div>`,
 		`<div` + ns + `>x<!-- -- --></div>`, "<div" + ns + ">x\x00</div>", `<div` + ns + `>` + strings.Repeat("<b>", 300) + "x" + strings.Repeat("</b>", 300) + `</div>`,
 	} {
-		assert.False(t, isXHTML(div), div)
+		assert.False(t, IsXHTML(div), div)
 	}
 }
 
 func FuzzNarrative(f *testing.F) {
 	f.Add(`<div xmlns="http://www.w3.org/1999/xhtml"><p style='x'>ä &amp; <img src="data:image/png,x"/></p><!-- c --></div>`)
 	f.Fuzz(func(t *testing.T, s string) {
-		if isXHTML(s) && strings.Contains(strings.ToLower(s), "<script") && !strings.Contains(s, "<!--") {
+		if IsXHTML(s) && strings.Contains(strings.ToLower(s), "<script") && !strings.Contains(s, "<!--") {
 			t.Fatal("a script passes")
 		}
 	})
