@@ -96,6 +96,9 @@ const (
 	Direct   Action = "direct"   // record the client's permit, ban or consent (§ 58)
 	Audit    Action = "audit"    // read the ledger
 	Notify   Action = "notify"   // push data to a receiver
+	Ask      Action = "ask"      // ask the unit that holds data for a human's decision on them
+	Disclose Action = "disclose" // give named data to a recipient by a human's act, on the ground and facts that the human asserts
+	Correct  Action = "correct"  // take a mistaken disclosure back, mend a label, rectify data (2016/679 art. 16-19)
 )
 
 // Class is what rows have in common that are always decided alike: a client's data with one label. A search decides
@@ -106,7 +109,7 @@ type Class struct {
 	Controller   string   `json:"controller,omitempty"`   // Organization/…
 	Register     Register `json:"register"`               // the register it began in
 	Joint        bool     `json:"joint,omitempty"`        // a joint document: in both registers (§§ 46–47)
-	Process      string   `json:"process,omitempty"`      // CarePlan/… whose document it is
+	Process      string   `json:"process,omitempty"`      // CarePlan/… whose document it is; Task/… of the human's act it belongs to
 	Invitation   string   `json:"invitation,omitempty"`   // Task/… if it is an invitation of the process
 	ServiceTask  string   `json:"serviceTask,omitempty"`  // palvelutehtävä
 	DataClass    string   `json:"dataClass,omitempty"`    // data class of permits and caps
@@ -115,6 +118,9 @@ type Class struct {
 	Author       string   `json:"author,omitempty"`       // API client that wrote it
 	Unit         string   `json:"unit,omitempty"`         // Organization/… of the unit that wrote it
 }
+
+// received says whether the class is that of a copy that lies where a human's act disclosed it to.
+func (c *Class) received() bool { return strings.HasPrefix(c.Process, "Task/") && c.Type != "Task" }
 
 // Key is a text that is equal for equal classes only; stores intern classes by it.
 func (c Class) Key() string {
@@ -153,6 +159,7 @@ const (
 	Registered  Relation = "registered"  // a Patient that an API client registered itself
 	Participant Relation = "participant" // an accepted invitation of the joint process
 	Invited     Relation = "invited"     // a requested invitation: opens that Task and the client's identity only
+	Received    Relation = "received"    // a human's disclosure to a unit: opens what was disclosed and the client's identity only
 )
 
 // Relationship is a verified link between actor and client (703/2023 §§ 9, 57), derived from a resource that a system
@@ -256,16 +263,20 @@ type Request struct {
 	Assertion Assertion
 	Time      time.Time
 	// Invitee, for Invite, is who is invited; the engine finds the row it rests on from the sectors, the controllers
-	// and the client's directives.
+	// and the client's directives. For Ask it is who is asked, for Disclose who receives.
 	Invitee Invitee
 }
 
-// Invitee is who an invitation goes to, as the directory knows them.
+// Invitee is who an invitation goes to, as the directory knows them; also who is asked for data or receives them.
 type Invitee struct {
 	Person     string   `json:"person,omitempty"` // Practitioner/… or PractitionerRole/…
 	Controller string   `json:"controller,omitempty"`
 	Register   Register `json:"register,omitempty"`
 	Unit       string   `json:"unit,omitempty"`
+	// Kind is what sort of recipient somebody outside the registers is, a code of acts.yaml such as police; of a
+	// registered one it follows from the register and the controller. Name is how the recipient is written.
+	Kind string `json:"kind,omitempty"`
+	Name string `json:"name,omitempty"`
 }
 
 // Outcome is the answer of the law. The zero Outcome denies.
@@ -308,6 +319,13 @@ type Decision struct {
 	Directives []string // Consent versions that weighed, such as Consent/1/_history/2
 	Evidence   []string // relationships that weighed
 	Reason     string   // why, for the ledger only; never for the asker
+	// Obligations are what the exchange owes on the bases it rests on: inform (812/2000 § 12.2), confirm (703/2023
+	// § 26.2), source (§ 39: the recipient records where the data came from) and onward (§ 48: it keeps them secret and
+	// uses them for that purpose only).
+	Obligations []string
+	// Demand is what a ground asks of the human who acts on it and was not given; empty for all other denials. It tells
+	// of the law only, so that it may be told to the human.
+	Demand string
 	// Action and Invitee are what was asked, kept so that the decision can be repeated. "": the law was not asked.
 	Action  Action
 	Invitee Invitee
@@ -376,6 +394,8 @@ type Cover struct {
 	Recorded   Period   // only rows recorded in it; the zero Period is any
 	Exclude    []string // rows ("Type/id") that bans of single documents leave out
 	Directives []string // the permit or consent that this basis rests on
+
+	obligations []string
 }
 
 // lets says whether a row leaves under the cover.
@@ -411,6 +431,7 @@ func (d *Decision) For(row string, recorded time.Time) *Decision {
 	}
 	narrow := *d
 	narrow.Bases, narrow.Directives, narrow.Covers, narrow.Recorded, narrow.Exclude = nil, nil, nil, nil, nil
+	narrow.Obligations = nil
 	covered := map[string]bool{}
 	for i := range d.Covers {
 		c := &d.Covers[i]
@@ -423,6 +444,7 @@ func (d *Decision) For(row string, recorded time.Time) *Decision {
 			narrow.Bases = append(narrow.Bases, c.Basis)
 		}
 		narrow.Directives = merge(narrow.Directives, c.Directives)
+		narrow.Obligations = merge(narrow.Obligations, c.obligations)
 	}
 	for _, ok := range covered {
 		if !ok {

@@ -51,6 +51,7 @@ type Engine struct {
 	law      law
 	switches map[string]string
 	codes    codes
+	acts     acts
 	joint    map[place]string // signed place → controller
 	public   map[string]bool
 	version  string
@@ -97,7 +98,13 @@ func newEngine(files map[string][]byte, cfg Config) (*Engine, error) {
 	if e.codes, err = readCodes(files, e.switches); err != nil {
 		return nil, err
 	}
+	if e.acts, err = readActs(files); err != nil {
+		return nil, err
+	}
 	if e.law, err = readLaw(files, e.switches); err != nil {
+		return nil, err
+	}
+	if err := e.acts.check(&e.law); err != nil {
 		return nil, err
 	}
 	for i, s := range cfg.JointServices {
@@ -188,7 +195,7 @@ func discloses(req *Request, class *Class) bool {
 	case Client, Guardian, Auditor, Operator:
 		return false
 	}
-	if req.Action == Invite {
+	if req.Action == Invite || req.Action == Ask || req.Action == Disclose {
 		return req.Invitee.Controller != req.Actor.Controller || req.Invitee.Register != req.Actor.Register
 	}
 	if class.Register != Health && class.Register != Social {
@@ -211,6 +218,7 @@ func (e *Engine) decideFor(req *Request, class *Class, client string, facts *Fac
 	case len(ruling.permits) == 0:
 		w.gather(&out, nil, false)
 		out.Reason = e.unmet(ruling, &w, req)
+		out.Demand = e.demand(ruling.failed, &w, req)
 		return out
 	}
 	verdict := e.judge(&w, ruling.permits, ruling.forbids)
@@ -218,6 +226,7 @@ func (e *Engine) decideFor(req *Request, class *Class, client string, facts *Fac
 	w.gather(&out, verdict.weighed, verdict.bans)
 	if out.Outcome != Permitted {
 		out.Reason = e.stopped(ruling.permits, ruling.forbids, &w, req, out.Outcome)
+		out.Demand = e.limited(ruling.forbids, req)
 		return out
 	}
 	out.Bases = verdict.bases
@@ -234,6 +243,9 @@ func (e *Engine) decideFor(req *Request, class *Class, client string, facts *Fac
 	}
 	if class.Register == Identity && w.has(guest) && out.Bases[0].ID != "ATL-4.3-H" && out.Bases[0].ID != "ATL-4.3-S" {
 		out.Disclosure = true
+	}
+	for _, row := range verdict.weighed {
+		out.Obligations = gathered(out.Obligations, row.owes(out.Disclosure))
 	}
 	return out
 }
@@ -261,7 +273,9 @@ func (e *Engine) judge(w *weighing, permits, forbids []*policy) verdict {
 				case banPasses, banDocuments:
 					continue
 				case banHuman:
-					outcome = min(outcome, NeedsHuman)
+					if w.req.Action != Disclose { // there the human has decided
+						outcome = min(outcome, NeedsHuman)
+					}
 				default:
 					outcome = Denied
 				}
@@ -311,8 +325,9 @@ func (e *Engine) covering(w *weighing, client string, rows []*policy) []Cover {
 	if slices.ContainsFunc(rows, func(p *policy) bool { return p.bans != banPasses }) {
 		exclude = w.exclude()
 	}
+	disclosed := discloses(w.req, w.class)
 	for _, row := range rows {
-		cover := Cover{Basis: row.basis, Client: client}
+		cover := Cover{Basis: row.basis, Client: client, obligations: row.owes(disclosed)}
 		if row.ofRelationship {
 			cover.Basis = w.invitation
 		}
@@ -364,13 +379,13 @@ func both(a, b Decision) Decision {
 	}
 	switch {
 	case a.Outcome < Permitted:
-		out.Reason = a.Reason
+		out.Reason, out.Demand = a.Reason, a.Demand
 		if b.Outcome < a.Outcome {
-			out.Reason = b.Reason
+			out.Reason, out.Demand = b.Reason, b.Demand
 		}
 		return out
 	case b.Outcome < Permitted:
-		out.Reason = b.Reason
+		out.Reason, out.Demand = b.Reason, b.Demand
 		return out
 	}
 	out.Bases = a.Bases[:len(a.Bases):len(a.Bases)]
@@ -382,6 +397,7 @@ func both(a, b Decision) Decision {
 	out.Reason = a.Reason
 	out.Exclude = merge(a.Exclude, b.Exclude)
 	out.Redact = merge(a.Redact, b.Redact)
+	out.Obligations = merge(a.Obligations, b.Obligations)
 	out.Covers = append(a.Covers[:len(a.Covers):len(a.Covers)], b.Covers...)
 	switch {
 	case len(a.Recorded) == 0:

@@ -15,6 +15,7 @@ var flagNames = [...]cedar.String{
 	"ownRegister", "ownCopy", "sameController", "authored", "ownUnit", "recordedHere", "clientless", "mine",
 	"related", "inCare", "participant", "invited", "guest", "jointService", "banned", "localPermits", "minor",
 	"guardianDenied", "taskStated", "reasoned", "confirmed", "sameService", "inviteeSameController", "inviteePublic",
+	"received", "addressee", "onward",
 }
 
 // environment is one request in Cedar's terms. It is its own entity store: a request knows two entities.
@@ -80,6 +81,7 @@ type (
 		purpose          Purpose
 		ground           string
 		invitee          Register
+		act              actKey
 	}
 )
 
@@ -104,8 +106,15 @@ func (e *Engine) question(w *weighing, req *Request, class *Class) question {
 			q.how.ground = ground
 		}
 	}
-	if req.Action == Invite && (req.Invitee.Register == Health || req.Invitee.Register == Social) {
+	if acting(req.Action) {
+		q.how.act = e.acts.key(e, req)
+	}
+	switch {
+	case req.Action != Invite && !acting(req.Action):
+	case req.Invitee.Register == Health || req.Invitee.Register == Social:
 		q.how.invitee = req.Invitee.Register
+	case req.Invitee.Controller == "":
+		q.how.invitee = RegisterOf(q.how.act.kind)
 	}
 	return q
 }
@@ -144,6 +153,7 @@ func contextRecord(k contextKey) cedar.Record {
 	m := cedar.RecordMap{
 		"purpose": cedar.String(k.purpose), "ground": cedar.String(k.ground), "inviteeRegister": cedar.String(k.invitee),
 		"permits": k.permits.set(), "assents": k.assents.set(),
+		"limb": cedar.String(k.act.limb), "facts": k.act.set(), "recipientKind": cedar.String(k.act.kind),
 	}
 	for i, name := range flagNames {
 		m[name] = cedar.Boolean(k.flags&(1<<i) != 0)
@@ -226,6 +236,7 @@ func publicAST(p *ast.Policy) *publicast.Policy { return (*publicast.Policy)(p) 
 
 // telling are the attributes that tell people what is missing, the most telling first.
 var telling = []string{
+	"facts", "limb", "recipientKind",
 	"permits", "assents", "localPermits", "jointService", "participant", "related", "guest", "invited", "recordedHere",
 	"authored", "ground", "reasoned", "authority", "minor", "mine", "guardianDenied", "banned", "task", "sameController", "ownRegister",
 	"purpose",

@@ -31,7 +31,8 @@ const reading = "sotesilta-law-2"
 // fileOrder is the order of the decision procedure: own register, joint documents and service, permits, statutory
 // rights, then the rest. Bases of a decision come in this order, and within a file in the order of its policies.
 var fileOrder = []string{
-	"own-register.cedar", "joint.cedar", "permits.cedar", "statutory.cedar", "invitations.cedar", "persons.cedar", "limits.cedar",
+	"own-register.cedar", "joint.cedar", "permits.cedar", "statutory.cedar", "invitations.cedar", "human-acts.cedar", "persons.cedar",
+	"limits.cedar",
 }
 
 // finnish is the clock by which laws come into force and people come of age.
@@ -48,8 +49,10 @@ type law struct {
 	slices map[sliceKey]*slice
 	byID   map[string]*policy
 	rows   []Row
-	none   []noneRow
-	days   []time.Time // when policies come into force or cease, earliest first
+	// grounds are the rows on which a human discloses, in the order of the files.
+	grounds []string
+	none    []noneRow
+	days    []time.Time // when policies come into force or cease, earliest first
 }
 
 // epoch counts the days of law.days that have come: within one epoch the same policies are in force.
@@ -103,6 +106,8 @@ type policy struct {
 	outcome        Outcome // permits: Permitted or NeedsHuman; forbids: Denied or NeedsHuman
 	ofRelationship bool    // the basis is the row that the invitation rested on
 	fromPermit     bool    // it asks for a permit of the client
+	obligations    []string
+	disclosing     []string // obligations where the exchange is a disclosure
 	clauses        []clause
 	permitted      string // reason of a permit
 }
@@ -111,6 +116,7 @@ type policy struct {
 type clause struct {
 	test  *cedar.Policy // permits where the clause holds
 	about string        // attribute that tells people what is missing; "" when none does
+	words []string      // texts that it compares with, in its order
 	text  string        // as written
 }
 
@@ -256,6 +262,9 @@ func readLaw(files map[string][]byte, switches map[string]string) (law, error) {
 					parsed.Position().Filename, parsed.Position().Line, p.basis.ID)
 			}
 			all = append(all, p)
+			if p.discloses() && !slices.Contains(l.grounds, p.basis.ID) {
+				l.grounds = append(l.grounds, p.basis.ID)
+			}
 			l.days = append(l.days, p.from)
 			if !p.to.IsZero() {
 				l.days = append(l.days, p.to)
@@ -365,11 +374,13 @@ func compile(parsed *cedar.Policy, validator *validate.Validator, switches map[s
 	if p.bans, err = banModeOf(permit, notes["ban"], switches); err != nil {
 		return nil, err
 	}
-	for _, o := range strings.Fields(string(notes["obligations"])) {
-		if o != "confirm" && o != "inform" {
+	p.obligations = strings.Fields(string(notes["obligations"]))
+	for _, o := range p.obligations {
+		if !slices.Contains(obligations, o) {
 			return nil, fmt.Errorf("@obligations: %q is not known", o)
 		}
 	}
+	p.disclosing = merge(p.obligations, everyDisclosure)
 	if notes["limit"] != "" && (permit || !p.ban) || notes["basis"] != "" && (!permit || !p.ofRelationship) {
 		return nil, errors.New(`@limit("ban") belongs to a forbid and @basis("relationship") to a permit`)
 	}
@@ -447,6 +458,9 @@ func compileClause(whole *ast.Policy, condition ast.ConditionType) (clause, erro
 	if err != nil {
 		return c, err
 	}
+	for _, literal := range literals.FindAllSubmatch(encoded, -1) {
+		c.words = append(c.words, string(literal[1]))
+	}
 	for _, about := range telling {
 		if bytes.Contains(encoded, []byte(`"attr":"`+about+`"`)) {
 			c.about = about
@@ -467,7 +481,7 @@ func compileClause(whole *ast.Policy, condition ast.ConditionType) (clause, erro
 // a clause is false on these alone. A clause that needs more errs on the bare circumstances, and its policy stays.
 func (l *law) cut(all []*policy) error {
 	kinds := []Kind{System, Professional, Client, Guardian, Auditor, Operator}
-	actions := []Action{Read, Record, Change, Identify, Invite, Direct, Audit, Notify}
+	actions := []Action{Read, Record, Change, Identify, Invite, Direct, Audit, Notify, Ask, Disclose, Correct}
 	purposes := []Purpose{Care, NeedAssessment, Incapacity, Emergency, StatutoryAct, Supervision, OwnData}
 	for _, kind := range kinds {
 		for _, action := range actions {

@@ -35,6 +35,9 @@ const (
 	sameService
 	inviteeSameController
 	inviteePublic
+	received
+	addressee
+	onward
 )
 
 // rowSet is a set of rows that permits and assents speak of.
@@ -94,6 +97,7 @@ func (e *Engine) weigh(w *weighing, req *Request, class *Class, client string, f
 	// What no unit recorded, a client gave in the own view: the system's professionals have no part in it.
 	w.set(recordedHere, class.Unit != "" && class.Unit == a.Unit)
 	w.set(clientless, client == "")
+	w.set(onward, class.received())
 	w.set(mine, len(class.Clients) == 1 && slices.Contains(a.Clients, class.Clients[0]))
 	w.set(localPermits, e.switches["O11"] == "on")
 	w.set(taskStated, req.Assertion.Task != "")
@@ -102,7 +106,7 @@ func (e *Engine) weigh(w *weighing, req *Request, class *Class, client string, f
 	if class.Protection != "" {
 		w.set(sameService, e.codes.sameService(class.Protection, a.Service))
 	}
-	if req.Action == Invite {
+	if req.Action == Invite || acting(req.Action) {
 		w.set(inviteeSameController, req.Invitee.Controller != "" && req.Invitee.Controller == a.Controller)
 		w.set(inviteePublic, e.public[req.Invitee.Controller])
 	}
@@ -143,6 +147,22 @@ func (e *Engine) relation(w *weighing, r *Relationship) flags {
 		return 0
 	}
 	switch r.Kind {
+	case Received:
+		if a.Kind != Professional || r.Controller != a.Controller || r.Register != a.Register || r.Unit == "" || r.Unit != a.Unit {
+			return 0
+		}
+		basis := e.law.row(r.Basis)
+		if basis == nil {
+			return 0
+		}
+		mine := w.class.Process != "" && w.class.Process == r.Process
+		if mine || w.invitation.ID == "" {
+			w.invitation = basis.basis
+		}
+		if mine {
+			return received | addressee
+		}
+		return addressee
 	case InCare, Registered:
 		if r.Controller != a.Controller || r.Register != a.Register || r.Controller == "" {
 			return 0
@@ -437,6 +457,9 @@ func (e *Engine) redacts(w *weighing, req *Request, class *Class) bool {
 	}
 	if w.facts != nil && w.facts.Version > 0 && !w.facts.Person.Turvakielto {
 		return false
+	}
+	if req.Action == Disclose {
+		return true // what a person gives away goes where nobody can say who sees it
 	}
 	switch req.Actor.Kind {
 	case Client:

@@ -61,6 +61,9 @@ func (st *stage) request(w *When) consent.Request {
 		guest := st.actor(w.Invites)
 		req.Invitee = consent.Invitee{Person: guest.Person, Controller: guest.Controller, Register: guest.Register, Unit: guest.Unit}
 	}
+	if w.Recipient != "" {
+		req.Invitee = consent.Invitee{Kind: w.Recipient, Name: "somebody"}
+	}
 	return req
 }
 
@@ -70,6 +73,9 @@ func (st *stage) class(w *When) consent.Class {
 		Type: d.Type, Register: d.Register, Controller: ref("Organization", d.Controller), Joint: d.Joint, Process: ref("CarePlan", d.Process),
 		Invitation: d.Invitation, ServiceTask: d.ServiceTask, DataClass: d.DataClass, Protection: d.Protection,
 		ServiceEvent: d.ServiceEvent, Author: d.Author, Unit: ref("Organization", d.Unit),
+	}
+	if d.Act != "" {
+		class.Process = ref("Task", d.Act)
 	}
 	if class.Unit == "" && d.Author == "" {
 		switch d.Register {
@@ -187,8 +193,11 @@ func (st *stage) relationship(k *Known, i int) consent.Relationship {
 	case r.Invited != "":
 		rel.Kind, rel.Evidence = consent.Invited, fmt.Sprintf("Task/%d", i+1)
 		person(r.Invited)
+	case r.Received != "":
+		rel.Kind, rel.Evidence, rel.Process = consent.Received, fmt.Sprintf("Task/%d", i+1), ref("Task", r.Process)
+		unit(r.Received)
 	default:
-		st.fail("a relationship is care, registered, participant or invited")
+		st.fail("a relationship is care, registered, participant, invited or received")
 	}
 	if r.Task != "" {
 		rel.Evidence = r.Task

@@ -93,6 +93,9 @@ func (s *Suite) differences(one *Scenario, d *consent.Decision) []string {
 	if !strings.Contains(d.Reason, t.Reason) || d.Reason == "" {
 		differs("reason", t.Reason, d.Reason)
 	}
+	if !strings.Contains(d.Demand, t.Demand) {
+		differs("demand", t.Demand, d.Demand)
+	}
 	switch {
 	case t.Disclosure != nil && *t.Disclosure != d.Disclosure:
 		differs("disclosure", *t.Disclosure, d.Disclosure)

@@ -52,6 +52,7 @@ type Known struct {
 	GuardianDenied bool `yaml:"guardian-denied"`
 	Relationships  []struct {
 		Care, Registered, Participant, Invited string // unit, unit, person, person
+		Received                               string // unit
 		Process, Service, Location, Task       string
 		Basis                                  string
 		From, To                               string
@@ -90,7 +91,8 @@ type When struct {
 		Facts                map[string]string
 		Confirm              bool
 	}
-	Invites string
+	Invites   string // who is invited, asked or given the data
+	Recipient string // kind of a recipient who is not registered (acts.yaml)
 	Data    struct {
 		Type, Controller, Process, Invitation, Unit, Author string
 		Register                                            consent.Register
@@ -99,6 +101,7 @@ type When struct {
 		DataClass                                           string `yaml:"data-class"`
 		Protection                                          string
 		ServiceEvent                                        string `yaml:"service-event"`
+		Act                                                 string // the human's act that disclosed it
 	}
 }
 
@@ -112,6 +115,7 @@ type Then struct {
 	Redacted   *bool
 	Directives []string
 	Evidence   []string
+	Demand     string // words that a person who acts is told
 	Reason     string // words that the ledger's reason holds
 }
 

@@ -13,6 +13,7 @@ import (
 var verbs = map[consent.Action]string{
 	consent.Read: "reads", consent.Record: "records", consent.Change: "changes", consent.Identify: "identifies the client by",
 	consent.Invite: "invites", consent.Direct: "records the client's", consent.Audit: "reads", consent.Notify: "is told of",
+	consent.Ask: "asks for a decision by", consent.Disclose: "discloses", consent.Correct: "mends",
 }
 
 // given tells what is so before anybody asks.
@@ -52,6 +53,8 @@ func known(whom string, k *Known) string {
 			text = r.Participant + " takes part in " + or(r.Process, "a process")
 		case r.Invited != "":
 			text = r.Invited + " is invited into " + or(r.Process, "a process")
+		case r.Received != "":
+			text = r.Received + " was disclosed something by " + or(r.Process, "an act")
 		}
 		if r.Service != "" {
 			text += ", service " + r.Service + " at " + r.Location
@@ -131,8 +134,14 @@ func (s *Suite) when(one *Scenario) string {
 		fmt.Fprintf(&b, " (task %s)", p.Task)
 	}
 	b.WriteString(" " + or(verbs[w.Does], string(w.Does)) + " ")
-	if w.Invites != "" {
+	to := ""
+	switch {
+	case w.Recipient != "":
+		to = " to: " + w.Recipient
+	case w.Invites != "" && w.Does == consent.Invite:
 		b.WriteString("the " + w.Invites + " by ")
+	case w.Invites != "":
+		to = " to: the " + w.Invites
 	}
 	if d.Joint {
 		b.WriteString("joint ")
@@ -161,6 +170,7 @@ func (s *Suite) when(one *Scenario) string {
 	if len(label) > 0 {
 		b.WriteString(" [" + strings.Join(label, ", ") + "]")
 	}
+	b.WriteString(to)
 	if w.Purpose != "" && w.Purpose != consent.Care {
 		b.WriteString(", purpose " + string(w.Purpose))
 	}
@@ -212,6 +222,9 @@ func then(t *Then) string {
 	}
 	if t.Redacted != nil {
 		parts = append(parts, map[bool]string{true: "without whereabouts", false: "with whereabouts"}[*t.Redacted])
+	}
+	if t.Demand != "" {
+		parts = append(parts, "the person is told “"+t.Demand+"”")
 	}
 	if t.Reason != "" {
 		parts = append(parts, "because “"+t.Reason+"”")

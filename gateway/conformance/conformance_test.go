@@ -90,6 +90,7 @@ func TestTermsHaveTheirCodeSystem(t *testing.T) {
 	for _, url := range []string{
 		terms.Register, terms.Purpose, terms.Step, terms.ServiceTask, terms.DataClass, terms.Protection, terms.LegalBasis,
 		terms.Directive, terms.AccessTask, terms.Interaction, terms.PermitCategory,
+		terms.HumanAct, terms.ActInput, terms.DisclosureFact, terms.DisclosureLimb, terms.RecipientKind,
 	} {
 		doc, err := Resource("CodeSystem", strings.TrimPrefix(url, terms.Base+"CodeSystem/"))
 		require.NoError(t, err)
@@ -112,8 +113,16 @@ func TestCodesAreThoseOfTheCode(t *testing.T) {
 			string(consent.StatutoryAct), string(consent.Supervision), string(consent.OwnData),
 		},
 		"directive":        {"permit", "ban", "consent"},
+		"human-act": {
+			terms.ActRequest, terms.ActDecide, terms.ActDisclose, terms.ActReceive, terms.ActRecall, terms.ActRelabel, terms.ActRectify,
+			terms.ActInform,
+		},
+		"human-act-input": {
+			terms.InputGround, terms.InputLimb, terms.InputReason, terms.InputRecipient, terms.InputRecipientKind, terms.InputDocument,
+			terms.InputWanted, terms.InputLabel, terms.InputAct, terms.InputRequest,
+		},
 		"permit-direction": {terms.PermitToSocial, terms.PermitToHealth, "3", "4"},
-		"interaction":      {"match", "apply", "notify", "receive", "evaluate"},
+		"interaction":      {"match", "apply", "notify", "receive", "evaluate", "disclose", "correct"},
 	} {
 		require.Equal(t, want, codes(concepts(t, id)), id)
 	}
@@ -147,6 +156,8 @@ func TestAccessTasksAreThoseOfThePolicies(t *testing.T) {
 func TestCodeSystemsFollowTheLaw(t *testing.T) {
 	lists, err := consent.CodeLists()
 	require.NoError(t, err)
+	acts, err := consent.ActLists()
+	require.NoError(t, err)
 	engine, err := consent.New(consent.Config{})
 	require.NoError(t, err)
 	var rows []concept
@@ -170,6 +181,7 @@ func TestCodeSystemsFollowTheLaw(t *testing.T) {
 	}
 	for id, want := range map[string][]concept{
 		"legal-basis": rows, "service-task": list(lists.ServiceTasks), "data-class": list(lists.DataClasses), "protection": list(lists.Protections),
+		"disclosure-fact": list(acts.Facts), "recipient-kind": list(acts.Recipients), "disclosure-limb": list(acts.Limbs),
 	} {
 		if *update {
 			write(t, id, want)

@@ -33,6 +33,41 @@ const (
 	Interaction = Base + "CodeSystem/interaction"
 )
 
+// Code systems of a human's acts (gateway/process, acts.yaml): Task.code, what its inputs are, and the words in them.
+const (
+	HumanAct       = Base + "CodeSystem/human-act"
+	ActInput       = Base + "CodeSystem/human-act-input"
+	DisclosureFact = Base + "CodeSystem/disclosure-fact"
+	DisclosureLimb = Base + "CodeSystem/disclosure-limb"
+	RecipientKind  = Base + "CodeSystem/recipient-kind"
+)
+
+// The human's acts, codes of HumanAct.
+const (
+	ActRequest  = "request-disclosure" // asks the unit that holds data for a human's decision
+	ActDecide   = "decide-disclosure"  // that unit's part of it: its completion is the disclosure
+	ActDisclose = "disclose"           // a disclosure on one's own initiative
+	ActReceive  = "receive-disclosure" // tells the recipient's unit what it was given, or that it was taken back
+	ActRecall   = "recall"             // takes a mistaken disclosure back
+	ActRelabel  = "relabel"            // mends a wrong label
+	ActRectify  = "rectify"            // rectifies data (2016/679 art. 16)
+	ActInform   = "inform-client"      // tells the client what was obtained about them
+)
+
+// What the inputs and outputs of a human's act are, codes of ActInput.
+const (
+	InputGround        = "ground"
+	InputLimb          = "limb"
+	InputReason        = "reason"
+	InputRecipient     = "recipient"
+	InputRecipientKind = "recipient-kind"
+	InputDocument      = "document"
+	InputWanted        = "wanted"
+	InputLabel         = "label"
+	InputAct           = "act"
+	InputRequest       = "request"
+)
+
 // The nine steps of the joint-client process, codes of Step.
 const (
 	StepIdentify         = "identify"
