@@ -93,7 +93,7 @@ type When struct {
 	}
 	Invites   string // who is invited, asked or given the data
 	Recipient string // kind of a recipient who is not registered (acts.yaml)
-	Data    struct {
+	Data      struct {
 		Type, Controller, Process, Invitation, Unit, Author string
 		Register                                            consent.Register
 		Joint, Nobody                                       bool
