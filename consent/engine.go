@@ -35,7 +35,8 @@ type Config struct {
 	// covers the public ones of the sector (457/2024 § 25). The controllers of joint services are always public.
 	Public []string
 	// Bases, when not nil, holds policy files (*.cedar, *.cedarschema, *.yaml at its root) that take the place of the
-	// built-in ones of the same name, or come beside them: a county's draft of other rules.
+	// built-in ones of the same name, or come beside them: a county's draft of other rules. A file answers.yaml in it
+	// answers open questions as Switches do ("O11: on" on a line); one that both answer is answered alike.
 	Bases fs.FS
 }
 
@@ -48,6 +49,7 @@ type JointService struct {
 
 // Engine decides by the Cedar policies of consent/bases. It holds no state of requests and is safe for concurrent use.
 type Engine struct {
+	files    map[string][]byte // what the law was read from
 	law      law
 	switches map[string]string
 	codes    codes
@@ -85,11 +87,14 @@ func New(cfg Config) (*Engine, error) {
 			return nil, errors.New("consent: no policy files (*.cedar, *.cedarschema, *.yaml) in the folder of policies")
 		}
 	}
+	if cfg.Switches, err = readAnswers(files, cfg.Switches); err != nil {
+		return nil, err
+	}
 	return newEngine(files, cfg)
 }
 
 func newEngine(files map[string][]byte, cfg Config) (*Engine, error) {
-	e := &Engine{joint: map[place]string{}, public: map[string]bool{}}
+	e := &Engine{files: files, joint: map[place]string{}, public: map[string]bool{}}
 	e.rulings.seed = maphash.MakeSeed()
 	var err error
 	if e.switches, err = readSwitches(files, cfg.Switches); err != nil {

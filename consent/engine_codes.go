@@ -2,7 +2,10 @@ package consent
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // Code is a code of our own code lists in consent/bases/classes.yaml.
@@ -109,6 +112,41 @@ func (c *codes) permitCovers(choices []string, class *Class) bool {
 // sameService says whether a professional of the service needs no confirmation for data under the protection.
 func (c *codes) sameService(protection, service string) bool {
 	return service != "" && slices.Contains(c.protections[protection].Services, service)
+}
+
+// answersFile holds a county's answers to open questions, beside its policies.
+const answersFile = "answers.yaml"
+
+// readAnswers takes the file of answers, if there is one, out of the files and joins it with the answers of a Config.
+func readAnswers(files map[string][]byte, given map[string]string) (map[string]string, error) {
+	text, there := files[answersFile]
+	if !there {
+		return given, nil
+	}
+	delete(files, answersFile) // what it says is among the switches
+	var written map[string]yaml.Node
+	if err := yaml.Unmarshal(text, &written); err != nil {
+		return nil, fmt.Errorf("consent/bases/%s: %w", answersFile, err)
+	}
+	out := maps.Clone(given)
+	if out == nil {
+		out = map[string]string{}
+	}
+	for _, name := range slices.Sorted(maps.Keys(written)) {
+		node := written[name]
+		var value string
+		if err := node.Decode(&value); err != nil {
+			return nil, fmt.Errorf("consent/bases/%s:%d: %s is not answered by a word", answersFile, node.Line, name)
+		}
+		if other, both := out[name]; both && other != value {
+			return nil, fmt.Errorf("consent/bases/%s:%d: %s is answered %q here and %q in the settings", answersFile, node.Line, name, value, other)
+		}
+		out[name] = value
+		if _, err := readSwitches(files, map[string]string{name: value}); err != nil {
+			return nil, fmt.Errorf("consent/bases/%s:%d: %w", answersFile, node.Line, err)
+		}
+	}
+	return out, nil
 }
 
 // readSwitches joins the answers of a Config with the safe defaults of switches.yaml.

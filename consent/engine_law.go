@@ -224,16 +224,20 @@ func version(files map[string][]byte, switches map[string]string, joint map[plac
 	for _, name := range slices.Sorted(maps.Keys(switches)) {
 		put("switch", name, switches[name])
 	}
-	places := slices.SortedFunc(maps.Keys(joint), func(a, b place) int {
-		return cmp.Or(cmp.Compare(a.service, b.service), cmp.Compare(a.location, b.location))
-	})
-	for _, at := range places {
+	for _, at := range places(joint) {
 		put("joint", at.service, at.location, joint[at])
 	}
 	for _, controller := range slices.Sorted(maps.Keys(public)) {
 		put("public", controller)
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// places are the joint services in order.
+func places(joint map[place]string) []place {
+	return slices.SortedFunc(maps.Keys(joint), func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.service, b.service), cmp.Compare(a.location, b.location))
+	})
 }
 
 // readLaw parses, checks and compiles the policies.

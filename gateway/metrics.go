@@ -21,6 +21,9 @@ type metrics struct {
 	requests *prometheus.HistogramVec
 	records  *prometheus.CounterVec
 	size     prometheus.Gauge
+	loads    *prometheus.CounterVec
+	stale    prometheus.Gauge
+	inForce  *prometheus.GaugeVec
 }
 
 func newMetrics() *metrics {
@@ -37,9 +40,29 @@ func newMetrics() *metrics {
 			Name: "sotesilta_ledger_size", Help: "Entries in the ledger's tree when this node last sequenced.",
 		}),
 	}
-	m.registry.MustRegister(m.requests, m.records, m.size, collectors.NewGoCollector(),
+	m.loads = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "sotesilta_policy_loads_total", Help: "Times that the policies were read, by result: loaded or error.",
+	}, []string{"result"})
+	m.stale = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "sotesilta_policy_stale", Help: "1 while the files of the policies have an error and an older version is in force.",
+	})
+	m.inForce = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "sotesilta_policy_info", Help: "1 for the policy version in force.",
+	}, []string{"version"})
+	m.registry.MustRegister(m.loads, m.stale, m.inForce, m.requests, m.records, m.size, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// policy tells that the policies were read, and which version is in force now.
+func (m *metrics) policy(result, version string) {
+	m.loads.WithLabelValues(result).Inc()
+	m.stale.Set(0)
+	if result != "loaded" {
+		m.stale.Set(1)
+	}
+	m.inForce.Reset()
+	m.inForce.WithLabelValues(version).Set(1)
 }
 
 func (m *metrics) seen(s rest.Seen) {

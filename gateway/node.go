@@ -64,6 +64,7 @@ type nodeConfig struct {
 	KeptIn        string      // folder of the newest checkpoint of the ledger; "": that of the keys
 	Registry      *auth.Registry
 	JointServices []consent.JointService
+	JointList     string // file of the joint services, read anew with the policies; "": those above
 	Public        []string
 	Switches      map[string]string
 	Rate          rate.Limit // requests a second per API client; 0: unlimited
@@ -83,6 +84,7 @@ type receiver struct{ client, address string }
 type node struct {
 	sequencer *exchange.Sequencer
 	store     store.Store
+	policies  *policies
 	kept      *ledger.Kept
 	desk      *exchange.Desk
 	who       *auth.Server
@@ -90,10 +92,12 @@ type node struct {
 	mllp      net.Addr
 	ready     func(ready bool)
 	stop      context.CancelFunc
-	running   sync.WaitGroup
-	servers   []*http.Server
-	log       *slog.Logger
-	failed    chan error
+	// background ends when the node does.
+	background context.Context
+	running    sync.WaitGroup
+	servers    []*http.Server
+	log        *slog.Logger
+	failed     chan error
 }
 
 // openStore opens the store that a setting names. With an error the store is nil, never a nil pointer in an interface.
@@ -122,7 +126,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 	}
 	n := &node{root: root, log: cfg.Log, failed: make(chan error, 4)}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	n.stop = stop
+	n.stop, n.background = stop, background
 	defer func() {
 		if err != nil {
 			n.Close()
@@ -134,15 +138,18 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 			return nil, err
 		}
 	}
-	law, err := consent.New(consent.Config{Switches: cfg.Switches, JointServices: cfg.JointServices, Public: cfg.Public})
+	engine, err := cfg.law()
 	if err != nil {
 		return nil, err
 	}
+	law := consent.NewInForce(engine)
 	rules, err := process.New()
 	if err != nil {
 		return nil, err
 	}
 	metrics := newMetrics()
+	metrics.policy("loaded", law.Version())
+	n.policies = &policies{law: law, read: cfg.law, files: cfg.watched(), metrics: metrics, log: cfg.Log}
 	tree := ledger.NewTree(n.store.Ledger())
 	sealing, err := n.openLedger(ctx, cfg)
 	if err != nil {
@@ -228,10 +235,11 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 			if err := loaded.err(); err != nil {
 				return nil, err
 			}
-			if lost == nil {
-				return nil, n.desk.Ready(ctx)
+			without := n.policies.lost()
+			if lost != nil {
+				without = append(without, lost(ctx)...)
 			}
-			return lost(ctx), n.desk.Ready(ctx)
+			return without, n.desk.Ready(ctx)
 		},
 		Notice: n.desk.Notice, Observe: metrics.seen, Log: cfg.Log, Version: version, Released: release,
 	})
@@ -301,8 +309,20 @@ func (n *node) publish(ctx context.Context, operator consent.Actor, docs []*fhir
 	if err != nil {
 		return err
 	}
-	_, err = n.desk.Publish(ctx, operator, append(definitions, docs...))
-	return err
+	if _, err = n.desk.Publish(ctx, operator, append(definitions, docs...)); err != nil {
+		return err
+	}
+	return n.followLaw(ctx, operator)
+}
+
+// followLaw keeps the text of the law in force, and from then on whatever its files become.
+func (n *node) followLaw(ctx context.Context, operator consent.Actor) error {
+	n.policies.keep = func(ctx context.Context, e *consent.Engine) error { return n.keepLaw(ctx, operator, e) }
+	if err := n.policies.keep(ctx, n.policies.law.Engine()); err != nil {
+		return err
+	}
+	n.run(func() { n.policies.watch(n.background) })
+	return nil
 }
 
 // use makes the use of an assertion durable: the truth behind auth.

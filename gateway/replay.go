@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -102,8 +103,8 @@ func (r *replayCommand) law() (*consent.Engine, error) {
 		}
 		cfg.Switches[name] = value
 	}
-	if r.Policy != "" {
-		cfg.Bases = os.DirFS(r.Policy)
+	if folder := cmp.Or(r.Policy, r.Policies); folder != "" {
+		cfg.Bases = os.DirFS(folder)
 	}
 	return consent.New(cfg)
 }
@@ -162,7 +163,10 @@ func (t textTeller) report(r *exchange.Repeated) error {
 	fmt.Fprintf(t.out, "policy version %s\n%d records: %d asked the law and were asked again, %d did not ask, %d erased\n",
 		r.Policy, r.Records, r.Asked, r.Unasked, r.Erased)
 	for _, policy := range slices.Sorted(maps.Keys(r.Policies)) {
-		note := "another version: differences are what the change means"
+		note := "another version: differences are what the change means; its own text was not kept"
+		if slices.Contains(r.Kept, policy) {
+			note = "another version: differences are what the change means; under its own, kept text a difference is an error"
+		}
 		if policy == r.Policy {
 			note = "this version: a difference is an error"
 		}

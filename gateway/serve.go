@@ -134,9 +134,16 @@ func (s *serveCommand) config(out streams) (nodeConfig, []*fhir.Value, error) {
 		{"SOTESILTA_JOINT_SERVICES", consent.Config{JointServices: cfg.JointServices}},
 		{"SOTESILTA_PUBLIC_CONTROLLERS", consent.Config{Public: s.Public}},
 	} {
-		if len(faults) == 0 {
+		if len(faults) == 0 && s.Policies == "" { // with policies of its own, all at once below
 			_, err := consent.New(part.config)
 			fault(part.setting, err)
+		}
+	}
+	cfg.settings, cfg.Public, cfg.JointList = s.settings, s.Public, s.JointServices
+	if len(faults) == 0 && s.Policies != "" {
+		_, err := cfg.law()
+		if err != nil {
+			faults = append(faults, err) // it names the setting, the file and the line
 		}
 	}
 	docs, err := s.published()
@@ -144,7 +151,7 @@ func (s *serveCommand) config(out streams) (nodeConfig, []*fhir.Value, error) {
 	if err := errors.Join(faults...); err != nil {
 		return cfg, nil, err
 	}
-	cfg.settings, cfg.Public, cfg.Rate, cfg.LimitTokens, cfg.MLLPSource = s.settings, s.Public, rate.Limit(s.Rate), true, s.MLLPSource
+	cfg.Rate, cfg.LimitTokens, cfg.MLLPSource = rate.Limit(s.Rate), true, s.MLLPSource
 	if s.MLLPSource == "" || s.MLLPAddr == "off" {
 		cfg.Log.Info("no MLLP listener", "cause", "SOTESILTA_MLLP_SOURCE names no client, or SOTESILTA_MLLP_ADDR is off")
 	}
@@ -264,6 +271,7 @@ func (s *serveCommand) file() error {
 		RedisURL          string   `yaml:"redis-url"`
 		Keys              string   `yaml:"keys"`
 		BaseURL           string   `yaml:"base-url"`
+		Policies          string   `yaml:"policies"`
 		Clients           string   `yaml:"clients"`
 		JointServices     string   `yaml:"joint-services"`
 		PublicControllers []string `yaml:"public-controllers"`
@@ -289,6 +297,7 @@ func (s *serveCommand) file() error {
 		{&s.RedisURL, f.RedisURL, ""},
 		{&s.Keys, f.Keys, ""},
 		{&s.BaseURL, f.BaseURL, ""},
+		{&s.Policies, f.Policies, ""},
 		{&s.Clients, f.Clients, ""},
 		{&s.JointServices, f.JointServices, ""},
 		{&s.MLLPSource, f.MLLPSource, ""},

@@ -94,6 +94,12 @@ func (l *logs) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.b.St
 // served runs serve until f is done with its root, and answers its log.
 func (p *production) served(t *testing.T, args []string, f func(root string)) string {
 	t.Helper()
+	return p.running(t, args, func(root string, _ *logs) { f(root) })
+}
+
+// running is served with the log as it grows.
+func (p *production) running(t *testing.T, args []string, f func(root string, log *logs)) string {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	log, ended := &logs{}, make(chan int, 1)
@@ -101,7 +107,7 @@ func (p *production) served(t *testing.T, args []string, f func(root string)) st
 	serving := regexp.MustCompile(`"msg":"serving".*"fhir":"(http://[^"]+)/fhir"`)
 	for {
 		if found := serving.FindStringSubmatch(log.String()); found != nil {
-			f(found[1])
+			f(found[1], log)
 			stop()
 			require.Zero(t, <-ended)
 			return log.String()

@@ -21,6 +21,7 @@ type settings struct {
 	RedisURL  string   `env:"SOTESILTA_REDIS_URL" help:"redis:// URL of what nodes share but may lose; empty: none."`
 	Keys      string   `env:"SOTESILTA_KEYS" help:"Folder of keys, mode 0700. serve needs it; otherwise keys beside the SQLite file, or the sandbox's own folder."`
 	Origins   []string `env:"SOTESILTA_ORIGINS" help:"Origins whose web pages may call the FHIR base, such as https://app.example; none by default."`
+	Policies  string   `env:"SOTESILTA_POLICIES" help:"Folder of policy files that take the place of the built-in ones of the same name (consent/bases/README.md); loaded anew when they change, and on SIGHUP."`
 	BaseURL   string   `env:"SOTESILTA_BASE_URL" help:"Public root of the gateway without a final slash; by default from the address."`
 }
 
@@ -33,7 +34,7 @@ var variables = []string{
 	"SOTESILTA_ADDR", "SOTESILTA_ADMIN_ADDR", "SOTESILTA_MLLP_ADDR", "SOTESILTA_STORE", "SOTESILTA_REDIS_URL", "SOTESILTA_KEYS",
 	"SOTESILTA_BASE_URL", "SOTESILTA_CONFIG", "SOTESILTA_CLIENTS", "SOTESILTA_JOINT_SERVICES", "SOTESILTA_PUBLISH",
 	"SOTESILTA_MLLP_SOURCE", "SOTESILTA_RATE", "SOTESILTA_PUBLIC_CONTROLLERS", "SOTESILTA_SWITCHES",
-	"SOTESILTA_ORIGINS",
+	"SOTESILTA_ORIGINS", "SOTESILTA_POLICIES",
 }
 
 // unknownVariables names the variables that look like ours and are not.

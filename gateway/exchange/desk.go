@@ -89,8 +89,12 @@ func (d *Desk) open(ctx context.Context) (store.Snapshot, error) {
 // clock is the time of an exchange: UTC milliseconds, as records and meta.lastUpdated keep it.
 func (d *Desk) clock() time.Time { return d.now().UTC().Truncate(time.Millisecond) }
 
-// caller completes a Caller with a request id, which becomes the id of the first record.
-func complete(c Caller) Caller {
+// complete gives a Caller a request id, which becomes the id of the first record, and the law that its whole exchange is
+// decided by, whatever comes into force meanwhile.
+func (d *Desk) complete(c Caller) Caller {
+	if c.law == nil {
+		c.law = d.current()
+	}
 	if c.RequestID == "" {
 		c.RequestID = ledger.NewID()
 	}
@@ -98,6 +102,22 @@ func complete(c Caller) Caller {
 		c.Purpose = consent.Care
 	}
 	return c
+}
+
+// current is the law in force now.
+func (d *Desk) current() consent.Decider {
+	if changing, ok := d.law.(interface{ Current() consent.Decider }); ok {
+		return changing.Current()
+	}
+	return d.law
+}
+
+// lawOf is the law that a caller's exchange is decided by.
+func (d *Desk) lawOf(c Caller) consent.Decider {
+	if c.law != nil {
+		return c.law
+	}
+	return d.current()
 }
 
 // allowed refuses what the token's scopes do not allow. The refusal says nothing of any client.

@@ -18,7 +18,7 @@ const Evaluate Interaction = "evaluate"
 //
 // It promises nothing: each exchange is decided anew on the facts of its own moment.
 func (d *Desk) Evaluate(ctx context.Context, c Caller, i Interaction, typ, id string) (bool, error) {
-	c = complete(c)
+	c = d.complete(c)
 	c.Interaction = "" // an evaluation is nothing else, whatever wire it came by
 	if i != Read && i != Update && i != Delete {
 		return false, Refuse(Invalid, "not-supported", "", "An evaluation is about read, update or delete.")

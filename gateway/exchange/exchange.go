@@ -48,6 +48,8 @@ type Caller struct {
 	RequestID string
 	// Interaction, when set, is recorded instead of the plain one: apply, receive.
 	Interaction Interaction
+
+	law consent.Decider // that the exchange is decided by, from its beginning to its end
 }
 
 // Resource is one version of a resource as it may leave.

@@ -25,7 +25,7 @@ const candidates = 10
 // answered: the code, the family name and a given name agree, and the birth date if one was given; otherwise Absent.
 // Nobody is linked by guess (law 10). The look-up is recorded either way.
 func (d *Desk) Match(ctx context.Context, c Caller, id Identification) (*Resource, error) {
-	c = complete(c)
+	c = d.complete(c)
 	if err := allowed(c, "Patient", Match); err != nil {
 		return nil, err
 	}

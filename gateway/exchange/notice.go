@@ -26,8 +26,8 @@ func (d *Desk) Notice(c Caller, typ string) []fhir.Issue {
 	if !holdsEntries(typ) {
 		return nil
 	}
-	c = complete(c)
-	law, ok := d.law.(interface {
+	c = d.complete(c)
+	law, ok := c.law.(interface {
 		Confirms(req consent.Request, typ string) bool
 	})
 	if !ok || !law.Confirms(consent.Request{

@@ -44,7 +44,7 @@ func (d *Desk) Publish(ctx context.Context, operator consent.Actor, docs []*fhir
 }
 
 func (d *Desk) publish(ctx context.Context, operator consent.Actor, docs []*fhir.Value) (int, error) {
-	c := complete(Caller{Actor: operator})
+	c := d.complete(Caller{Actor: operator})
 	snap, err := d.open(ctx)
 	if err != nil {
 		return 0, err

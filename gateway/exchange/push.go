@@ -21,7 +21,7 @@ const (
 // or absent resource is nil; directory data need no record. Each attempt to send gathers anew, so that a message that
 // waited is decided on present facts (law 4).
 func (d *Desk) Gather(ctx context.Context, c Caller, refs ...string) ([]*Resource, error) {
-	c = complete(c)
+	c = d.complete(c)
 	if len(refs) > maxRefs {
 		return nil, Refuse(TooCostly, "too-costly", "", "Too many resources for one message.")
 	}

@@ -24,7 +24,7 @@ func (d *Desk) VRead(ctx context.Context, c Caller, typ, id string, version int6
 }
 
 func (d *Desk) readOne(ctx context.Context, c Caller, typ, id string, i Interaction, version int64, get func(store.Snapshot) (store.Row, error)) (*Resource, error) {
-	c = complete(c)
+	c = d.complete(c)
 	if err := allowed(c, typ, i); err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ const historyPage = 256
 // the newest), at most limit, and the before of the next page (0: no more). Each version is decided by its own label.
 // One record, and one more for each further client whose data left.
 func (d *Desk) History(ctx context.Context, c Caller, typ, id string, before int64, limit int) ([]Resource, int64, error) {
-	c = complete(c)
+	c = d.complete(c)
 	if err := allowed(c, typ, History); err != nil {
 		return nil, 0, err
 	}
@@ -184,7 +184,7 @@ func (d *Desk) decide(c Caller, action consent.Action, class consent.Class, fact
 	for i, client := range class.Clients {
 		known[i] = facts[client]
 	}
-	return d.law.Decide(consent.Request{
+	return d.lawOf(c).Decide(consent.Request{
 		Actor: c.Actor, Action: action, Purpose: c.Purpose, Assertion: c.Assertion, Time: at,
 	}, class, known)
 }

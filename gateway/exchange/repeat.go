@@ -79,11 +79,12 @@ type Repeated struct {
 	Asked        int64             `json:"asked"`        // asked the law, and were asked again
 	Same         int64             `json:"same"`         // of Asked: answered as then
 	Differences  int64             `json:"differences"`  // of Asked: answered otherwise
-	Wrong        int64             `json:"wrong"`        // of Differences: under the same policy version
+	Wrong        int64             `json:"wrong"`        // of Asked: answered otherwise under the policy version of then
 	Unasked      int64             `json:"unasked"`      // records of what the law was not asked: nothing there, refused by a rule, published
 	Erased       int64             `json:"erased"`       // content erased after its retention time
 	Faded        int64             `json:"faded"`        // searches that differ, perhaps because changes before them are told by erased records
 	Policies     map[string]int64  `json:"policies"`     // records of Asked by the policy version of then
+	Kept         []string          `json:"kept"`         // other versions whose text was kept: their records were asked again under it too
 	Unrepeatable []Unrepeatable    `json:"unrepeatable"` // the first of them
 	Missing      int64             `json:"missing"`      // how many Unrepeatable there are
 	Shifts       map[string]*Shift `json:"shifts"`       // by basis id
@@ -106,6 +107,7 @@ func (r *Replay) Run(ctx context.Context, each func(Difference) error) (*Repeate
 		return nil, err
 	}
 	out := &Repeated{Policy: r.Law.Version(), Policies: map[string]int64{}, Shifts: map[string]*Shift{}}
+	laws := map[string]*Replay{} // by version, as far as their texts were kept
 	for entry, err := range entries(ctx, r.Store.Ledger()) {
 		if err != nil {
 			return nil, err
@@ -137,15 +139,40 @@ func (r *Replay) Run(ctx context.Context, each func(Difference) error) (*Repeate
 		}
 		out.Asked++
 		out.Policies[rec.Policy]++
-		same := rec.Policy == out.Policy
 		then, again := answerOf(rec), answerOf(now)
-		differs := then.differs(again, same)
-		if len(differs) > 0 && p.faded && len(rec.Classes) == 0 {
-			out.Faded++
+		tell := func(again Answer, rows []string, same bool) error {
+			return each(Difference{
+				Record: rec.ID, Seq: entry.Seq, Time: rec.Time, Policy: rec.Policy, SamePolicy: same, Interaction: rec.Interaction,
+				Actor: who(rec.Actor), Client: rec.Client, Target: rec.Target, Differs: then.differs(again, same), Rows: rows, Then: then, Now: again,
+			})
+		}
+		same := rec.Policy == out.Policy
+		faded := p.faded && len(rec.Classes) == 0
+		if !same && !faded {
+			// Under another law a difference is what the change means; under its own, an error.
+			own, err := r.under(p, laws, rec.Policy, out)
+			if err != nil {
+				return nil, err
+			}
+			if own != nil {
+				decided, rows, err := own.repeat(p, rec)
+				if err != nil {
+					return nil, err
+				}
+				if by := answerOf(decided); len(then.differs(by, true)) > 0 {
+					out.Wrong++
+					if err := tell(by, rows, true); err != nil {
+						return nil, err
+					}
+				}
+			}
+		}
+		if len(then.differs(again, same)) == 0 {
+			out.Same++
 			continue
 		}
-		if len(differs) == 0 {
-			out.Same++
+		if faded {
+			out.Faded++
 			continue
 		}
 		out.Differences++
@@ -153,14 +180,31 @@ func (r *Replay) Run(ctx context.Context, each func(Difference) error) (*Repeate
 			out.Wrong++
 		}
 		out.shift(then, again)
-		if err := each(Difference{
-			Record: rec.ID, Seq: entry.Seq, Time: rec.Time, Policy: rec.Policy, SamePolicy: same, Interaction: rec.Interaction,
-			Actor: who(rec.Actor), Client: rec.Client, Target: rec.Target, Differs: differs, Rows: rows, Then: then, Now: again,
-		}); err != nil {
+		if err := tell(again, rows, same); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
+}
+
+// under is the replay under another policy version, nil when its text was not kept or this software reads facts
+// otherwise than the one that decided under it.
+func (r *Replay) under(p *past, laws map[string]*Replay, version string, out *Repeated) (*Replay, error) {
+	if own, known := laws[version]; known {
+		return own, nil
+	}
+	laws[version] = nil
+	snap, err := p.look()
+	if err != nil {
+		return nil, err
+	}
+	if law, err := readLaw(p.ctx, snap, version); err == nil {
+		laws[version] = &Replay{Store: r.Store, Law: law}
+		out.Kept = append(out.Kept, version)
+	} else if p.ctx.Err() != nil {
+		return nil, p.ctx.Err()
+	}
+	return laws[version], nil
 }
 
 // entries are all of a ledger: those with a place, then those that wait for one.

@@ -14,7 +14,7 @@ import (
 // Search answers one page. What the caller may not see takes no part in it: not in matches, totals, sorting, chains,
 // _has, includes or links. One record for the query, and one per client whose data left.
 func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (*Page, error) {
-	c = complete(c)
+	c = d.complete(c)
 	if err := allowed(c, q.Type, Search); err != nil {
 		return nil, err
 	}

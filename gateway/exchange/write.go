@@ -34,7 +34,7 @@ const (
 // A change that others overtook is decided anew on what they left, and refused with Conflict only when that happens
 // again and again. A refusal is recorded, once, as soon as rows were looked at: it may tell of them.
 func (d *Desk) Transact(ctx context.Context, c Caller, ops []Op) ([]Written, error) {
-	c = complete(c)
+	c = d.complete(c)
 	if len(ops) == 0 || len(ops) > maxOps {
 		return nil, Refuse(TooCostly, "too-costly", "", "A transaction makes 1 to "+strconv.Itoa(maxOps)+" changes.")
 	}
@@ -444,7 +444,7 @@ func (w *writing) denied(item *Item, class consent.Class, action consent.Action,
 // decideInvitation finds the basis of an invitation; the relationships it makes rest on it.
 func (w *writing) decideInvitation(item *Item) error {
 	class := item.Class
-	decision := w.desk.law.Decide(consent.Request{
+	decision := w.desk.lawOf(w.caller).Decide(consent.Request{
 		Actor: w.caller.Actor, Action: consent.Invite, Purpose: w.caller.Purpose, Assertion: w.caller.Assertion,
 		Time: w.at, Invitee: *item.Invitee,
 	}, class, w.known(class))

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"sotesilta/consent"
+	"sotesilta/gateway/exchange"
+	"sotesilta/internal/fhir"
+)
+
+// law reads the law as the settings have it now: the built-in policies, those of the folder in their place, the answers
+// to open questions and the county's lists.
+func (cfg *nodeConfig) law() (*consent.Engine, error) {
+	c := consent.Config{Switches: maps.Clone(cfg.Switches), JointServices: cfg.JointServices, Public: cfg.Public}
+	if cfg.JointList != "" {
+		var err error
+		if c.JointServices, err = jointServices(cfg.JointList); err != nil {
+			return nil, fmt.Errorf("SOTESILTA_JOINT_SERVICES: %s: %w", cfg.JointList, plainYAML(err))
+		}
+	}
+	if cfg.Policies != "" {
+		c.Bases = os.DirFS(cfg.Policies)
+	}
+	e, err := consent.New(c)
+	if err != nil && cfg.Policies != "" {
+		return nil, fmt.Errorf("SOTESILTA_POLICIES: %s", inFolder(err, cfg.Policies))
+	}
+	return e, err
+}
+
+// inFolder is an error of the law in which the files of the folder are named as they lie there.
+func inFolder(err error, folder string) string {
+	text := err.Error()
+	names, _ := filepath.Glob(filepath.Join(folder, "*"))
+	for _, name := range names {
+		text = strings.ReplaceAll(text, "consent/bases/"+filepath.Base(name), name)
+	}
+	return text
+}
+
+// lookAgain is how often the files of the law are looked at.
+const lookAgain = 2 * time.Second
+
+// policies keeps the law in force up to date with its files: on SIGHUP, and when the files changed. What has an error
+// never comes into force: the version before stays, and the error is told aloud until it is mended.
+type policies struct {
+	law     *consent.InForce
+	read    func() (*consent.Engine, error)
+	keep    func(context.Context, *consent.Engine) error // makes the text durable, before it comes into force
+	files   []string                                     // folder and files to watch; empty: SIGHUP alone
+	metrics *metrics
+	log     *slog.Logger
+
+	mu    sync.Mutex
+	fault error
+}
+
+// watch keeps the law up to date until the context ends.
+func (p *policies) watch(ctx context.Context) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	ticks := time.NewTicker(lookAgain)
+	defer ticks.Stop()
+	p.follow(ctx, hup, ticks.C)
+}
+
+// follow loads the law at a signal, and at the second tick at which changed files look the same: an editor, or a copy,
+// that is still writing has come to its end. What could not be loaded for another reason than the files is tried again.
+func (p *policies) follow(ctx context.Context, signals <-chan os.Signal, ticks <-chan time.Time) {
+	loaded := look(p.files)
+	before := loaded
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-signals:
+			loaded = look(p.files)
+			before = loaded
+			p.load(ctx)
+		case <-ticks:
+			now := look(p.files)
+			if now == before && now != loaded {
+				loaded = now
+				if errors.Is(p.load(ctx), errNotKept) {
+					loaded = ""
+				}
+			}
+			before = now
+		}
+	}
+}
+
+// errNotKept: the law is in order, but its text could not be made durable.
+var errNotKept = errors.New("the text of the policies could not be kept")
+
+// load reads the law and puts it in force, or says aloud why not.
+func (p *policies) load(ctx context.Context) error {
+	before := p.law.Version()
+	e, err := p.read()
+	if err == nil && e.Version() != before {
+		if keepErr := p.keep(ctx, e); keepErr != nil {
+			err = fmt.Errorf("%w: %w", errNotKept, keepErr)
+		}
+	}
+	p.mu.Lock()
+	p.fault = err
+	p.mu.Unlock()
+	if err != nil {
+		p.metrics.policy("error", before)
+		p.log.ErrorContext(ctx, "the policies are not loaded: the version before stays in force", "error", err, "version", before)
+		return err
+	}
+	p.law.Replace(e)
+	p.metrics.policy("loaded", e.Version())
+	if e.Version() == before {
+		p.log.InfoContext(ctx, "the policies are as they were", "version", before)
+		return nil
+	}
+	p.log.WarnContext(ctx, "other policies are in force", "version", e.Version(), "before", before)
+	return nil
+}
+
+// lost says for readiness that an older version is in force than the files have.
+func (p *policies) lost() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fault == nil {
+		return nil
+	}
+	return []string{"the newest policies (an error keeps version " + p.law.Version()[:12] + " in force)"}
+}
+
+// look is a text that changes when a file does.
+func look(paths []string) string {
+	var b strings.Builder
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			fmt.Fprintln(&b, path, "is not there")
+			continue
+		}
+		entries := []fs.DirEntry{fs.FileInfoToDirEntry(info)}
+		if info.IsDir() {
+			if entries, err = os.ReadDir(path); err != nil {
+				fmt.Fprintln(&b, path, "cannot be read")
+				continue
+			}
+		}
+		for _, entry := range entries {
+			if info, err := entry.Info(); err == nil && !info.IsDir() {
+				fmt.Fprintln(&b, path, entry.Name(), info.Size(), info.ModTime().UnixNano())
+			}
+		}
+	}
+	return b.String()
+}
+
+// watched are the files that the law is read from.
+func (cfg *nodeConfig) watched() []string {
+	return slices.DeleteFunc([]string{cfg.Policies, cfg.JointList}, func(path string) bool { return path == "" })
+}
+
+// keepLaw publishes the text of an Engine, so that what is decided under it can be decided again.
+func (n *node) keepLaw(ctx context.Context, operator consent.Actor, e *consent.Engine) error {
+	library, err := exchange.LawLibrary(e)
+	if err != nil {
+		return err
+	}
+	_, err = n.desk.Publish(ctx, operator, []*fhir.Value{library})
+	return err
+}
