@@ -26,6 +26,7 @@ import (
 	"sotesilta/gateway/exchange"
 	"sotesilta/gateway/inbound"
 	"sotesilta/gateway/notify"
+	"sotesilta/gateway/openapi"
 	"sotesilta/gateway/process"
 	"sotesilta/gateway/rest"
 	"sotesilta/gateway/store"
@@ -209,21 +210,25 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 	}
 	loaded := newGate()
 	n.ready = loaded.set
+	operations := []rest.Operation{
+		rest.Match(n.desk, root+"/fhir"),
+		{
+			Type: "PlanDefinition", Name: "apply", Instance: true,
+			Definition:    "http://hl7.org/fhir/OperationDefinition/PlanDefinition-apply",
+			Documentation: "Starts the joint-client process: draft CarePlan, CareTeam and first Task; answers the stored CarePlan.",
+			Handle: func(ctx context.Context, c exchange.Caller, id string, in *fhir.Value) (*exchange.Resource, error) {
+				if terms.Base+"PlanDefinition/"+id != terms.JointClient {
+					return nil, exchange.Refuse(exchange.Absent, "not-found", "", "PlanDefinition/"+id+" cannot be applied.")
+				}
+				return rules.Apply(ctx, n.desk, c, in)
+			},
+		},
+	}
 	face, err := rest.New(rest.Config{
 		Desk: n.desk, Authenticate: who.Authenticate, Base: root + "/fhir", Types: served(),
-		Operations: []rest.Operation{
-			rest.Match(n.desk, root+"/fhir"),
-			{
-				Type: "PlanDefinition", Name: "apply", Instance: true,
-				Definition:    "http://hl7.org/fhir/OperationDefinition/PlanDefinition-apply",
-				Documentation: "Starts the joint-client process: draft CarePlan, CareTeam and first Task; answers the stored CarePlan.",
-				Handle: func(ctx context.Context, c exchange.Caller, id string, in *fhir.Value) (*exchange.Resource, error) {
-					if terms.Base+"PlanDefinition/"+id != terms.JointClient {
-						return nil, exchange.Refuse(exchange.Absent, "not-found", "", "PlanDefinition/"+id+" cannot be applied.")
-					}
-					return rules.Apply(ctx, n.desk, c, in)
-				},
-			},
+		Operations: operations,
+		Documents: func(statement *fhir.Value) ([]rest.Document, error) {
+			return openapi.Documents(statement, root+"/fhir", operations)
 		},
 		PageKey: pageKey, Origins: cfg.Origins, Limits: rest.Limits{Rate: cfg.Rate}, TokenURL: root + auth.TokenPath,
 		Mount: func(r gin.IRouter) {

@@ -139,6 +139,8 @@ type Config struct {
 	// Mount registers further addresses (token endpoint, ledger, decision API…) behind the same front: request ids,
 	// identity codes refused in URLs, bodies of at most Limits.Body, panics, room, logs. They authenticate for themselves.
 	Mount func(gin.IRouter)
+	// Documents makes further documents of the CapabilityStatement, such as /openapi.json.
+	Documents func(statement *fhir.Value) ([]Document, error)
 	// Ready says whether exchanges can be served now; lost names what is missing but can be done without.
 	Ready func(ctx context.Context) (lost []string, err error)
 	// Notice is what every answer to a search that touches this type carries besides its rows, as an entry of mode
@@ -205,9 +207,13 @@ func New(cfg Config) (http.Handler, error) {
 			return nil, err
 		}
 	}
-	s.capability = s.describe().JSON()
+	statement := s.describe()
+	s.capability = statement.JSON()
 	s.rates.limit, s.rates.burst = cfg.Limits.Rate, cfg.Limits.Burst
 	s.route()
+	if err := s.routeDocuments(statement); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

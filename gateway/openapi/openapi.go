@@ -1,0 +1,280 @@
+// Package openapi tells what the gateway's CapabilityStatement says in the words of people and tools that do not speak
+// FHIR: an OpenAPI 3.1 document (/openapi.json) and a page for people (/docs). Both are made of the statement, so they
+// cannot say anything else; only what lies beside the FHIR base (tokens, decisions, ledger, health) is written by hand,
+// in beside.json.
+package openapi
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"sotesilta/gateway/rest"
+	"sotesilta/internal/fhir"
+)
+
+// Paths of what this package makes.
+const (
+	Path     = "/openapi.json"
+	DocsPath = "/docs"
+)
+
+//go:embed beside.json
+var beside []byte
+
+type (
+	object = map[string]any
+	list   = []any
+)
+
+// Document is the OpenAPI 3.1 document of a CapabilityStatement. base is the FHIR base, such as
+// http://localhost:8080/fhir; what lies beside it is found at its root. The operations are those of the statement, which
+// does not say whether they are of a type or of one resource.
+func Document(statement *fhir.Value, base string, operations []rest.Operation) ([]byte, error) {
+	root, path := split(base)
+	var other struct {
+		Paths map[string]any
+		Tags  list
+	}
+	if err := json.Unmarshal(beside, &other); err != nil {
+		return nil, fmt.Errorf("openapi: beside.json: %w", err)
+	}
+	server := statement.First("rest")
+	formats := texts(statement.All("format"))
+	d := document{path: path, formats: formats, paths: map[string]any{}}
+	d.system(server)
+	tags := list{object{"name": "system", "description": "Batches, transactions and what concerns all types."}}
+	for _, resource := range server.All("resource") {
+		typ := resource.Text("type")
+		tags = append(tags, object{"name": typ, "description": resource.Text("documentation")})
+		d.resource(typ, resource)
+	}
+	for _, op := range operations {
+		d.operation(op)
+	}
+	maps.Copy(d.paths, other.Paths)
+	doc := object{
+		"openapi": "3.1.0",
+		"info": object{
+			"title": statement.Text("title"), "version": statement.Text("version"), "summary": statement.Text("description"),
+			"description": server.Text("documentation"),
+			"license":     object{"name": "Apache 2.0", "identifier": "Apache-2.0"},
+		},
+		"servers":  list{object{"url": root}},
+		"security": list{object{"token": list{}}},
+		"tags":     append(tags, other.Tags...),
+		"paths":    d.paths,
+		"components": object{
+			"securitySchemes": object{"token": object{
+				"type": "oauth2", "description": server.Text("security", "description"),
+				"flows": object{"clientCredentials": object{"tokenUrl": root + "/auth/token", "scopes": object{
+					"system/*.cruds": "All interactions of all types that the client is registered for; narrower ones as in SMART App Launch 2.",
+				}}},
+			}},
+			"parameters": parameters,
+			"headers":    headers,
+			"schemas":    schemas,
+			"responses":  responses(formats),
+		},
+	}
+	return json.Marshal(doc)
+}
+
+// split is a base as root and path.
+func split(base string) (root, path string) {
+	at := strings.Index(base, "://") + len("://")
+	if slash := strings.IndexByte(base[at:], '/'); slash >= 0 {
+		return base[:at+slash], strings.TrimRight(base[at+slash:], "/")
+	}
+	return base, ""
+}
+
+func texts(values []*fhir.Value) []string {
+	var out []string
+	for _, v := range values {
+		for _, item := range append(v.Items(), v) {
+			if item.Str() != "" {
+				out = append(out, item.Str())
+			}
+		}
+	}
+	return out
+}
+
+// document collects the paths.
+type document struct {
+	path    string
+	formats []string
+	paths   map[string]any
+}
+
+// add registers an operation of a path below the base.
+func (d *document) add(path, method, id, tag, summary string, more object, answers map[string]any) {
+	at, ok := d.paths[d.path+path].(object)
+	if !ok {
+		at = object{}
+		if names := placeholders(path); len(names) > 0 {
+			var refs list
+			for _, name := range names {
+				refs = append(refs, ref("parameters", name))
+			}
+			at["parameters"] = refs
+		}
+		d.paths[d.path+path] = at
+	}
+	answers["default"] = ref("responses", "Refused")
+	op := object{"operationId": id, "tags": list{tag}, "summary": summary, "responses": answers}
+	maps.Copy(op, more)
+	at[method] = op
+}
+
+// placeholders are the names in braces of a path.
+func placeholders(path string) []string {
+	var names []string
+	for part := range strings.SplitSeq(path, "/") {
+		if name, ok := strings.CutPrefix(part, "{"); ok {
+			names = append(names, strings.TrimSuffix(name, "}"))
+		}
+	}
+	return names
+}
+
+func ref(kind, name string) object { return object{"$ref": "#/components/" + kind + "/" + name} }
+
+// content is a body of a schema in every format.
+func (d *document) content(schema object, formats ...string) object {
+	if formats == nil {
+		formats = d.formats
+	}
+	out := object{}
+	for _, format := range formats {
+		if strings.Contains(format, "/") {
+			out[format] = object{"schema": schema}
+		}
+	}
+	return out
+}
+
+func (d *document) body(typ string, formats ...string) object {
+	return object{"required": true, "description": typ + " (FHIR R4)", "content": d.content(ref("schemas", "Resource"), formats...)}
+}
+
+// described are the interactions of a type (FHIR R4, value set type-restful-interaction): where, how, and what comes.
+var described = []struct {
+	code, path, method, summary string
+	body                        []string // formats of the body; empty, not nil: those of resources
+	params                      []string
+	answers                     []string
+}{
+	{"search-type", "/%s", "get", "Search", nil, nil, []string{"Bundle"}},
+	{"create", "/%s", "post", "Create", []string{}, []string{"If-None-Exist", "Prefer"}, []string{"Created", "Unchanged"}},
+	{"read", "/%s/{id}", "get", "Read", nil, []string{"If-None-Match", "If-Modified-Since"}, []string{"Resource"}},
+	{"update", "/%s/{id}", "put", "Update", []string{}, []string{"If-Match", "Prefer"}, []string{"Resource"}},
+	{"patch", "/%s/{id}", "patch", "Patch", []string{"application/json-patch+json", "application/fhir+json"}, []string{"If-Match", "Prefer"}, []string{"Resource"}},
+	{"delete", "/%s/{id}", "delete", "Delete", nil, []string{"If-Match"}, []string{"Deleted"}},
+	{"vread", "/%s/{id}/_history/{vid}", "get", "Read a version", nil, nil, []string{"Resource"}},
+	{"history-instance", "/%s/{id}/_history", "get", "History of one", nil, []string{"_since", "_at", "_count"}, []string{"Bundle"}},
+	{"history-type", "/%s/_history", "get", "History of the type", nil, []string{"_since", "_at", "_count"}, []string{"Bundle"}},
+}
+
+// statuses are the HTTP statuses of our named responses.
+var statuses = map[string]string{"Resource": "200", "Unchanged": "200", "Created": "201", "Bundle": "200", "Deleted": "204"}
+
+func answersOf(names []string) map[string]any {
+	out := map[string]any{}
+	for _, name := range names {
+		out[statuses[name]] = ref("responses", name)
+	}
+	return out
+}
+
+func (d *document) resource(typ string, resource *fhir.Value) {
+	allowed := texts(resource.All("interaction", "code"))
+	for _, i := range described {
+		if !slices.Contains(allowed, i.code) {
+			continue
+		}
+		more := object{}
+		params := list{}
+		for _, name := range i.params {
+			params = append(params, ref("parameters", name))
+		}
+		if i.code == "search-type" {
+			params = append(params, searchParams(resource)...)
+		}
+		if len(params) > 0 {
+			more["parameters"] = params
+		}
+		if i.body != nil {
+			formats := i.body
+			if len(formats) == 0 {
+				formats = d.formats
+			}
+			more["requestBody"] = d.body(typ, formats...)
+		}
+		id := strings.ReplaceAll(i.code, "-", "_") + "_" + typ
+		d.add(fmt.Sprintf(i.path, typ), i.method, id, typ, i.summary+": "+typ, more, answersOf(i.answers))
+	}
+	if slices.Contains(allowed, "search-type") {
+		d.add("/"+typ+"/_search", "post", "search_post_"+typ, typ, "Search with the parameters in the body: "+typ, object{
+			"requestBody": object{
+				"description": "The parameters of the search, as a form; personal identity codes are taken here only.",
+				"content": object{"application/x-www-form-urlencoded": object{
+					"schema": object{"type": "object", "additionalProperties": object{"type": "string"}},
+				}},
+			},
+		}, answersOf([]string{"Bundle"}))
+	}
+}
+
+// operation adds a FHIR operation.
+func (d *document) operation(op rest.Operation) {
+	place := "/" + op.Type + "/$" + op.Name
+	if op.Instance {
+		place = "/" + op.Type + "/{id}/$" + op.Name
+	}
+	id := fmt.Sprintf("operation_%s_%s", strings.ReplaceAll(op.Name, "-", "_"), op.Type)
+	if op.Instance {
+		id += "_instance"
+	}
+	d.add(place, "post", id, op.Type, "$"+op.Name+": "+op.Type, object{
+		"description": op.Documentation, "externalDocs": object{"url": op.Definition},
+		"requestBody": object{"content": d.content(ref("schemas", "Resource"))},
+	}, answersOf([]string{"Resource"}))
+}
+
+// searchParams are the parameters that the statement lists for a type.
+func searchParams(resource *fhir.Value) list {
+	out := list{ref("parameters", "_count"), ref("parameters", "_sort"), ref("parameters", "_total"), ref("parameters", "_include"), ref("parameters", "_revinclude")}
+	seen := []string{"_count", "_sort", "_total", "_include", "_revinclude"}
+	for _, p := range resource.All("searchParam") {
+		name := p.Text("name")
+		if slices.Contains(seen, name) {
+			continue
+		}
+		seen = append(seen, name)
+		out = append(out, object{
+			"name": name, "in": "query", "description": strings.TrimSpace("(" + p.Text("type") + ") " + p.Text("documentation")),
+			"schema": object{"type": "array", "items": object{"type": "string"}}, "explode": true,
+		})
+	}
+	return out
+}
+
+func (d *document) system(server *fhir.Value) {
+	allowed := texts(server.All("interaction", "code"))
+	if slices.Contains(allowed, "transaction") || slices.Contains(allowed, "batch") {
+		d.add("", "post", "bundle", "system", "Batch or transaction", object{
+			"parameters": list{ref("parameters", "Prefer")}, "requestBody": d.body("Bundle"),
+		}, answersOf([]string{"Bundle"}))
+	}
+	if slices.Contains(allowed, "history-system") {
+		d.add("/_history", "get", "history_system", "system", "History of all types", object{
+			"parameters": list{ref("parameters", "_since"), ref("parameters", "_at"), ref("parameters", "_count")},
+		}, answersOf([]string{"Bundle"}))
+	}
+	d.add("/metadata", "get", "capabilities", "system", "CapabilityStatement: what this document is made of", object{"security": list{object{}}}, answersOf([]string{"Resource"}))
+}
