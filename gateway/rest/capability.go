@@ -42,7 +42,7 @@ const deviations = "Every interaction needs a SMART scope and a legal basis (Act
 	"Patients have no search parameters on address and telecom, which may be withheld for personal safety. " +
 	"Labels of registers in meta.security are set by the gateway; those that a client sends are dropped. " +
 	"self and next links are opaque and of use to their receiver only. " +
-	"Not supported: patch, conditional update and delete, conditional references, history of a type or the system, search of compartments and across types, XML."
+	"Not supported: patch, conditional update and delete, conditional references, history of a type or the system, search of compartments and across types."
 
 // searching is what a search may ask beyond the parameters that each type lists; the bounds are those of gateway/search.
 func (s *server) searching() string {

@@ -32,6 +32,8 @@ type codec struct {
 var codecs = formsOf(
 	codec{mediaType: fhirJSON, format: "json", read: fhir.Parse, write: writeJSON},
 	codec{mediaType: plainJSON, alike: []string{"text/json"}, read: fhir.Parse, write: writeJSON},
+	codec{mediaType: fhirXML, format: "xml", read: fhir.ParseXML, write: writeXML},
+	codec{mediaType: plainXML, alike: []string{"text/xml"}, read: fhir.ParseXML, write: writeXML},
 )
 
 func formsOf(forms ...codec) []*codec {
@@ -51,6 +53,18 @@ func writeJSON(body []byte, pretty bool) ([]byte, error) {
 	var indented bytes.Buffer
 	err := json.Indent(&indented, body, "", "  ")
 	return indented.Bytes(), err
+}
+
+// xmlHead begins a document in XML.
+const xmlHead = `<?xml version="1.0" encoding="UTF-8"?>`
+
+// writeXML writes JSON as XML. What the gateway made itself may be longer than what it takes.
+func writeXML(body []byte, pretty bool) ([]byte, error) {
+	doc, err := fhir.Parse(body, fhir.Limits{Bytes: len(body), Depth: 2 * fhir.DefaultLimits.Depth, Values: len(body) + 1})
+	if err != nil {
+		return nil, err
+	}
+	return doc.AppendXML(append(make([]byte, 0, len(body)+len(body)/2), xmlHead...), pretty)
 }
 
 // codecOf is the codec of a media type without parameters, or nil.

@@ -11,6 +11,8 @@ import (
 const (
 	fhirJSON  = "application/fhir+json"
 	plainJSON = "application/json"
+	fhirXML   = "application/fhir+xml"
+	plainXML  = "application/xml"
 	formBody  = "application/x-www-form-urlencoded"
 )
 

@@ -59,6 +59,19 @@ func (e *SyntaxError) Issue() Issue {
 // object, anything after the value, and what exceeds lim. A document longer than lim.Bytes is refused unread.
 // Parse copies data, which may be reused afterwards.
 func Parse(data []byte, lim Limits) (*Value, error) {
+	lim = lim.orDefault()
+	if len(data) > lim.Bytes {
+		return nil, tooLong(lim)
+	}
+	p := parsers.Get().(*parser)
+	p.start(data, lim)
+	v, err := p.document()
+	p.release(len(data))
+	return v, err
+}
+
+// orDefault fills the zero fields.
+func (lim Limits) orDefault() Limits {
 	if lim.Bytes <= 0 {
 		lim.Bytes = DefaultLimits.Bytes
 	}
@@ -68,14 +81,11 @@ func Parse(data []byte, lim Limits) (*Value, error) {
 	if lim.Values <= 0 {
 		lim.Values = DefaultLimits.Values
 	}
-	if len(data) > lim.Bytes {
-		return nil, &SyntaxError{Offset: int64(lim.Bytes), Msg: fmt.Sprintf("the document is longer than %d bytes", lim.Bytes), cause: ErrTooLarge}
-	}
-	p := parsers.Get().(*parser)
-	p.start(data, lim)
-	v, err := p.document()
-	p.release(len(data))
-	return v, err
+	return lim
+}
+
+func tooLong(lim Limits) error {
+	return &SyntaxError{Offset: int64(lim.Bytes), Msg: fmt.Sprintf("the document is longer than %d bytes", lim.Bytes), cause: ErrTooLarge}
 }
 
 // parser reads tokens and builds Values out of slabs: one allocation serves many values, members or items, and texts

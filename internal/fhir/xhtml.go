@@ -8,7 +8,7 @@ import "strings"
 // neither a DOCTYPE nor processing instructions nor CDATA.
 func IsXHTML(s string) bool {
 	x := xhtml{s: strings.TrimSpace(s)}
-	return x.document()
+	return x.document() && x.content
 }
 
 type xhtml struct {
@@ -22,6 +22,7 @@ type xhtml struct {
 // maxXHTMLDepth bounds the nesting of elements.
 const maxXHTMLDepth = 200
 
+// document reads a well-formed div, and sets content where there is something in it to read.
 func (x *xhtml) document() bool {
 	x.open = x.room[:0]
 	if !x.tag() || len(x.open) == 0 && x.i < len(x.s) {
@@ -48,7 +49,7 @@ func (x *xhtml) document() bool {
 			x.i++
 		}
 	}
-	return x.i == len(x.s) && x.content
+	return x.i == len(x.s)
 }
 
 // markup reads what begins with < inside the div.

@@ -133,7 +133,7 @@ func (c *compiler) path(n *node) (eval, error) {
 	switch n.kind {
 	case nodeMember:
 		name := n.text
-		if n.left == nil && name[0] >= 'A' && name[0] <= 'Z' { // a path may begin with the type of its focus
+		if n.left == nil && name != "" && name[0] >= 'A' && name[0] <= 'Z' { // a path may begin with the type of its focus
 			is, err := newTypeTest(&node{kind: nodeMember, text: name, at: n.at})
 			if err != nil {
 				return nil, err

@@ -1,0 +1,774 @@
+package fhir
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// ParseXML reads a resource in FHIR's XML format (FHIR R4 § 2.6.1) into the tree of its JSON, within the same bounds as
+// Parse. It refuses, with a *SyntaxError, what is not well-formed XML 1.0 in UTF-8, elements of other namespaces, elements
+// that the type does not have or that stand out of order, and everything that XML brings and FHIR has no use for: document
+// types, entities of one's own, processing instructions, CDATA, text between elements. Comments are dropped;
+// xsi:schemaLocation is passed over. Narratives are kept as they stand.
+//
+// What a value must be is for Validate to say: a boolean that is neither true nor false is kept as a text, which it
+// refuses.
+func ParseXML(data []byte, lim Limits) (*Value, error) {
+	lim = lim.orDefault()
+	if len(data) > lim.Bytes {
+		return nil, tooLong(lim)
+	}
+	x := xmlReader{src: string(data), lim: lim, t: definitions()}
+	x.values.next = len(data)/32 + 8
+	v, err := x.document()
+	if err != nil {
+		return nil, err
+	}
+	// Quotes and line feeds take more room in JSON: what is kept must be within the bounds too.
+	if len(data) > lim.Bytes/2 && len(v.JSON()) > lim.Bytes {
+		return nil, tooLong(lim)
+	}
+	return v, nil
+}
+
+type xmlReader struct {
+	src        string
+	pos        int
+	lim        Limits
+	t          *tables
+	path       pathStack
+	depth      int // of the JSON: objects and arrays
+	count      int
+	attrs      []xmlAttr // of the tag read last
+	namespaces []namespaceBinding
+	values     slab[Value]
+}
+
+// xmlTag is a start tag; its attributes are in xmlReader.attrs until the next is read.
+type xmlTag struct {
+	prefix, local string
+	space         string // namespace
+	start         int    // where it begins
+	empty         bool   // <x/>
+	bindings      int    // of xmlReader.namespaces before it
+	declares      bool   // has an xmlns of its own
+}
+
+type xmlAttr struct{ name, value string }
+
+type namespaceBinding struct{ prefix, uri string }
+
+func (x *xmlReader) fail(at int, format string, args ...any) error {
+	return &SyntaxError{Expression: x.path.String(), Offset: int64(at), Msg: fmt.Sprintf(format, args...)}
+}
+
+func (x *xmlReader) document() (*Value, error) {
+	if !utf8.ValidString(x.src) {
+		return nil, x.fail(0, "the document is not valid UTF-8")
+	}
+	x.src = strings.TrimPrefix(x.src, "\uFEFF")
+	if strings.HasPrefix(x.src, "<?xml") && len(x.src) > 5 && isXMLSpace(x.src[5]) {
+		if err := x.declaration(); err != nil {
+			return nil, err
+		}
+	}
+	if err := x.between(); err != nil {
+		return nil, err
+	}
+	if x.pos == len(x.src) {
+		return nil, x.fail(x.pos, "the document ends before its XML does")
+	}
+	tag, err := x.tag()
+	if err != nil {
+		return nil, err
+	}
+	v, err := x.resource(tag)
+	if err != nil {
+		return nil, err
+	}
+	x.path = pathStack{}
+	if err := x.between(); err != nil {
+		return nil, err
+	}
+	if x.pos != len(x.src) {
+		return nil, x.fail(x.pos, "something follows the end of the document")
+	}
+	return v, nil
+}
+
+// declaration reads <?xml … ?>: of version 1.0, in UTF-8.
+func (x *xmlReader) declaration() error {
+	end := strings.Index(x.src, "?>")
+	if end < 0 {
+		return x.fail(0, "the XML declaration does not end")
+	}
+	for field := range strings.FieldsSeq(x.src[5:end]) {
+		name, value, _ := strings.Cut(field, "=")
+		value = strings.ToLower(strings.Trim(value, `"'`))
+		if name == "encoding" && value != "utf-8" && value != "us-ascii" || name == "version" && value != "1.0" {
+			return x.fail(0, "the document must be XML 1.0 in UTF-8")
+		}
+	}
+	x.pos = end + 2
+	return nil
+}
+
+func isXMLSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
+
+// between passes over white space and comments, to the next tag or the end.
+func (x *xmlReader) between() error {
+	for x.pos < len(x.src) {
+		switch c := x.src[x.pos]; {
+		case isXMLSpace(c):
+			x.pos++
+		case c != '<':
+			return x.fail(x.pos, "text between elements has no meaning in FHIR")
+		case strings.HasPrefix(x.src[x.pos:], "<!--"):
+			if err := x.comment(); err != nil {
+				return err
+			}
+		case strings.HasPrefix(x.src[x.pos:], "<!"):
+			return x.fail(x.pos, "document types, entities and CDATA are not allowed")
+		case strings.HasPrefix(x.src[x.pos:], "<?"):
+			return x.fail(x.pos, "processing instructions are not allowed")
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+func (x *xmlReader) comment() error {
+	end := strings.Index(x.src[x.pos+4:], "--")
+	if end < 0 || !strings.HasPrefix(x.src[x.pos+4+end:], "-->") {
+		return x.fail(x.pos, "a comment does not end")
+	}
+	if at := badXMLChar(x.src[x.pos : x.pos+4+end]); at >= 0 {
+		return x.fail(x.pos+at, "a character is not allowed in XML")
+	}
+	x.pos += 4 + end + 3
+	return nil
+}
+
+// badXMLChar is where a character stands that XML does not allow, or -1.
+func badXMLChar(s string) int {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c < ' ' && !isXMLSpace(c):
+			return i
+		case c == 0xEF && (strings.HasPrefix(s[i:], "\uFFFE") || strings.HasPrefix(s[i:], "\uFFFF")):
+			return i
+		}
+	}
+	return -1
+}
+
+// name reads a name without a colon. FHIR's names are plain; what else XML allows in a name is read so that a foreign
+// element is named as such, and never shown.
+func (x *xmlReader) name() string {
+	start := x.pos
+	for x.pos < len(x.src) {
+		switch c := x.src[x.pos]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '_', c >= utf8.RuneSelf:
+		case (c >= '0' && c <= '9' || c == '-' || c == '.') && x.pos > start:
+		default:
+			return x.src[start:x.pos]
+		}
+		x.pos++
+	}
+	return x.src[start:x.pos]
+}
+
+// qualified reads a name that may have a prefix.
+func (x *xmlReader) qualified() (prefix, local string) {
+	local = x.name()
+	if x.pos < len(x.src) && x.src[x.pos] == ':' && local != "" {
+		x.pos++
+		prefix, local = local, x.name()
+	}
+	return prefix, local
+}
+
+func (x *xmlReader) space() bool {
+	start := x.pos
+	for x.pos < len(x.src) && isXMLSpace(x.src[x.pos]) {
+		x.pos++
+	}
+	return x.pos > start
+}
+
+func (x *xmlReader) take(s string) bool {
+	if strings.HasPrefix(x.src[x.pos:], s) {
+		x.pos += len(s)
+		return true
+	}
+	return false
+}
+
+// maxXMLAttributes bounds the attributes of an element: FHIR needs two, namespaces some more.
+const maxXMLAttributes = 16
+
+// tag reads a start tag and finds its namespace.
+func (x *xmlReader) tag() (xmlTag, error) {
+	t := xmlTag{start: x.pos, bindings: len(x.namespaces)}
+	x.attrs = x.attrs[:0]
+	x.pos++
+	if t.prefix, t.local = x.qualified(); t.local == "" {
+		return t, x.fail(x.pos, "the document is not XML here")
+	}
+	for {
+		spaced := x.space()
+		switch {
+		case x.take("/>"):
+			t.empty = true
+		case x.take(">"):
+		case !spaced || x.pos >= len(x.src):
+			return t, x.fail(x.pos, "a tag is not XML here")
+		default:
+			if err := x.attribute(&t); err != nil {
+				return t, err
+			}
+			continue
+		}
+		var ok bool
+		if t.space, ok = x.namespace(t.prefix); !ok {
+			return t, x.fail(t.start, "the prefix of an element is not declared")
+		}
+		return t, nil
+	}
+}
+
+func (x *xmlReader) attribute(t *xmlTag) error {
+	at := x.pos
+	prefix, local := x.qualified()
+	x.space()
+	if local == "" || !x.take("=") {
+		return x.fail(at, "an attribute is not XML here")
+	}
+	x.space()
+	value, err := x.quoted()
+	if err != nil {
+		return err
+	}
+	name := local
+	switch {
+	case prefix == "xmlns":
+		x.namespaces = append(x.namespaces, namespaceBinding{local, value})
+		name = ""
+	case prefix == "" && local == "xmlns":
+		x.namespaces = append(x.namespaces, namespaceBinding{"", value})
+		t.declares, name = true, ""
+	case prefix != "":
+		name = prefix + ":" + local
+	}
+	if len(x.attrs) >= maxXMLAttributes || len(x.namespaces)-t.bindings > maxXMLAttributes {
+		return x.fail(at, "an element has more than %d attributes", maxXMLAttributes)
+	}
+	if name == "" {
+		return nil
+	}
+	for _, other := range x.attrs {
+		if other.name == name {
+			return x.fail(at, "an attribute occurs twice")
+		}
+	}
+	x.attrs = append(x.attrs, xmlAttr{name, value})
+	return nil
+}
+
+// namespace is what a prefix stands for; no prefix may stand for none.
+func (x *xmlReader) namespace(prefix string) (string, bool) {
+	for i := len(x.namespaces) - 1; i >= 0; i-- {
+		if x.namespaces[i].prefix == prefix {
+			return x.namespaces[i].uri, true
+		}
+	}
+	return "", prefix == ""
+}
+
+// quoted reads the value of an attribute: references resolved, white space made spaces (XML 1.0 § 3.3.3).
+func (x *xmlReader) quoted() (string, error) {
+	if x.pos >= len(x.src) || x.src[x.pos] != '"' && x.src[x.pos] != '\'' {
+		return "", x.fail(x.pos, "the value of an attribute must be in quotes")
+	}
+	start := x.pos + 1
+	end := strings.IndexByte(x.src[start:], x.src[x.pos])
+	if end < 0 {
+		return "", x.fail(x.pos, "the value of an attribute does not end")
+	}
+	raw := x.src[start : start+end]
+	x.pos = start + end + 1
+	if strings.IndexByte(raw, '<') >= 0 {
+		return "", x.fail(start, "< must be written &lt; in the value of an attribute")
+	}
+	if at := badXMLChar(raw); at >= 0 {
+		return "", x.fail(start+at, "a character is not allowed in XML")
+	}
+	if !strings.ContainsAny(raw, "&\t\n\r") {
+		return raw, nil
+	}
+	var b strings.Builder
+	b.Grow(len(raw))
+	for i := 0; i < len(raw); {
+		switch c := raw[i]; c {
+		case '\r':
+			b.WriteByte(' ')
+			if i++; i < len(raw) && raw[i] == '\n' { // a line's end is one character
+				i++
+			}
+		case '\t', '\n':
+			b.WriteByte(' ')
+			i++
+		case '&':
+			text, n := xmlReference(raw[i:])
+			if n == 0 {
+				return "", x.fail(start+i, "& must be written &amp;, and no entities are defined but XML's own five")
+			}
+			b.WriteString(text)
+			i += n
+		default:
+			b.WriteByte(c)
+			i++
+		}
+	}
+	return b.String(), nil
+}
+
+// xmlReference reads &name; or &#number; at the start of s: its text and length, or 0.
+func xmlReference(s string) (string, int) {
+	end := strings.IndexByte(s[:min(len(s), 12)], ';')
+	if end < 2 {
+		return "", 0
+	}
+	name := s[1:end]
+	if name[0] != '#' {
+		if text := predefined(name); text != "" {
+			return text, end + 1
+		}
+		return "", 0
+	}
+	base, digits := 10, name[1:]
+	if strings.HasPrefix(digits, "x") {
+		base, digits = 16, digits[1:]
+	}
+	n, err := strconv.ParseUint(digits, base, 32)
+	r := rune(n)
+	if err != nil || n > utf8.MaxRune || !utf8.ValidRune(r) || badXMLChar(string(r)) >= 0 {
+		return "", 0
+	}
+	return string(r), end + 1
+}
+
+// endTag reads </name>.
+func (x *xmlReader) endTag(t xmlTag) error {
+	at := x.pos
+	x.pos += 2
+	prefix, local := x.qualified()
+	x.space()
+	if prefix != t.prefix || local != t.local || !x.take(">") {
+		return x.fail(at, "an end tag does not fit its start tag")
+	}
+	x.namespaces = x.namespaces[:t.bindings]
+	return nil
+}
+
+// value makes a Value and counts it.
+func (x *xmlReader) value(kind Kind, text string) (*Value, error) {
+	if x.count++; x.count > x.lim.Values {
+		return nil, x.fail(x.pos, "the document has more than %d values", x.lim.Values)
+	}
+	v := x.values.one()
+	v.kind, v.text = kind, text
+	return v, nil
+}
+
+// enter opens an object or array of the JSON.
+func (x *xmlReader) enter() error {
+	if x.depth++; x.depth > x.lim.Depth {
+		return x.fail(x.pos, "elements are nested deeper than %d objects and arrays of JSON", x.lim.Depth)
+	}
+	return nil
+}
+
+// resource reads a resource whose start tag was read.
+func (x *xmlReader) resource(t xmlTag) (*Value, error) {
+	def := x.t.resource(t.local)
+	if t.space != xmlNamespace {
+		return nil, x.fail(t.start, "elements must be in the namespace %s", xmlNamespace)
+	}
+	if def == nil {
+		return nil, x.fail(t.start, "the element must be a resource type of FHIR R4")
+	}
+	if len(x.path.steps) == 0 {
+		x.path.root = def.name
+	}
+	for _, a := range x.attrs {
+		if a.name != "xsi:schemaLocation" && a.name != "xml:lang" && a.name != "xml:id" {
+			return nil, x.fail(t.start, "a resource has no attributes")
+		}
+	}
+	typ, err := x.value(String, def.name)
+	if err != nil {
+		return nil, err
+	}
+	v, err := x.value(Object, "")
+	if err != nil {
+		return nil, err
+	}
+	v.members = append(make([]Member, 0, 12), Member{"resourceType", typ})
+	return v, x.content(v, t, def)
+}
+
+// complex reads an element of a complex type whose start tag was read.
+func (x *xmlReader) complex(t xmlTag, def *typeDef) (*Value, error) {
+	v, err := x.value(Object, "")
+	if err != nil {
+		return nil, err
+	}
+	at := 0
+	for _, a := range x.attrs {
+		md := def.member(a.name, &at)
+		if md == nil || !md.attribute() {
+			return nil, x.fail(t.start, "%s has no such attribute", def.name)
+		}
+		text, err := x.value(String, a.value)
+		if err != nil {
+			return nil, err
+		}
+		v.members = append(v.members, Member{md.name, text})
+	}
+	if len(v.members) == 2 && v.members[0].Name == "url" { // id first, as in the definition
+		v.members[0], v.members[1] = v.members[1], v.members[0]
+	}
+	return v, x.content(v, t, def)
+}
+
+// series are the elements of one JSON member as they come.
+type series struct {
+	md      *memberDef
+	array   bool
+	values  []*Value
+	exts    []*Value
+	valued  bool
+	extends bool
+}
+
+// content reads the elements within t into v, up to its end tag.
+func (x *xmlReader) content(v *Value, t xmlTag, def *typeDef) error {
+	if err := x.enter(); err != nil {
+		return err
+	}
+	defer func() { x.depth-- }()
+	if t.empty {
+		x.namespaces = x.namespaces[:t.bindings]
+		return nil
+	}
+	var now series
+	at := 0
+	for {
+		if err := x.between(); err != nil {
+			return err
+		}
+		if x.pos >= len(x.src) {
+			return x.fail(x.pos, "the document ends before its XML does")
+		}
+		if strings.HasPrefix(x.src[x.pos:], "</") {
+			if err := x.flush(v, &now); err != nil {
+				return err
+			}
+			return x.endTag(t)
+		}
+		child, err := x.tag()
+		if err != nil {
+			return err
+		}
+		before := at
+		md := def.member(child.local, &at)
+		if md == nil || md.attribute() {
+			x.path.push(child.local)
+			return x.fail(child.start, "%s has no such element", def.name)
+		}
+		x.path.push(def.elements[md.element].name)
+		if md != now.md {
+			if at <= before {
+				return x.fail(child.start, "the element stands after elements that it should precede")
+			}
+			if err := x.flush(v, &now); err != nil {
+				return err
+			}
+			now.md, now.array = md, def.elements[md.element].array
+		} else if !now.array {
+			return x.fail(child.start, "the element may be given once only")
+		}
+		if now.array {
+			x.path.index(len(now.values))
+		}
+		if err := x.element(child, &now); err != nil {
+			return err
+		}
+		x.path.pop()
+	}
+}
+
+// element reads an element of the series.
+func (x *xmlReader) element(t xmlTag, now *series) error {
+	if now.array {
+		if err := x.enter(); err != nil {
+			return err
+		}
+		defer func() { x.depth-- }()
+	}
+	md := now.md
+	narrative := md.typ < typeResource && primitives[md.typ].name == "xhtml"
+	if want := xmlNamespace; !narrative && t.space != want {
+		return x.fail(t.start, "elements must be in the namespace %s", want)
+	}
+	var value, ext *Value
+	var err error
+	switch {
+	case narrative:
+		value, err = x.narrative(t)
+	case md.typ == typeResource:
+		value, err = x.wrapped(t)
+	case md.typ >= firstComplex:
+		value, err = x.complex(t, x.t.complex(md))
+	default:
+		value, ext, err = x.primitive(t, md)
+	}
+	if err != nil {
+		return err
+	}
+	now.values, now.exts = append(now.values, value), append(now.exts, ext)
+	now.valued, now.extends = now.valued || value != nil, now.extends || ext != nil
+	return nil
+}
+
+// flush makes members of what a series gathered.
+func (x *xmlReader) flush(v *Value, now *series) error {
+	if now.md == nil {
+		return nil
+	}
+	for _, half := range []struct {
+		there  bool
+		name   string
+		values []*Value
+	}{{now.valued, now.md.name, now.values}, {now.extends, "_" + now.md.name, now.exts}} {
+		switch {
+		case !half.there:
+		case !now.array:
+			v.members = append(v.members, Member{half.name, half.values[0]})
+		default:
+			array, err := x.value(Array, "")
+			if err != nil {
+				return err
+			}
+			for _, item := range half.values {
+				if item == nil {
+					if item, err = x.value(Null, ""); err != nil {
+						return err
+					}
+				}
+				array.items = append(array.items, item)
+			}
+			v.members = append(v.members, Member{half.name, array})
+		}
+	}
+	*now = series{}
+	return nil
+}
+
+// wrapped reads the one resource within an element such as contained.
+func (x *xmlReader) wrapped(t xmlTag) (*Value, error) {
+	if len(x.attrs) > 0 {
+		return nil, x.fail(t.start, "an element with a resource has no attributes")
+	}
+	if !t.empty {
+		if err := x.between(); err != nil {
+			return nil, err
+		}
+	}
+	if t.empty || x.pos >= len(x.src) || strings.HasPrefix(x.src[x.pos:], "</") {
+		return nil, x.fail(x.pos, "a resource is missing here")
+	}
+	inner, err := x.tag()
+	if err != nil {
+		return nil, err
+	}
+	v, err := x.resource(inner)
+	if err != nil {
+		return nil, err
+	}
+	if err := x.between(); err != nil {
+		return nil, err
+	}
+	if !strings.HasPrefix(x.src[x.pos:], "</") {
+		return nil, x.fail(x.pos, "only one resource may stand here")
+	}
+	return v, x.endTag(t)
+}
+
+// primitive reads an element of a primitive type: its value, and what JSON puts beside it.
+func (x *xmlReader) primitive(t xmlTag, md *memberDef) (value, ext *Value, err error) {
+	for _, a := range x.attrs {
+		switch {
+		case a.name == "value" && a.value != "":
+			value, err = x.scalar(md, a.value)
+		case a.name == "value":
+			return nil, nil, x.fail(t.start, "a value must not be empty")
+		case a.name == "id" && !md.bare:
+			var id *Value
+			if id, err = x.value(String, a.value); err == nil {
+				ext = NewObject(Member{"id", id})
+			}
+		default:
+			return nil, nil, x.fail(t.start, "a primitive element has no attributes but value and id")
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	if t.empty {
+		x.namespaces = x.namespaces[:t.bindings]
+	} else {
+		within := ext
+		if within == nil {
+			within = NewObject()
+		}
+		if err := x.content(within, t, x.t.element()); err != nil {
+			return nil, nil, err
+		}
+		if len(within.members) > 0 {
+			ext = within
+		}
+	}
+	switch {
+	case ext == nil && value == nil:
+		return nil, nil, x.fail(t.start, "an element must have a value or extensions (ele-1)")
+	case ext != nil && md.bare:
+		return nil, nil, x.fail(t.start, "the element must not have extensions")
+	}
+	return value, ext, nil
+}
+
+// scalar makes a value of the kind that the type has in JSON, or a text where it cannot be one.
+func (x *xmlReader) scalar(md *memberDef, text string) (*Value, error) {
+	switch kind := primitives[md.typ].kind; {
+	case kind == Number && isJSONNumber(text), kind == Bool && (text == "true" || text == "false"):
+		return x.value(kind, text)
+	}
+	return x.value(String, text)
+}
+
+// isJSONNumber says whether s is a number of JSON (RFC 8259 § 6), as FHIR's numbers are.
+func isJSONNumber(s string) bool {
+	i := 0
+	digits := func() bool {
+		start := i
+		for i < len(s) && s[i] >= '0' && s[i] <= '9' {
+			i++
+		}
+		return i > start
+	}
+	if i < len(s) && s[i] == '-' {
+		i++
+	}
+	start := i
+	if !digits() || s[start] == '0' && i > start+1 {
+		return false
+	}
+	if i < len(s) && s[i] == '.' {
+		if i++; !digits() {
+			return false
+		}
+	}
+	if i < len(s) && (s[i] == 'e' || s[i] == 'E') {
+		if i++; i < len(s) && (s[i] == '+' || s[i] == '-') {
+			i++
+		}
+		if !digits() {
+			return false
+		}
+	}
+	return i == len(s)
+}
+
+// narrative takes the div of a narrative as it stands; what may be in it is for Validate to say.
+func (x *xmlReader) narrative(t xmlTag) (*Value, error) {
+	if t.space != xhtmlNamespace || t.prefix != "" || !t.declares {
+		return nil, x.fail(t.start, `a narrative is a div with xmlns="%s"`, xhtmlNamespace)
+	}
+	if !t.empty {
+		if err := x.passOver(t); err != nil {
+			return nil, err
+		}
+	}
+	x.namespaces = x.namespaces[:t.bindings]
+	return x.value(String, x.src[t.start:x.pos])
+}
+
+// passOver reads to the end of the div t.
+func (x *xmlReader) passOver(t xmlTag) error {
+	open := []string{t.local}
+	for len(open) > 0 {
+		at := x.pos
+		next := strings.IndexByte(x.src[at:], '<')
+		if next < 0 {
+			return x.fail(at, "the document ends before its XML does")
+		}
+		text := x.src[at : at+next]
+		if bad := badXMLChar(text); bad >= 0 {
+			return x.fail(at+bad, "a character is not allowed in XML")
+		}
+		for i := strings.IndexByte(text, '&'); i >= 0 && i < len(text); {
+			_, n := xmlReference(text[i:])
+			if n == 0 {
+				return x.fail(at+i, "& must be written &amp;, and no entities are defined but XML's own five")
+			}
+			i += n
+			if more := strings.IndexByte(text[i:], '&'); more >= 0 {
+				i += more
+			} else {
+				break
+			}
+		}
+		x.pos += next
+		rest := x.src[x.pos:]
+		switch {
+		case strings.HasPrefix(rest, "<!--"):
+			if err := x.comment(); err != nil {
+				return err
+			}
+		case strings.HasPrefix(rest, "<!"), strings.HasPrefix(rest, "<?"):
+			return x.fail(x.pos, "document types, entities, CDATA and processing instructions are not allowed")
+		case strings.HasPrefix(rest, "</"):
+			x.pos += 2
+			prefix, local := x.qualified()
+			x.space()
+			if prefix != "" {
+				local = prefix + ":" + local
+			}
+			if local != open[len(open)-1] || !x.take(">") {
+				return x.fail(at+next, "an end tag does not fit its start tag")
+			}
+			open = open[:len(open)-1]
+		default:
+			inner, err := x.tag()
+			if err != nil {
+				return err
+			}
+			x.namespaces = x.namespaces[:inner.bindings]
+			if !inner.empty {
+				name := inner.local
+				if inner.prefix != "" {
+					name = inner.prefix + ":" + name
+				}
+				if open = append(open, name); len(open) > maxXHTMLDepth {
+					return x.fail(at+next, "a narrative is nested deeper than %d", maxXHTMLDepth)
+				}
+			}
+		}
+	}
+	return nil
+}
