@@ -35,9 +35,11 @@ const (
 	System       Kind = "system"       // an API client without a user
 	Professional Kind = "professional" // a user at work
 	Client       Kind = "client"       // a client looking at their own data (703/2023 § 74)
-	Guardian     Kind = "guardian"     // somebody acting for a client (§ 50)
-	Auditor      Kind = "auditor"      // who supervises the controller's registers (§ 10; 906/2019 § 17)
-	Operator     Kind = "operator"     // upkeep of the gateway (decree 457/2024 § 22)
+	Guardian     Kind = "guardian"     // somebody who has custody of a minor client (§ 50)
+	// Representative acts for a grown-up client, by authorisation or as appointed guardian (§ 50; 442/1999 § 29.2).
+	Representative Kind = "representative"
+	Auditor        Kind = "auditor"  // who supervises the controller's registers (§ 10; 906/2019 § 17)
+	Operator       Kind = "operator" // upkeep of the gateway (decree 457/2024 § 22)
 )
 
 // Actor is who asks: the registered API client and the user it speaks for. Everything in it was established by
@@ -56,7 +58,7 @@ type Actor struct {
 	Task       string   `json:"task,omitempty"`       // task of decree 457/2024 §§ 3 and 10, such as 3.1 or 10.1.1
 	Service    string   `json:"service,omitempty"`    // service of decree 457/2024 § 4, such as 4.1
 	Authority  bool     `json:"authority,omitempty"`  // a social authority (sosiaalihuollon viranomainen)
-	Clients    []string `json:"clients,omitempty"`    // Patient ids a Client or Guardian may see as their own
+	Clients    []string `json:"clients,omitempty"`    // Patient ids a Client sees as their own, or a Guardian or Representative acts for
 }
 
 // Purpose is the purpose_of_use of a token, a code of terms.Purpose.
@@ -200,9 +202,12 @@ type Terms struct {
 	Active     bool   `json:"active"`            // false once withdrawn; kept, so that an old decision can be repeated
 	Valid      Period `json:"valid"`             // when it is in force
 	RecordedBy string `json:"recordedBy"`        // Organization/… of the unit that recorded it
-	Statute    string `json:"statute,omitempty"` // assent: row of the table of legal bases, such as SHL-35.1
-	From       string `json:"from,omitempty"`    // permit: source register, health or social
-	To         string `json:"to,omitempty"`      // permit: receiving sector, health or social
+	GivenBy    Giver  `json:"givenBy,omitempty"` // who gave it
+	// Informed is when the client was informed beforehand (§§ 58.2 and 68); zero when it was not told.
+	Informed time.Time `json:"informed,omitzero"`
+	Statute  string    `json:"statute,omitempty"` // assent: row of the table of legal bases, such as SHL-35.1
+	From     string    `json:"from,omitempty"`    // permit: source register, health or social
+	To       string    `json:"to,omitempty"`      // permit: receiving sector, health or social
 	// Permit: receivers. Empty is all public ones of the sector (decree 457/2024 § 25 choice a); otherwise
 	// Organization/… of the named ones. Assent: whom it is for, such as the provider agreed with the patient (§ 54.5);
 	// empty is everyone whom its provision speaks of.
@@ -219,13 +224,28 @@ type Terms struct {
 	Documents     []string `json:"documents,omitempty"`     // Type/id
 }
 
+// Giver is who gave a directive.
+type Giver string
+
+// The givers of directives.
+const (
+	ByClient         Giver = "client"         // the client, also to a professional
+	ByGuardian       Giver = "guardian"       // for a minor who cannot decide (§§ 50 and 51)
+	ByRepresentative Giver = "representative" // for a grown-up client (§ 50)
+)
+
 // Person is what deciding needs of the client's person.
 type Person struct {
 	Born        time.Time `json:"born,omitzero"`
 	Turvakielto bool      `json:"turvakielto,omitempty"` // non-disclosure for personal safety
 	// GuardianDenied: a minor capable of deciding denies giving patient data to the guardian (§ 51).
 	GuardianDenied bool `json:"guardianDenied,omitempty"`
+	// Dependent: a professional has assessed that the client, a minor, is not capable of deciding (§ 51).
+	Dependent bool `json:"dependent,omitempty"`
 }
+
+// MinorAt says whether the person is under 18 at a time; who has no known day of birth is not known to be.
+func (p Person) MinorAt(t time.Time) bool { return underage(p.Born, t) }
 
 // Facts is all that deciding needs to know of one client, at one Version. A change of a directive or a relationship
 // makes a new Version, so a decision that names the Version can be repeated and a stale one can be told.

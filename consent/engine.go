@@ -197,7 +197,7 @@ func refused(req *Request, class *Class) string {
 // auditor's and what is not register data are no disclosures.
 func discloses(req *Request, class *Class) bool {
 	switch req.Actor.Kind {
-	case Client, Guardian, Auditor, Operator:
+	case Client, Guardian, Representative, Auditor, Operator:
 		return false
 	}
 	if req.Action == Invite || req.Action == Ask || req.Action == Disclose {

@@ -14,7 +14,7 @@ import (
 var flagNames = [...]cedar.String{
 	"ownRegister", "ownCopy", "sameController", "authored", "ownUnit", "recordedHere", "clientless", "mine",
 	"related", "inCare", "participant", "invited", "guest", "jointService", "banned", "localPermits", "minor",
-	"guardianDenied", "taskStated", "reasoned", "confirmed", "sameService", "inviteeSameController", "inviteePublic",
+	"guardianDenied", "dependent", "taskStated", "reasoned", "confirmed", "sameService", "inviteeSameController", "inviteePublic",
 	"received", "addressee", "onward",
 }
 
@@ -40,7 +40,7 @@ var dataUID = cedar.NewEntityUID("Data", "class")
 
 // principalTypes are the entity types of the kinds of actor.
 var principalTypes = map[Kind]cedar.EntityType{
-	System: "System", Professional: "Professional", Client: "Client", Guardian: "Guardian", Auditor: "Auditor", Operator: "Operator",
+	System: "System", Professional: "Professional", Client: "Client", Guardian: "Guardian", Representative: "Representative", Auditor: "Auditor", Operator: "Operator",
 }
 
 func principalUID(kind Kind) cedar.EntityUID {
@@ -238,6 +238,6 @@ func publicAST(p *ast.Policy) *publicast.Policy { return (*publicast.Policy)(p) 
 var telling = []string{
 	"facts", "limb", "recipientKind",
 	"permits", "assents", "localPermits", "jointService", "participant", "related", "guest", "invited", "recordedHere",
-	"authored", "ground", "reasoned", "authority", "minor", "mine", "guardianDenied", "banned", "task", "sameController", "ownRegister",
+	"authored", "ground", "reasoned", "authority", "minor", "dependent", "mine", "guardianDenied", "banned", "task", "sameController", "ownRegister",
 	"purpose",
 }

@@ -26,7 +26,7 @@ import (
 
 // reading is raised when the engine's own computing of circumstances changes what a policy means: the Go code that
 // turns facts into circumstances is part of the law as applied, and so of Version.
-const reading = "sotesilta-law-2"
+const reading = "sotesilta-law-3"
 
 // fileOrder is the order of the decision procedure: own register, joint documents and service, permits, statutory
 // rights, then the rest. Bases of a decision come in this order, and within a file in the order of its policies.
@@ -484,7 +484,7 @@ func compileClause(whole *ast.Policy, condition ast.ConditionType) (clause, erro
 // cut sorts the policies into slices: for each kind of actor, action and purpose, a policy stays unless its scope or
 // a clause is false on these alone. A clause that needs more errs on the bare circumstances, and its policy stays.
 func (l *law) cut(all []*policy) error {
-	kinds := []Kind{System, Professional, Client, Guardian, Auditor, Operator}
+	kinds := []Kind{System, Professional, Client, Guardian, Representative, Auditor, Operator}
 	actions := []Action{Read, Record, Change, Identify, Invite, Direct, Audit, Notify, Ask, Disclose, Correct}
 	purposes := []Purpose{Care, NeedAssessment, Incapacity, Emergency, StatutoryAct, Supervision, OwnData}
 	for _, kind := range kinds {

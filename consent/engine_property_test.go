@@ -19,7 +19,7 @@ var (
 	aService    = rapid.SampledFrom([]string{"4.1", "4.6", "4.10", "working-age", ""})
 	aPerson     = rapid.SampledFrom([]string{"Practitioner/p1", "Practitioner/p2"})
 	aProcess    = rapid.SampledFrom([]string{"CarePlan/a", "CarePlan/b", ""})
-	aKind       = rapid.SampledFrom([]Kind{Professional, Professional, Professional, System, Client, Guardian, Auditor, Operator, "", "robot"})
+	aKind       = rapid.SampledFrom([]Kind{Professional, Professional, Professional, System, Client, Guardian, Representative, Auditor, Operator, "", "robot"})
 	anAction    = rapid.SampledFrom([]Action{Read, Read, Read, Record, Change, Identify, Invite, Direct, Audit, Notify, "", "destroy"})
 	aPurpose    = rapid.SampledFrom([]Purpose{Care, Care, NeedAssessment, Incapacity, Emergency, StatutoryAct, Supervision, OwnData, "", "research"})
 	aGround     = rapid.SampledFrom([]string{"", "ATL-53.5b", "ATL-56", "ATL-53.6", "anything"})
@@ -89,7 +89,8 @@ var aDirective = rapid.Custom(func(t *rapid.T) Terms {
 	}
 	return Terms{
 		Kind: rapid.SampledFrom([]Will{Permit, Permit, Assent}).Draw(t, "kind"), Evidence: "Consent/1", Version: 1,
-		Active: rapid.Bool().Draw(t, "active"), Valid: aSpan.Draw(t, "valid"), Statute: aRow.Draw(t, "statute"),
+		GivenBy: rapid.SampledFrom([]Giver{"", ByClient, ByGuardian, ByRepresentative}).Draw(t, "given by"),
+		Active:  rapid.Bool().Draw(t, "active"), Valid: aSpan.Draw(t, "valid"), Statute: aRow.Draw(t, "statute"),
 		From: string(aRegister.Draw(t, "from")), To: string(aRegister.Draw(t, "to")),
 		Recipients:   rapid.SampledFrom([][]string{nil, {"Organization/county"}, {"Organization/clinic"}}).Draw(t, "recipients"),
 		DataClasses:  rapid.SampledFrom([][]string{nil, {"patient-summary"}, {"statement"}}).Draw(t, "data"),
@@ -109,6 +110,7 @@ var someFacts = rapid.Custom(func(t *rapid.T) []*Facts {
 			Person: Person{
 				Born:        rapid.SampledFrom([]time.Time{{}, noon.AddDate(-10, 0, 0), noon.AddDate(-40, 0, 0)}).Draw(t, "born"),
 				Turvakielto: rapid.Bool().Draw(t, "turvakielto"), GuardianDenied: rapid.Bool().Draw(t, "denied"),
+				Dependent: rapid.Bool().Draw(t, "dependent"),
 			},
 			Relationships: rapid.SliceOfN(aRelationship, 0, 3).Draw(t, "relationships"),
 			Directives:    rapid.SliceOfN(aDirective, 0, 4).Draw(t, "directives"),

@@ -29,6 +29,7 @@ const (
 	localPermits
 	minor
 	guardianDenied
+	dependent
 	taskStated
 	reasoned
 	confirmed
@@ -122,6 +123,7 @@ func (e *Engine) weigh(w *weighing, req *Request, class *Class, client string, f
 	}
 	w.facts = facts
 	w.set(minor, underage(facts.Person.Born, req.Time))
+	w.set(dependent, w.has(minor) && facts.Person.Dependent)
 	w.set(guardianDenied, facts.Person.GuardianDenied || facts.Person.Born.IsZero())
 	for i := range facts.Relationships {
 		w.set(e.relation(w, &facts.Relationships[i]), true)
@@ -249,7 +251,7 @@ func (e *Engine) carried(w *weighing, row string) bool {
 
 // carries says whether a directive in force carries an invitation to the actor on one of the rows.
 func (e *Engine) carries(w *weighing, t *Terms, rows rowSet) bool {
-	if !t.Active || !t.Valid.Contains(w.req.Time) || !e.reaches(t, w.req.Actor.Controller, w.req.Actor.Unit) {
+	if !w.inForce(t) || !e.reaches(t, w.req.Actor.Controller, w.req.Actor.Unit) {
 		return false
 	}
 	switch t.Kind {
@@ -261,9 +263,25 @@ func (e *Engine) carries(w *weighing, t *Terms, rows rowSet) bool {
 	return false
 }
 
+// inForce says whether a directive counts at the time of the request. What a guardian permitted or consented to counts
+// only while the client is a minor who cannot decide: from then on the client's own word is asked for. What a guardian
+// banned stays until the client takes it back, because that opens nothing; but a guardian may not ban giving a minor's
+// patient data in an emergency (703/2023 § 58.1; 785/1992 § 8).
+func (w *weighing) inForce(t *Terms) bool {
+	switch {
+	case !t.Active || !t.Valid.Contains(w.req.Time):
+		return false
+	case t.GivenBy != ByGuardian:
+		return true
+	case t.Kind == Permit || t.Kind == Assent:
+		return w.has(dependent)
+	}
+	return !(t.Kind == Ban && w.req.Purpose == Emergency && w.has(minor) && w.class.Register == Health)
+}
+
 // directive weighs one directive: what it permits, assents to or bans at the time of the request.
 func (e *Engine) directive(w *weighing, i int, t *Terms) {
-	inForce := t.Active && t.Valid.Contains(w.req.Time)
+	inForce := w.inForce(t)
 	switch t.Kind {
 	case Permit:
 		from, to := w.class.Register, w.req.Actor.Register
@@ -371,7 +389,7 @@ func (w *weighing) exclude() []string {
 	var out []string
 	for i := range w.facts.Directives {
 		t := &w.facts.Directives[i]
-		if t.Kind != Ban || !t.Active || !t.Valid.Contains(w.req.Time) {
+		if t.Kind != Ban || !w.inForce(t) {
 			continue
 		}
 		for _, row := range t.Documents {
@@ -410,7 +428,7 @@ func (w *weighing) gather(out *Decision, rows []*policy, withBans bool) {
 	}
 	for i := range w.facts.Directives {
 		t := &w.facts.Directives[i]
-		if !t.Active || !t.Valid.Contains(w.req.Time) {
+		if !w.inForce(t) {
 			continue
 		}
 		weighs := w.rests(t, wanted) || w.engine.carries(w, t, carrying)
@@ -425,7 +443,7 @@ func (w *weighing) gather(out *Decision, rows []*policy, withBans bool) {
 
 // rests says whether one of the rows wanted rests on a directive: a permit that covers the class, or a consent.
 func (w *weighing) rests(t *Terms, wanted rowSet) bool {
-	if !t.Active || !t.Valid.Contains(w.req.Time) {
+	if !w.inForce(t) {
 		return false
 	}
 	switch t.Kind {

@@ -94,19 +94,25 @@ func Read(c *fhir.Value, recordedBy string) (client string, t consent.Terms, err
 	if !patient.Local() || patient.Type != "Patient" {
 		r.fail("Consent.patient", "required", "A directive names its client as Patient/id.")
 	}
-	kind, category := r.kind(c)
+	provision, basic := c.Get("provision"), isPCF(c)
+	var kind consent.Will
+	var category string
+	if !basic {
+		kind, category = r.kind(c)
+	}
 	if len(r.issues) > 0 {
 		return "", consent.Terms{}, &Error{r.issues}
 	}
 	t.Kind = kind
-	provision := c.Get("provision")
 	t.Valid = r.period(provision.Get("period"), "Consent.provision.period")
-	switch kind {
-	case consent.Permit:
+	switch {
+	case basic:
+		r.pcf(&t, c, provision)
+	case kind == consent.Permit:
 		r.permit(&t, c, provision, directions[category])
-	case consent.Ban:
+	case kind == consent.Ban:
 		r.ban(&t, c, provision)
-	case consent.Assent:
+	case kind == consent.Assent:
 		r.assent(&t, c, provision)
 	}
 	if len(r.issues) > 0 {

@@ -82,6 +82,19 @@
 //	"policyRule": {"coding": [{"system": "https://sotesilta.example/fhir/CodeSystem/legal-basis", "code": "ATL-54.5"}]},
 //	"provision": {"type": "permit", "actor": [{"role": {…IRCP}, "reference": {"reference": "Organization/private-clinic"}}]}
 //
+// # IHE PCF
+//
+// A basic Consent of IHE's Privacy Consent on FHIR (category LOINC 59284-0, and none of the categories above) is read as
+// far as it says what Finnish law knows:
+//
+//	provision deny     a ban on both registers of the one controller in Consent.organization (703/2023 § 59)
+//	provision permit   the general permit whose policy the client was shown, by Consent.policy.uri:
+//	                   …/CodeSystem/legal-basis#ATL-54.1 (within health care) or #ATL-55.1 (within social care)
+//
+// provision.period counts; provision.purpose is left out or has TREAT among its codings. Everything else is refused: a
+// permit across the sectors must be specified (§ 53.2–3), and PCF's narrower provisions (recipients, data, authors, time
+// frames, sensitivity, exceptions) have no equal in 457/2024 § 25 or 703/2023 § 59; what has, is written in the shapes above.
+//
 // # Provenance
 //
 // A directive is written in one transaction with the Provenance that says who gave it and who received it. Agents carry
@@ -97,4 +110,20 @@
 //	   "who": {"reference": "Practitioner/nurse"}},
 //	  {"type": {"coding": [{"system": "http://gen.kanta.fi/figen-cs-provenancerolecategory", "code": "7"}]},
 //	   "who": {"reference": "Organization/jukola"}}]}
+//
+// Who may give, and how a directive changes, is checked where it is recorded (gateway/exchange):
+//
+//   - The client gives (12). For a minor who cannot decide, the guardian gives (5); a minor who decides, or whose capacity
+//     nobody has assessed, gives alone (§ 51). For a grown-up client a representative may give (5; § 50). Who gives in an
+//     own app is who the app's user is.
+//   - A Provenance may name the professional and the unit (2 and 7) alone, as Kanta's shape has it: the client gave the
+//     directive to that professional. A ban is taken back or narrowed by the same rules as it is given (§ 58.5), and its
+//     loosening opens data at once; so that no slip of a professional does, such a Provenance names the giver (12 or 5)
+//     beside the receiver. Nothing in Kanta's shape asks for that; it is the careful reading, for a lawyer to confirm.
+//   - The client is informed beforehand (§§ 58.2 and 68). A Provenance tells it in the extension
+//     https://sotesilta.example/fhir/StructureDefinition/informed (valueDateTime); one later than the giving is refused.
+//     That it is missing does not prevent recording (Kanta's guidance: lack of information does not prevent storing).
+//   - A new version stays the same directive: a permit of the same direction, a ban, a consent to the same provision.
+//   - A directive that is over when it is given, or given in the future, is refused. One that begins later is kept and
+//     counts from then on. A withdrawn one may be given again.
 package directive

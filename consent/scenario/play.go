@@ -151,7 +151,7 @@ func (st *stage) facts(client string, k *Known) *consent.Facts {
 		return nil
 	}
 	f := &consent.Facts{Client: client, Version: 1}
-	f.Person = consent.Person{Born: st.day(k.Born), Turvakielto: k.Turvakielto, GuardianDenied: k.GuardianDenied}
+	f.Person = consent.Person{Born: st.day(k.Born), Turvakielto: k.Turvakielto, GuardianDenied: k.GuardianDenied, Dependent: k.Dependent}
 	if k.Born == "" {
 		f.Person.Born = st.day("1980-05-01")
 	}
@@ -208,7 +208,7 @@ func (st *stage) relationship(k *Known, i int) consent.Relationship {
 func (st *stage) directive(d *Directive, i int) consent.Terms {
 	terms := consent.Terms{
 		Evidence: fmt.Sprintf("Consent/%d", i+1), Version: 1, Active: !d.Withdrawn, Valid: st.period(d.Valid),
-		RecordedBy: "Organization/health-station",
+		RecordedBy: "Organization/health-station", GivenBy: d.GivenBy,
 	}
 	if d.Withdrawn {
 		terms.Version = 2

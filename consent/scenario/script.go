@@ -50,6 +50,7 @@ type Known struct {
 	Born           string // 1980-05-01 when not told
 	Turvakielto    bool
 	GuardianDenied bool `yaml:"guardian-denied"`
+	Dependent      bool // a minor assessed not to be capable of deciding
 	Relationships  []struct {
 		Care, Registered, Participant, Invited string // unit, unit, person, person
 		Received                               string // unit
@@ -75,6 +76,7 @@ type Directive struct {
 	Recorded     Span
 	Valid        Span
 	Withdrawn    bool
+	GivenBy      consent.Giver `yaml:"given-by"` // the client, when not told
 }
 
 // Span is a time span of days; a missing bound is open.

@@ -42,6 +42,9 @@ func known(whom string, k *Known) string {
 	if k.GuardianDenied {
 		parts = append(parts, "denies giving patient data to the guardian")
 	}
+	if k.Dependent {
+		parts = append(parts, "assessed not to be capable of deciding")
+	}
 	for _, r := range k.Relationships {
 		text := ""
 		switch {
@@ -101,6 +104,9 @@ func directive(d *Directive) string {
 	}
 	if len(detail) > 0 {
 		text += " (" + strings.Join(detail, ", ") + ")"
+	}
+	if d.GivenBy != "" {
+		text += " given by the " + string(d.GivenBy)
 	}
 	if d.Withdrawn {
 		text = "withdrawn " + text

@@ -147,7 +147,7 @@ func (c *Client) actorOf(u *User) consent.Actor {
 		Controller: u.Controller, Register: u.Register, Unit: u.Unit,
 		Task: u.Task, Service: u.Service, Authority: u.Authority, Clients: u.Clients,
 	}
-	if u.Kind == consent.Client || u.Kind == consent.Guardian {
+	if ownView(u.Kind) {
 		return a
 	}
 	for _, unit := range c.Units {

@@ -50,8 +50,8 @@ type loader struct {
 
 // The kinds of user that each kind of client may have; the first is the default.
 var userKinds = map[ClientKind][]consent.Kind{
-	SystemApp:   {consent.Professional, consent.Client, consent.Guardian},
-	OwnViewApp:  {consent.Client, consent.Guardian},
+	SystemApp:   {consent.Professional, consent.Client, consent.Guardian, consent.Representative},
+	OwnViewApp:  {consent.Client, consent.Guardian, consent.Representative},
 	AuditorApp:  {consent.Auditor},
 	OperatorApp: {consent.Operator},
 }
@@ -63,10 +63,11 @@ var kindPurposes = map[consent.Kind][]consent.Purpose{
 	consent.Professional: {
 		consent.Care, consent.NeedAssessment, consent.Incapacity, consent.Emergency, consent.StatutoryAct,
 	},
-	consent.Client:   {consent.OwnData},
-	consent.Guardian: {consent.OwnData},
-	consent.Auditor:  {consent.Supervision},
-	consent.Operator: {consent.Care},
+	consent.Client:         {consent.OwnData},
+	consent.Guardian:       {consent.OwnData},
+	consent.Representative: {consent.OwnData},
+	consent.Auditor:        {consent.Supervision},
+	consent.Operator:       {consent.Care},
 }
 
 // allPurposes is the codes of CodeSystem purpose.
@@ -222,8 +223,7 @@ func (l *loader) loadUser(place, parent string, c *Client, e userEntry) {
 			l.fail(place, "subjectRoles: an empty or overlong code")
 		}
 	}
-	ownView := u.Kind == consent.Client || u.Kind == consent.Guardian
-	if ownView {
+	if ownView(u.Kind) {
 		l.loadOwnView(place, &u, e)
 	} else {
 		l.loadWorker(place, c, &u, e)
@@ -232,10 +232,15 @@ func (l *loader) loadUser(place, parent string, c *Client, e userEntry) {
 	c.Users = append(c.Users, u)
 }
 
+// ownView says whether a kind of user looks at a client's data as the client's own: the client, or who acts for the client.
+func ownView(kind consent.Kind) bool {
+	return kind == consent.Client || kind == consent.Guardian || kind == consent.Representative
+}
+
 // loadWorker is what a professional, auditor or operator needs.
 func (l *loader) loadWorker(place string, c *Client, u *User, e userEntry) {
 	if len(e.Clients) > 0 {
-		l.fail(place, "clients: for clients' and guardians' own view only")
+		l.fail(place, "clients: for the own view of clients, guardians and representatives only")
 	}
 	must := u.Kind == consent.Professional
 	if must || e.Person != "" {
@@ -273,13 +278,13 @@ func (l *loader) loadWorker(place string, c *Client, u *User, e userEntry) {
 	}
 }
 
-// loadOwnView is what a client or guardian looking at own data needs.
+// loadOwnView is what a client, or who acts for one, needs to look at the client's data.
 func (l *loader) loadOwnView(place string, u *User, e userEntry) {
 	if e.Role+e.Unit+e.Task+e.Service+e.NationalProviderIdentifier != "" || e.Authority {
 		l.fail(place, "a %s has no role, unit, task, service, authority or provider identifier", u.Kind)
 	}
 	types := []string{"Patient"}
-	if u.Kind == consent.Guardian {
+	if u.Kind != consent.Client {
 		types = append(types, "RelatedPerson")
 	}
 	u.Person = l.ref(place, "person", e.Person, types...)

@@ -62,24 +62,31 @@ func (w *writing) directives(ctx context.Context) error {
 		if item.Type != "Consent" || item.Doc == nil {
 			continue
 		}
-		if _, _, err := directive.Read(item.Doc, item.Class.Unit); err != nil {
+		_, told, err := directive.Read(item.Doc, item.Class.Unit)
+		if err != nil {
 			return w.refuse(item, unreadable(err))
 		}
 		if before := item.Before; before != nil && !slices.Equal(before.Class.Clients, item.Class.Clients) {
 			return w.refuse(item, Refuse(Unprocessable, "business-rule", "Consent.patient",
 				"A directive stays its client's. Record another for another client."))
 		}
-		told := false
+		if err := w.versions(item, &told); err != nil {
+			return err
+		}
+		shown := false
 		for _, other := range w.draft.Items {
 			if other.Type != "Provenance" || other.Doc == nil || !refersTo(other.Doc, item.Ref()) {
 				continue
 			}
-			told = true
+			shown = true
 			if issues := failing(directive.CheckProvenance(item.Doc, other.Doc)); len(issues) > 0 {
 				return w.refuse(item, &Error{Kind: Unprocessable, Issues: issues})
 			}
+			if err := w.giver(item, other.Doc); err != nil {
+				return err
+			}
 		}
-		if !told {
+		if !shown {
 			return w.refuse(item, Refuse(Unprocessable, "business-rule", "Consent",
 				"A Consent is written in a transaction with the Provenance that tells who gave it and who received it."))
 		}
@@ -115,7 +122,7 @@ func (w *writing) received(ctx context.Context, provenance *fhir.Value) (bool, e
 			if _, registered := w.desk.person(who); registered && who != actor.Person && who != actor.Role {
 				return false, nil
 			}
-			if actor.Kind == consent.Client {
+			if actor.Kind != consent.Professional && actor.Kind != consent.System {
 				return false, nil // who gives a directive in their own app gives it to no professional
 			}
 		case directive.RoleServiceUnit:

@@ -200,6 +200,8 @@ type Item struct {
 	// Invitee, when set, makes the Desk decide consent.Invite for it; the row found is put into the relationships'
 	// Basis. Without a basis the change is Unprocessable.
 	Invitee *consent.Invitee
+
+	given given // a Consent: who gave it, as its Provenance tells
 }
 
 // Ref is Type/ID.

@@ -76,6 +76,7 @@ func derive(c Caller, item *Item, version int64, known map[string]*consent.Facts
 			return nil, err
 		}
 		directed.Evidence, directed.Version = item.Ref(), version
+		directed.GivenBy, directed.Informed = item.given.by, item.given.informed
 		update(client, of(client).Direct(directed))
 	}
 	return changed, nil
@@ -185,6 +186,7 @@ func person(doc *fhir.Value) consent.Person {
 			// there and none of the first two is not given.
 			code := ext.Text("valueCoding", "code")
 			p.GuardianDenied = code != "1" && code != "2"
+			p.Dependent = code == "1"
 		}
 	}
 	return p

@@ -117,7 +117,7 @@ func (w *writing) run(ctx context.Context) ([]Written, error) {
 	w.outcome, w.items = make([]Written, len(w.ops)), make([]*Item, len(w.ops))
 	w.basis, w.seen, w.keys = map[string]*ledger.Record{}, map[*Item]*ledger.Record{}, map[string]bool{}
 
-	for _, step := range []func(context.Context) error{w.target, w.subjects, w.directives, w.govern, w.decide} {
+	for _, step := range []func(context.Context) error{w.target, w.subjects, w.directives, w.govern, w.decide, w.givers} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
