@@ -56,6 +56,7 @@ var shapes = map[string]shape{
 	"search-type":      {action: "E", rest: "search-type", profile: "Query", inbound: true},
 	"create":           {action: "C", rest: "create", profile: "Create", inbound: true},
 	"update":           {action: "U", rest: "update", profile: "Update", inbound: true},
+	"patch":            {action: "U", rest: "patch", profile: "Update", inbound: true},
 	"delete":           {action: "D", rest: "delete", profile: "Delete", inbound: true},
 	"match":            {action: "E", rest: "operation", ours: true, inbound: true},
 	"apply":            {action: "E", rest: "operation", ours: true, inbound: true},

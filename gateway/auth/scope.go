@@ -128,6 +128,7 @@ var interactionRights = map[exchange.Interaction]rights{
 	exchange.Search:  rightS,
 	exchange.Create:  rightC,
 	exchange.Update:  rightU,
+	exchange.Patch:   rightU,
 	exchange.Delete:  rightD,
 	exchange.Match:   rightS | rightR,
 	exchange.Apply:   rightC,

@@ -29,6 +29,7 @@ const (
 	Create  Interaction = "create"
 	Update  Interaction = "update"
 	Delete  Interaction = "delete"
+	Patch   Interaction = "patch"
 	Match   Interaction = "match"   // Patient/$match
 	Apply   Interaction = "apply"   // PlanDefinition/…/$apply
 	Receive Interaction = "receive" // a message that came in
@@ -72,10 +73,16 @@ type Page struct {
 
 // Op is one change asked for.
 type Op struct {
-	Interaction Interaction // Create, Update or Delete
-	Type, ID    string      // ID is empty for Create
+	Interaction Interaction // Create, Update, Patch or Delete
+	Type, ID    string      // ID is empty for Create, and where there is a condition
 	Doc         *fhir.Value // Create, Update; the Desk takes it over
-	IfMatch     int64       // version the caller believes current; 0: not asked
+	// Where, instead of ID, makes an Update, Patch or Delete conditional: it is about the one visible match. No match
+	// is refused as an absent row is, and so are several (Ambiguous).
+	Where *search.Query
+	// Patch makes the new version of the current one, which it may change; it may be asked again when the change went
+	// stale. An error that is an *Error refuses the change.
+	Patch   func(current *fhir.Value) (*fhir.Value, error)
+	IfMatch int64 // version the caller believes current; 0: not asked
 	// IfNoneExist makes a Create conditional: with one visible match nothing is created and the match is answered.
 	IfNoneExist *search.Query
 	FullURL     string // urn:uuid of the entry; references to it become references to the new id

@@ -64,7 +64,13 @@ func (d *Desk) acceptable(c Caller, op Op) error {
 	if op.Type == auditEvent {
 		return Refuse(NotAllowed, "not-supported", "", "AuditEvents are views of the ledger; nobody writes them.")
 	}
-	if op.Interaction == Delete {
+	if (op.Where == nil) == (op.ID == "") && op.Interaction != Create {
+		return Refuse(Invalid, "invalid", "", "A change names its resource by id or by a condition.")
+	}
+	if op.Where != nil && op.Where.Type != op.Type {
+		return Refuse(Invalid, "invalid", "", "The condition of a change is about the type changed.")
+	}
+	if op.Interaction == Delete || op.Interaction == Patch && op.Patch != nil {
 		return nil
 	}
 	if op.IfNoneExist != nil && op.IfNoneExist.Type != op.Type {
@@ -103,6 +109,9 @@ type writing struct {
 	basis   map[string]*ledger.Record // record per client, "" for none
 	seen    map[*Item]*ledger.Record  // the record of the caller's sight of the row that an Op is about
 	denial  *ledger.Record            // what the law said no to; the only record of the refusal
+	// withheld are the members of an item's current version that the caller may not see.
+	withheld  map[*Item][]string
+	referrals map[string]string // conditional references that were resolved, to Type/id
 }
 
 func (w *writing) run(ctx context.Context) ([]Written, error) {
@@ -116,6 +125,7 @@ func (w *writing) run(ctx context.Context) ([]Written, error) {
 	w.before, w.facts = map[string]store.Row{}, map[string]*consent.Facts{}
 	w.outcome, w.items = make([]Written, len(w.ops)), make([]*Item, len(w.ops))
 	w.basis, w.seen, w.keys = map[string]*ledger.Record{}, map[*Item]*ledger.Record{}, map[string]bool{}
+	w.withheld = map[*Item][]string{}
 
 	for _, step := range []func(context.Context) error{w.target, w.subjects, w.directives, w.govern, w.decide, w.givers} {
 		if err := step(ctx); err != nil {
@@ -139,11 +149,15 @@ func (w *writing) target(ctx context.Context) error {
 		case Create:
 			err = w.condition(ctx, i, item)
 		case Update:
-			err = w.existing(ctx, i, item, NotAllowed)
+			err = w.meant(ctx, i, item, NotAllowed)
+		case Patch:
+			if err = w.meant(ctx, i, item, Absent); err == nil {
+				err = w.patched(i, item)
+			}
 		case Delete:
-			err = w.existing(ctx, i, item, 0)
+			err = w.meant(ctx, i, item, 0)
 		default:
-			err = Refuse(Invalid, "not-supported", "", "A change is a create, an update or a delete.")
+			err = Refuse(Invalid, "not-supported", "", "A change is a create, an update, a patch or a delete.")
 		}
 		if err != nil {
 			return entry(err, i)
@@ -172,9 +186,12 @@ func (w *writing) target(ctx context.Context) error {
 		for ref := range fhir.References(item.Doc) {
 			if to, ok := urns[ref.Text()]; ok {
 				ref.Set(to)
-			} else if ref.Parse().Kind == fhir.ConditionalReference {
-				return w.refuse(item, Refuse(Invalid, "not-supported", ref.Expression(),
-					"Conditional references are not supported. Refer to the resource by its id; learn a client's with POST Patient/$match."))
+			} else if parsed := ref.Parse(); parsed.Kind == fhir.ConditionalReference {
+				to, err := w.referred(ctx, ref, parsed)
+				if err != nil {
+					return w.refuse(item, err)
+				}
+				ref.Set(to)
 			}
 		}
 	}
@@ -207,36 +224,23 @@ func (w *writing) condition(ctx context.Context, i int, item *Item) error {
 	if op.IfNoneExist == nil {
 		return nil
 	}
-	g := &guard{desk: w.desk, caller: w.caller, at: w.at}
-	if only, bound := op.IfNoneExist.Clients(); bound {
-		g.only = only
-	}
-	query := *op.IfNoneExist
-	query.Count, query.Cursor, query.Includes, query.Total, query.Summary = 2, "", nil, false, false
-	found, err := w.snap.Search(ctx, &query, g)
-	if err != nil {
-		return w.desk.failed(err)
-	}
-	switch len(found.Matches) {
-	case 0:
-		return w.key(ctx, conditionKey(op), true)
-	case 1:
-		match := found.Matches[0]
-		match.Decision = covering(match.Decision, match.Row)
-		if match.Decision.Outcome != consent.Permitted {
-			return unrecorded(errors.New("exchange: a match outside the decision on its class"))
-		}
-		resource, err := released(match.Row, match.Decision)
-		if err != nil {
-			return err
-		}
-		item.ID = match.ID
-		w.outcome[i] = Written{Resource: *resource, Existing: true}
-		w.matched(match, g)
-		return nil
-	default:
+	match, g, err := w.only(ctx, op.IfNoneExist)
+	switch {
+	case errors.Is(err, errSeveral):
 		return Refuse(Ambiguous, "multiple-matches", "", "The condition of the create matches several resources.")
+	case err != nil:
+		return err
+	case match == nil:
+		return w.key(ctx, conditionKey(op), true)
 	}
+	resource, err := released(match.Row, match.Decision)
+	if err != nil {
+		return err
+	}
+	item.ID = match.ID
+	w.outcome[i] = Written{Resource: *resource, Existing: true}
+	w.matched(*match, g)
+	return nil
 }
 
 // conditionKey is equal for creates under the same condition, so that only one of two at once succeeds.
@@ -277,16 +281,10 @@ func (w *writing) key(ctx context.Context, key string, move bool) error {
 func (w *writing) existing(ctx context.Context, i int, item *Item, kind ErrorKind) error {
 	op := w.ops[i]
 	rec := w.record(op.Interaction, item.Type+"/"+item.ID)
-	refuse := func() error {
-		if kind == 0 {
-			w.outcome[i] = Written{Resource: Resource{Type: item.Type, ID: item.ID, Deleted: true}}
-			w.records = append(w.records, &rec)
-			return nil
-		}
-		w.denial = &rec
-		return Refuse(kind, "not-supported", "", item.Type+"/"+item.ID+
-			" cannot be updated: updates do not create resources here. Create it with POST "+item.Type+".")
+	if op.Where != nil {
+		rec.Query = op.Where.Raw
 	}
+	refuse := func() error { return w.missing(i, item, kind, &rec) }
 	row, err := w.snap.Get(ctx, item.Type, item.ID)
 	if errors.Is(err, store.ErrNotFound) {
 		rec.Reason = "absent: there is no such resource"
@@ -328,6 +326,9 @@ func (w *writing) existing(ctx context.Context, i int, item *Item, kind ErrorKin
 	}
 	item.Before = before
 	w.before[item.Ref()] = row
+	if len(decision.Redact) > 0 {
+		w.withheld[item] = decision.Redact
+	}
 	return nil
 }
 
@@ -423,10 +424,10 @@ func (w *writing) decideItem(item *Item) error {
 func (w *writing) denied(item *Item, class consent.Class, action consent.Action, decision *consent.Decision) error {
 	interaction, target := Create, item.Type
 	if item.Before != nil {
-		interaction, target = Update, item.Ref()
-		if item.Doc == nil {
-			interaction = Delete
-		}
+		target = item.Ref()
+	}
+	if i := slices.Index(w.items, item); i >= 0 {
+		interaction = w.ops[i].Interaction
 	}
 	rec := deny(describe(w.record(interaction, target), class, w.facts, decision), decision)
 	w.denial = &rec

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"sotesilta/consent/ledger"
+	"sotesilta/gateway/search"
 	"sotesilta/gateway/store"
 	"sotesilta/internal/finland"
 )
@@ -112,6 +113,11 @@ func (w *writing) refusal(refusal *Error) ledger.Record {
 		target += "/" + op.ID
 	}
 	rec := w.record(op.Interaction, target)
+	for _, condition := range []*search.Query{op.Where, op.IfNoneExist} {
+		if condition != nil {
+			rec.Query = condition.Raw
+		}
+	}
 	for item, seen := range w.seen {
 		if item.Type == op.Type && item.ID == op.ID {
 			rec = *seen

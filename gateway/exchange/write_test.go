@@ -75,12 +75,14 @@ func TestReferencesWithinATransaction(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "Observation/"+out[1].ID, doc(t, string(out[0].Body)).Text("hasMember", "reference"))
 	for name, ops := range map[string][]exchange.Op{
-		"one fullUrl twice":       {create(t, observation("aino", "2026-01-01"), "urn:uuid:a"), create(t, observation("aino", "2026-01-01"), "urn:uuid:a")},
-		"one resource twice":      {update(t, out[0].ID, observation("aino", "2026-01-01")), remove("Observation", out[0].ID)},
-		"a conditional reference": {create(t, strings.Replace(observation("aino", "2026-01-01"), "Patient/aino", "Patient?identifier=x", 1))},
-		"another type":            {{Interaction: exchange.Create, Type: "Condition", Doc: doc(t, observation("aino", "2026-01-01"))}},
-		"an invalid resource":     {create(t, `{"resourceType":"Observation","nonsense":1}`)},
-		"a condition on another":  {{Interaction: exchange.Create, Type: "Observation", Doc: doc(t, observation("aino", "2026-01-01")), IfNoneExist: query(t, "Condition", "patient=aino")}},
+		"one fullUrl twice":      {create(t, observation("aino", "2026-01-01"), "urn:uuid:a"), create(t, observation("aino", "2026-01-01"), "urn:uuid:a")},
+		"one resource twice":     {update(t, out[0].ID, observation("aino", "2026-01-01")), remove("Observation", out[0].ID)},
+		"a reference to all":     {create(t, strings.Replace(observation("aino", "2026-01-01"), "Patient/aino", "Patient?_count=1", 1))},
+		"an id and a condition":  {{Interaction: exchange.Delete, Type: "Observation", ID: "x", Where: query(t, "Observation", "patient=aino")}},
+		"neither":                {{Interaction: exchange.Delete, Type: "Observation"}},
+		"another type":           {{Interaction: exchange.Create, Type: "Condition", Doc: doc(t, observation("aino", "2026-01-01"))}},
+		"an invalid resource":    {create(t, `{"resourceType":"Observation","nonsense":1}`)},
+		"a condition on another": {{Interaction: exchange.Create, Type: "Observation", Doc: doc(t, observation("aino", "2026-01-01")), IfNoneExist: query(t, "Condition", "patient=aino")}},
 	} {
 		_, err := w.Transact(w.ctx, as(nurse), ops)
 		require.Equal(t, exchange.Invalid, kind(err), name)

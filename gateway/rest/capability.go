@@ -38,11 +38,12 @@ const deviations = "Every interaction needs a SMART scope and a legal basis (Act
 	"What is denied is answered exactly as what is absent: 404, empty searches, totals and links without it. " +
 	"Personal identity codes are taken in bodies only: POST [type]/_search and POST Patient/$match; a URL or header with one is refused (400). " +
 	"Unknown search parameters and modifiers are refused (400) unless Prefer: handling=lenient asks to have parameters left out. " +
-	"There is no update-as-create: PUT to an id that the caller cannot see is 405, whether it exists or not; DELETE of one is 204. " +
+	"There is no update-as-create: PUT to an id that the caller cannot see is 405, whether it exists or not, and so is a conditional update without a match; PATCH of one is 404, DELETE of one 204. " +
+	"Conditions of creates, updates, patches, deletes and references (these in transactions only) match what the caller may see, and are refused when several match. " +
 	"Patients have no search parameters on address and telecom, which may be withheld for personal safety. " +
 	"Labels of registers in meta.security are set by the gateway; those that a client sends are dropped. " +
 	"self and next links are opaque and of use to their receiver only. " +
-	"Not supported: patch, conditional update and delete, conditional references, history of a type or the system, search of compartments and across types."
+	"Not supported: history of a type or the system, search of compartments and across types."
 
 // searching is what a search may ask beyond the parameters that each type lists; the bounds are those of gateway/search.
 func (s *server) searching() string {
@@ -80,6 +81,7 @@ func (s *server) describe() *fhir.Value {
 		"implementation", object("description", "The gateway at "+s.Base, "url", s.Base),
 		"fhirVersion", "4.0.1",
 		"format", texts(formats()...),
+		"patchFormat", texts(patchFormats()...),
 		"rest", fhir.NewArray(object(
 			"mode", "server",
 			"documentation", deviations+" "+s.searching(),
@@ -136,8 +138,8 @@ func (s *server) resource(t Type) *fhir.Value {
 		"updateCreate", false,
 		"conditionalCreate", known.allows[exchange.Create],
 		"conditionalRead", conditionalRead(known),
-		"conditionalUpdate", false,
-		"conditionalDelete", "not-supported",
+		"conditionalUpdate", known.allows[exchange.Update],
+		"conditionalDelete", conditionalDelete(known),
 		"referencePolicy", texts("literal", "local"),
 	)
 	if known.allows[exchange.Search] {
@@ -160,6 +162,14 @@ func (s *server) resource(t Type) *fhir.Value {
 func conditionalRead(known *registered) string {
 	if known.allows[exchange.Read] {
 		return "full-support"
+	}
+	return "not-supported"
+}
+
+// conditionalDelete is Resource.conditionalDelete: several matches are never deleted at once.
+func conditionalDelete(known *registered) string {
+	if known.allows[exchange.Delete] {
+		return "single"
 	}
 	return "not-supported"
 }

@@ -43,7 +43,7 @@ func TestCapabilityStatementSaysWhatIsRegistered(t *testing.T) {
 		}
 		return out
 	}
-	require.Equal(t, []string{"read", "vread", "history-instance", "search-type", "create", "update", "delete"}, codes("Task"))
+	require.Equal(t, []string{"read", "vread", "history-instance", "search-type", "create", "update", "patch", "delete"}, codes("Task"))
 	require.Equal(t, []string{"read", "search-type"}, codes("AuditEvent"))
 	for typ, r := range byType {
 		require.Equal(t, "versioned", r.Text("versioning"))
@@ -88,7 +88,7 @@ func TestAFaceIsNotMadeOfABadConfiguration(t *testing.T) {
 		"unknown type":      func(c *Config) { c.Types = append(c.Types, Type{Name: "Toimeksianto"}) },
 		"a type twice":      func(c *Config) { c.Types = append(c.Types, Type{Name: "Task"}) },
 		"no interaction": func(c *Config) {
-			c.Types = append(c.Types, Type{Name: "Basic", Interactions: ReadWrite[:1:1]}, Type{Name: "Flag", Interactions: append(ReadWrite[:1:1], "patch")})
+			c.Types = append(c.Types, Type{Name: "Basic", Interactions: ReadWrite[:1:1]}, Type{Name: "Flag", Interactions: append(ReadWrite[:1:1], "receive")})
 		},
 		"operation twice":   func(c *Config) { c.Operations = append(c.Operations, c.Operations[0]) },
 		"operation of none": func(c *Config) { c.Operations = append(c.Operations, Operation{Type: "Basic", Name: "x"}) },

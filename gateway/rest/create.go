@@ -29,26 +29,32 @@ func (v *visit) postCreate(query params) (answer, error) {
 				"A personal identity code must not stand in a header, which may be logged. Make the conditional create in a "+
 					"transaction (request.ifNoneExist), or ask POST Patient/_search first.")
 		}
-		if op.IfNoneExist, err = v.condition(op.Type, condition); err != nil {
+		if op.IfNoneExist, err = v.conditionIn(op.Type, condition); err != nil {
 			return answer{}, err
 		}
 	}
 	return v.change(op)
 }
 
-// condition reads the query of a conditional create. It must name at least one parameter: a condition that every row
-// meets is a mistake.
-func (v *visit) condition(typ, query string) (*search.Query, error) {
+// conditionIn reads the condition of a change from a query string.
+func (v *visit) conditionIn(typ, query string) (*search.Query, error) {
 	condition, err := readParams(strings.TrimPrefix(query, "?"))
 	if err != nil {
 		return nil, err
 	}
-	q, err := v.parse(typ, condition, false)
+	return v.condition(typ, condition)
+}
+
+// condition understands the condition of a change, strictly whatever Prefer says: a parameter left out would mean other
+// resources. It must name at least one: a condition that every row meets is a mistake.
+func (v *visit) condition(typ string, query params) (*search.Query, error) {
+	q, err := v.parse(typ, query, false)
 	if err != nil {
 		return nil, err
 	}
 	if len(q.Where) == 0 {
-		return nil, refuse(http.StatusBadRequest, "invalid", "", "The condition of a conditional create narrows nothing.")
+		return nil, refuse(http.StatusBadRequest, "invalid", "", "The condition narrows nothing: name the resource by its id ("+typ+
+			"/[id]), or give search parameters that it alone meets.")
 	}
 	return q, nil
 }
@@ -67,6 +73,12 @@ func sameType(doc *fhir.Value, typ, place string) error {
 
 // change makes one change and answers what came of it.
 func (v *visit) change(op exchange.Op) (answer, error) {
+	for ref := range fhir.References(op.Doc) {
+		if ref.Parse().Kind == fhir.ConditionalReference {
+			return answer{}, refuse(http.StatusBadRequest, "not-supported", ref.Expression(),
+				"Conditional references are resolved in transactions only (FHIR R4 § 3.1.0.11.2): search first, and refer by id.")
+		}
+	}
 	written, err := v.server.Desk.Transact(v.ctx, v.exchange(), []exchange.Op{op})
 	if err != nil {
 		return answer{}, err

@@ -7,15 +7,12 @@ import (
 	"sotesilta/gateway/exchange"
 )
 
-// deleteDelete deletes a resource (FHIR R4 § 3.1.0.7). What is absent, denied or deleted already is answered alike, 204
+// deleteDelete deletes a resource (FHIR R4 § 3.1.0.7): that of the address, or the one that the query finds (§ 3.1.0.7.1);
+// several are refused. What is absent, denied or deleted already is answered alike, 204
 // without an ETag, because a delete asks for an end that is then given.
 func (v *visit) deleteDelete(query params) (answer, error) {
-	if err := v.none(query); err != nil {
-		return answer{}, err
-	}
-	op := exchange.Op{Interaction: exchange.Delete, Type: v.target.typ, ID: v.target.id}
-	var err error
-	if op.IfMatch, err = ifMatch(v.r.Header.Get("If-Match"), "http.If-Match"); err != nil {
+	op, err := v.aimed(exchange.Delete, query)
+	if err != nil {
 		return answer{}, err
 	}
 	return v.delete(op)

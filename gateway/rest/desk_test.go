@@ -253,6 +253,18 @@ func (d *memoryDesk) change(c exchange.Caller, op exchange.Op, id string, urns m
 			return exchange.Written{Resource: found[0], Existing: true}, nil
 		}
 	}
+	if op.Where != nil {
+		d.queries = append(d.queries, op.Where)
+		found := d.matching(op.Where)
+		switch len(found) {
+		case 0:
+		case 1:
+			ref = op.Type + "/" + found[0].ID
+			id = found[0].ID
+		default:
+			return exchange.Written{}, exchange.Refuse(exchange.Ambiguous, "multiple-matches", "", "The condition matches several.")
+		}
+	}
 	if op.Interaction != exchange.Create {
 		now, err := d.current(ref)
 		if err != nil && op.Interaction == exchange.Update {
@@ -263,6 +275,14 @@ func (d *memoryDesk) change(c exchange.Caller, op exchange.Op, id string, urns m
 		}
 		if op.IfMatch != 0 && op.IfMatch != now.Version {
 			return exchange.Written{}, exchange.Refuse(exchange.Stale, "conflict", "", "It has changed meanwhile.")
+		}
+	}
+	if op.Interaction == exchange.Patch {
+		now, _ := d.current(ref)
+		doc, _ := fhir.Parse(now.Body, fhir.DefaultLimits)
+		var err error
+		if op.Doc, err = op.Patch(doc); err != nil {
+			return exchange.Written{}, err
 		}
 	}
 	if op.Interaction == exchange.Delete {

@@ -58,18 +58,10 @@ func referring(typ, to string) string {
 	return first
 }
 
-// noConditional is why PUT and DELETE of a type are refused.
-const noConditional = "Conditional update and delete are not supported: find the id first (GET [type]?…), then PUT or DELETE [type]/[id]."
-
 // wrongMethod says what to do instead of a method that an address does not take.
 func wrongMethod(method string, t target) string {
 	text := "This method is not allowed at this address. Allow names those that are."
-	switch {
-	case method == http.MethodPatch:
-		text = "PATCH is not supported: send the whole resource with PUT, and If-Match with the ETag that you read."
-	case (method == http.MethodPut || method == http.MethodDelete) && t.typ != "" && t.id == "" && t.operation == nil:
-		text = noConditional
-	case t.typ == "" && (method == http.MethodGet || method == http.MethodHead):
+	if t.typ == "" && (method == http.MethodGet || method == http.MethodHead) {
 		text = "The base takes Bundles of type transaction and batch by POST. Search one type: GET [base]/[type]?…; [base]/metadata names them."
 	}
 	return text

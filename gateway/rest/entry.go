@@ -1,10 +1,12 @@
 package rest
 
 import (
+	"encoding/base64"
 	"net/http"
 	"strings"
 
 	"sotesilta/gateway/exchange"
+	"sotesilta/gateway/patch"
 	"sotesilta/gateway/search"
 	"sotesilta/internal/fhir"
 )
@@ -13,12 +15,13 @@ import (
 type entry struct {
 	method  string
 	fullURL string
-	op      exchange.Op // of POST, PUT and DELETE
+	op      exchange.Op // of POST, PUT, PATCH and DELETE
 	typ, id string      // id is "" for POST and searches
 	version string      // GET Type/id/_history/version
 	history bool        // GET Type/id/_history
 	search  *search.Query
 	place   place // of a search or history
+	held    held  // of a read: what the caller has
 }
 
 // writes says whether the entry asks for a change.
@@ -40,7 +43,7 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 		e.id = parts[1]
 	}
 	if _, known := ranks[e.method]; !known {
-		return e, refuse(http.StatusBadRequest, "not-supported", "", "request.method is one of GET, HEAD, POST, PUT and DELETE here.")
+		return e, refuse(http.StatusBadRequest, "not-supported", "", "request.method is one of GET, HEAD, POST, PUT, PATCH and DELETE.")
 	}
 	if e.typ == "" {
 		return e, refuse(http.StatusBadRequest, "required", "", "request.url is the address below the base, such as Task or Task/1.")
@@ -57,19 +60,19 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 	}
 
 	var i exchange.Interaction
-	write := e.method == http.MethodPost || e.method == http.MethodPut || e.method == http.MethodDelete
+	change, write := changes[e.method]
+	condition := ""
 	switch {
+	case write && hasQuery && len(parts) == 1 && change != exchange.Create:
+		i, condition = change, query
 	case write && hasQuery:
 		return e, refuse(http.StatusBadRequest, "not-supported", "",
-			noConditional+" A conditional create says its condition in request.ifNoneExist.")
-	case e.method == http.MethodPost && len(parts) == 1:
-		i = exchange.Create
-	case e.method == http.MethodPut && len(parts) == 2:
-		i = exchange.Update
-	case e.method == http.MethodDelete && len(parts) == 2:
-		i = exchange.Delete
+			"A condition stands in request.url of PUT, PATCH and DELETE of a type, Type?search; that of a create in request.ifNoneExist.")
+	case write && (len(parts) == 1) == (change == exchange.Create) && len(parts) <= 2:
+		i = change
 	case write:
-		return e, refuse(http.StatusBadRequest, "not-supported", "", "request.url does not fit request.method: POST Type, PUT Type/id, DELETE Type/id.")
+		return e, refuse(http.StatusBadRequest, "not-supported", "",
+			"request.url does not fit request.method: POST Type; PUT, PATCH and DELETE Type/id or Type?search.")
 	case len(parts) == 1:
 		i = exchange.Search
 	case len(parts) == 2:
@@ -86,9 +89,16 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 			"This interaction is not supported for "+e.typ+".")}
 	}
 	if !write {
+		request := item.Get("request")
+		e.held = held{tags: textsOf(request.Get("ifNoneMatch")), since: request.Get("ifModifiedSince").Str()}
 		return e, v.readOf(&e, i, query)
 	}
-	return e, v.changeOf(&e, i, item)
+	return e, v.changeOf(&e, i, condition, item)
+}
+
+// changes is the interaction of each method that writes.
+var changes = map[string]exchange.Interaction{
+	http.MethodPost: exchange.Create, http.MethodPut: exchange.Update, http.MethodPatch: exchange.Patch, http.MethodDelete: exchange.Delete,
 }
 
 // readOf understands what an entry that reads asks for. It stands in a body, so no link of a search repeats it.
@@ -111,13 +121,21 @@ func (v *visit) readOf(e *entry, i exchange.Interaction, rawQuery string) error 
 	return err
 }
 
-// changeOf makes the op of an entry that writes.
-func (v *visit) changeOf(e *entry, i exchange.Interaction, item *fhir.Value) error {
+// changeOf makes the op of an entry that writes; condition is the query of its address.
+func (v *visit) changeOf(e *entry, i exchange.Interaction, condition string, item *fhir.Value) error {
 	request, doc := item.Get("request"), item.Get("resource")
 	op := exchange.Op{Interaction: i, Type: e.typ, ID: e.id, FullURL: e.fullURL}
 	var err error
 	if op.IfMatch, err = ifMatch(request.Get("ifMatch").Str(), ""); err != nil {
 		return err
+	}
+	if request.Get("ifNoneMatch") != nil && i != exchange.Create {
+		return noIfNoneMatch("")
+	}
+	if i != exchange.Create && op.ID == "" {
+		if op.Where, err = v.conditionIn(e.typ, condition); err != nil {
+			return err
+		}
 	}
 	if i == exchange.Delete {
 		e.op = op
@@ -129,28 +147,45 @@ func (v *visit) changeOf(e *entry, i exchange.Interaction, item *fhir.Value) err
 	if err := isResource(doc, ""); err != nil {
 		return err
 	}
+	if i == exchange.Patch {
+		p, err := patchIn(doc)
+		if err != nil {
+			return err
+		}
+		op.Patch = applying(p)
+		e.op = op
+		return nil
+	}
 	if err := sameType(doc, e.typ, ""); err != nil {
 		return err
 	}
-	if i == exchange.Update {
+	if i == exchange.Update && op.Where == nil {
 		if err := sameID(doc, e.id, ""); err != nil {
 			return err
 		}
 	}
-	for ref := range fhir.References(doc) {
-		if ref.Parse().Kind == fhir.ConditionalReference {
-			return refuse(http.StatusBadRequest, "not-supported", ref.Expression(),
-				"Conditional references are not supported: search first, and refer by id.")
-		}
-	}
 	if condition := request.Get("ifNoneExist").Str(); condition != "" && i == exchange.Create {
-		if op.IfNoneExist, err = v.condition(e.typ, condition); err != nil {
+		if op.IfNoneExist, err = v.conditionIn(e.typ, condition); err != nil {
 			return err
 		}
 	}
 	op.Doc = doc
 	e.op = op
 	return nil
+}
+
+// patchIn is the patch that an entry carries: a FHIRPath Patch as Parameters, a JSON Patch as Binary (FHIR R4 § 3.1.0.11).
+func patchIn(doc *fhir.Value) (*patch.Patch, error) {
+	if fhir.ResourceType(doc) == "Parameters" {
+		return fhirPathPatch(doc)
+	}
+	mediaType, _, _ := strings.Cut(doc.Text("contentType"), ";")
+	data, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(doc.Text("data")), ""))
+	if fhir.ResourceType(doc) != "Binary" || mediaType != jsonPatch || err != nil {
+		return nil, refuse(http.StatusBadRequest, "structure", "",
+			"A PATCH entry carries Parameters (FHIRPath Patch), or a Binary whose contentType is "+jsonPatch+".")
+	}
+	return readJSONPatch(data)
 }
 
 // get carries out an entry that reads.
@@ -163,6 +198,10 @@ func (v *visit) get(e entry) (answer, error) {
 	case e.version != "":
 		return v.readVersion(e.typ, e.id, e.version)
 	default:
-		return v.readResource(e.typ, e.id)
+		a, err := v.readResource(e.typ, e.id)
+		if err == nil && e.held.still(a.resource) {
+			a.status = http.StatusNotModified
+		}
+		return a, err
 	}
 }

@@ -60,7 +60,7 @@ type Challenger interface {
 // Type is one resource type at the base address and what may be done with it there.
 type Type struct {
 	Name          string
-	Interactions  []exchange.Interaction // of Read, VRead, History, Search, Create, Update, Delete
+	Interactions  []exchange.Interaction // of ReadWrite
 	Documentation string                 // for the CapabilityStatement; may be empty
 	// Params, when not nil, are the only search parameters that the CapabilityStatement names, of a type that is not
 	// searched like the others (AuditEvent: exchange.AuditParams); it takes no part in _include and _revinclude.
@@ -71,7 +71,7 @@ type Type struct {
 var (
 	ReadWrite = []exchange.Interaction{
 		exchange.Read, exchange.VRead, exchange.History, exchange.Search,
-		exchange.Create, exchange.Update, exchange.Delete,
+		exchange.Create, exchange.Update, exchange.Patch, exchange.Delete,
 	}
 	ReadOnly = []exchange.Interaction{exchange.Read, exchange.Search}
 )

@@ -24,9 +24,9 @@ const operation exchange.Interaction = "operation"
 // The kinds of address below the base.
 var (
 	atBase      = methods{http.MethodPost: bundles}
-	atType      = methods{http.MethodGet: exchange.Search, http.MethodHead: exchange.Search, http.MethodPost: exchange.Create}
+	atType      = methods{http.MethodGet: exchange.Search, http.MethodHead: exchange.Search, http.MethodPost: exchange.Create, http.MethodPut: exchange.Update, http.MethodPatch: exchange.Patch, http.MethodDelete: exchange.Delete}
 	atSearch    = methods{http.MethodPost: exchange.Search}
-	atInstance  = methods{http.MethodGet: exchange.Read, http.MethodHead: exchange.Read, http.MethodPut: exchange.Update, http.MethodDelete: exchange.Delete}
+	atInstance  = methods{http.MethodGet: exchange.Read, http.MethodHead: exchange.Read, http.MethodPut: exchange.Update, http.MethodPatch: exchange.Patch, http.MethodDelete: exchange.Delete}
 	atHistory   = methods{http.MethodGet: exchange.History, http.MethodHead: exchange.History}
 	atVersion   = methods{http.MethodGet: exchange.VRead, http.MethodHead: exchange.VRead}
 	atOperation = methods{http.MethodPost: operation}
@@ -41,6 +41,7 @@ var interactions = map[exchange.Interaction]func(*visit, params) (answer, error)
 	exchange.Search:  (*visit).getSearch,
 	exchange.Create:  (*visit).postCreate,
 	exchange.Update:  (*visit).putUpdate,
+	exchange.Patch:   (*visit).patchPatch,
 	exchange.Delete:  (*visit).deleteDelete,
 	bundles:          (*visit).postBundle,
 	operation:        (*visit).postOperation,
@@ -63,7 +64,7 @@ var allMethods = []string{
 }
 
 // order in which Allow names methods.
-var order = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete}
+var order = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
 
 // route registers the generic routes. Everything that is not one of ours, or mounted, is a 404.
 func (s *server) route() {

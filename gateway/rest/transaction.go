@@ -65,7 +65,7 @@ func shell(bundle *fhir.Value) *fhir.Value {
 }
 
 // transaction makes all the changes of its entries, or none and names the entry that failed. Changes are made in the
-// order DELETE, POST, PUT, whatever the order of the entries (§ 3.1.0.11.2), in one exchange with the Desk.
+// order DELETE, POST, PUT and PATCH, whatever the order of the entries (§ 3.1.0.11.2), in one exchange with the Desk.
 //
 // Entries that read by id are asked twice: before anything is written, because a read that fails must fail the whole;
 // and after, because only a decision made then may release anything (a ban may be among the changes).
@@ -145,7 +145,7 @@ func (v *visit) refusedEntry(err error, e *entry) *refusal {
 func (v *visit) allowAt(e *entry) string {
 	at := *v
 	at.target = target{methods: atInstance, known: v.server.types[e.typ]}
-	if e.op.Interaction == exchange.Create {
+	if e.id == "" {
 		at.target.methods = atType
 	}
 	return at.allow(e.method)
@@ -181,7 +181,7 @@ func distinct(entries []entry) error {
 }
 
 // ranks is the order in which a Bundle's entries are processed (§ 3.1.0.11.2).
-var ranks = map[string]int{http.MethodDelete: 0, http.MethodPost: 1, http.MethodPut: 2, http.MethodGet: 3, http.MethodHead: 3}
+var ranks = map[string]int{http.MethodDelete: 0, http.MethodPost: 1, http.MethodPut: 2, http.MethodPatch: 2, http.MethodGet: 3, http.MethodHead: 3}
 
 // processingOrder is the indexes of entries in the order of processing; entries of one method keep theirs.
 func processingOrder(entries []entry) []int {
@@ -216,6 +216,8 @@ func (b *bundle) answered(a answer, returns, method string) {
 	var body, outcome []byte
 	var resource exchange.Resource
 	switch {
+	case a.status == http.StatusNotModified:
+		resource = *a.resource
 	case a.status >= 300:
 		outcome = a.body
 	case a.resource != nil:

@@ -6,16 +6,23 @@ import (
 	"time"
 
 	"sotesilta/gateway/exchange"
+	"sotesilta/internal/fhir"
 )
 
-// unchanged says whether the caller holds this version already, by If-None-Match or, without that, If-Modified-Since
+// held is the version that a caller says it has.
+type held struct {
+	tags  []string // values of If-None-Match
+	since string   // If-Modified-Since, an HTTP date or (in a Bundle) an instant
+}
+
+// still says whether the caller holds this version already, by If-None-Match or, without that, If-Modified-Since
 // (conditional read, FHIR R4 § 3.1.0.2.1; RFC 9110 §§ 13.1.2 and 13.1.3): the answer is then 304 without a body. It is
-// asked of a version that was released, so neither header tells anything of one that was not; the read is recorded
-// like any other, for it tells that nothing changed.
-func (v *visit) unchanged(r *exchange.Resource) bool {
-	if tags := v.r.Header["If-None-Match"]; len(tags) > 0 {
+// asked of a version that was released, so neither tells anything of one that was not; the read is recorded like any
+// other, for it tells that nothing changed.
+func (h held) still(r *exchange.Resource) bool {
+	if len(h.tags) > 0 {
 		current := strings.TrimPrefix(etag(r.Version), "W/") // the comparison is the weak one
-		for _, header := range tags {
+		for _, header := range h.tags {
 			for tag := range strings.SplitSeq(header, ",") {
 				if tag = strings.TrimSpace(tag); tag == "*" || strings.TrimPrefix(tag, "W/") == current {
 					return true
@@ -24,10 +31,29 @@ func (v *visit) unchanged(r *exchange.Resource) bool {
 		}
 		return false
 	}
-	header := v.r.Header["If-Modified-Since"]
-	if len(header) != 1 {
+	if h.since == "" {
 		return false
 	}
-	since, err := http.ParseTime(header[0])
+	since, err := http.ParseTime(h.since)
+	if err != nil {
+		since, err = time.Parse(time.RFC3339Nano, h.since)
+	}
 	return err == nil && !r.Updated.Truncate(time.Second).After(since) // HTTP dates are whole seconds
+}
+
+// holds is what the request's headers say that the caller has.
+func (v *visit) holds() held {
+	h := held{tags: v.r.Header["If-None-Match"]}
+	if since := v.r.Header["If-Modified-Since"]; len(since) == 1 {
+		h.since = since[0]
+	}
+	return h
+}
+
+// textsOf is the text of a value as a list, empty without one.
+func textsOf(v *fhir.Value) []string {
+	if v.Str() == "" {
+		return nil
+	}
+	return []string{v.Str()}
 }

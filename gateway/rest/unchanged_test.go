@@ -47,7 +47,7 @@ func TestOptionsTellWhatAnAddressTakes(t *testing.T) {
 	for target, allow := range map[string]string{
 		"":                      "POST, OPTIONS",
 		"/metadata":             "GET, HEAD, OPTIONS",
-		"/Task":                 "GET, HEAD, POST, OPTIONS",
+		"/Task":                 "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
 		"/Task/absent/_history": "GET, HEAD, OPTIONS",
 		"/AuditEvent/1":         "GET, HEAD, OPTIONS",
 		"/Patient/$match":       "POST, OPTIONS",

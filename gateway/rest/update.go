@@ -10,28 +10,53 @@ import (
 	"sotesilta/internal/fhir"
 )
 
-// putUpdate makes a new version of a resource (FHIR R4 § 3.1.0.4), with If-Match only of the version it names. There is
-// no update-as-create: ids are the gateway's to give.
+// putUpdate makes a new version of a resource (FHIR R4 § 3.1.0.4): of that of the address, or of the one that the query
+// finds (§ 3.1.0.4.3); with If-Match only of the version it names. There is no update-as-create: ids are the gateway's
+// to give.
 func (v *visit) putUpdate(query params) (answer, error) {
-	if err := v.none(query); err != nil {
+	op, err := v.aimed(exchange.Update, query)
+	if err != nil {
 		v.unread = true
 		return answer{}, err
 	}
-	op := exchange.Op{Interaction: exchange.Update, Type: v.target.typ, ID: v.target.id}
-	var err error
 	if op.Doc, err = v.document(v.server.Limits.Body); err != nil {
 		return answer{}, err
 	}
 	if err := sameType(op.Doc, op.Type, ""); err != nil {
 		return answer{}, err
 	}
-	if err := sameID(op.Doc, op.ID, ""); err != nil {
-		return answer{}, err
-	}
-	if op.IfMatch, err = ifMatch(v.r.Header.Get("If-Match"), "http.If-Match"); err != nil {
-		return answer{}, err
+	if op.Where == nil {
+		if err := sameID(op.Doc, op.ID, ""); err != nil {
+			return answer{}, err
+		}
 	}
 	return v.change(op)
+}
+
+// aimed is the op of a change of a resource that exists: that of the address, or without an id the one that meets the
+// condition in the query.
+func (v *visit) aimed(i exchange.Interaction, query params) (exchange.Op, error) {
+	op := exchange.Op{Interaction: i, Type: v.target.typ, ID: v.target.id}
+	var err error
+	if op.ID == "" {
+		op.Where, err = v.condition(op.Type, query)
+	} else {
+		err = v.none(query)
+	}
+	if err != nil {
+		return op, err
+	}
+	if v.r.Header.Get("If-None-Match") != "" {
+		return op, noIfNoneMatch("http.If-None-Match")
+	}
+	op.IfMatch, err = ifMatch(v.r.Header.Get("If-Match"), "http.If-Match")
+	return op, err
+}
+
+// noIfNoneMatch refuses a condition that only an update-as-create could meet.
+func noIfNoneMatch(expression string) error {
+	return refuse(http.StatusBadRequest, "not-supported", expression,
+		"If-None-Match is for reads: updates do not create resources here. Create once with POST and If-None-Exist.")
 }
 
 // sameID refuses a resource whose id is not that of its address (FHIR R4 § 3.1.0.4).

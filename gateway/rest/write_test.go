@@ -73,7 +73,7 @@ func TestUpdate(t *testing.T) {
 
 	w = f.ask("PUT", "/Task/t9", `{"resourceType":"Task","id":"t9"}`)
 	outcome(t, w, 405, "not-supported")
-	require.Equal(t, "GET, HEAD, DELETE", w.Header().Get("Allow"))
+	require.Equal(t, "GET, HEAD, PATCH, DELETE", w.Header().Get("Allow"))
 }
 
 func TestDelete(t *testing.T) {
@@ -168,17 +168,20 @@ func TestAFailedEntryFailsTheTransactionAndIsNamed(t *testing.T) {
 		"unknown parameter":   {`{"request":{"method":"GET","url":"Task?colour=red"}}`, 400, "not-supported", "Bundle.entry[1]"},
 		"type not served":     {`{"request":{"method":"GET","url":"Basic/1"}}`, 404, "not-supported", "Bundle.entry[1]"},
 		"no interaction":      {`{"request":{"method":"DELETE","url":"AuditEvent/1"}}`, 405, "not-supported", "Bundle.entry[1]"},
-		"method":              {`{"request":{"method":"PATCH","url":"Task/t1"}}`, 400, "not-supported", "Bundle.entry[1]"},
+		"no patch":            {`{"request":{"method":"PATCH","url":"Task/t1"}}`, 400, "required", "Bundle.entry[1]"},
+		"no patch type":       {`{"resource":{"resourceType":"Binary","contentType":"text/plain","data":"W10="},"request":{"method":"PATCH","url":"Task/t1"}}`, 400, "structure", "Bundle.entry[1]"},
+		"a test that fails":   {patchEntry("Task/t1", `[{"op":"test","path":"/id","value":"t2"}]`), 422, "processing", "Bundle.entry[1]"},
+		"create-only PUT":     {`{"resource":{"resourceType":"Task","id":"t1"},"request":{"method":"PUT","url":"Task/t1","ifNoneMatch":"*"}}`, 400, "not-supported", "Bundle.entry[1]"},
 		"no request":          {`{"resource":{"resourceType":"Task"}}`, 400, "not-supported", "Bundle.entry[1]"},
 		"no url":              {`{"request":{"method":"GET"}}`, 400, "required", "Bundle.entry[1].request.url"},
 		"PUT without id":      {`{"resource":{"resourceType":"Task"},"request":{"method":"PUT","url":"Task/t1"}}`, 400, "required", "Bundle.entry[1].resource"},
 		"PUT of a type":       {`{"resource":{"resourceType":"Task"},"request":{"method":"PUT","url":"Task"}}`, 400, "not-supported", "Bundle.entry[1]"},
-		"conditional update":  {`{"resource":{"resourceType":"Task"},"request":{"method":"PUT","url":"Task?identifier=a"}}`, 400, "not-supported", "Bundle.entry[1]"},
+		"conditional update":  {`{"resource":{"resourceType":"Task"},"request":{"method":"PUT","url":"Task?identifier=a"}}`, 405, "not-supported", "Bundle.entry[1]"},
+		"a condition of all":  {`{"request":{"method":"DELETE","url":"Task?_count=1"}}`, 400, "invalid", "Bundle.entry[1]"},
 		"no resource":         {`{"request":{"method":"POST","url":"Task"}}`, 400, "required", "Bundle.entry[1]"},
 		"other resource":      {`{"resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Task"}}`, 400, "invalid", "Bundle.entry[1].resource"},
 		"bad ifMatch":         {`{"resource":{"resourceType":"Task","id":"t1"},"request":{"method":"PUT","url":"Task/t1","ifMatch":"7"}}`, 400, "value", "Bundle.entry[1]"},
 		"same fullUrl":        {good, 400, "duplicate", "Bundle.entry[1]"},
-		"conditional ref":     {post("Task", `,"for":{"reference":"Patient?identifier=a"}`, urn2), 400, "not-supported", "Bundle.entry[1].resource.for.reference"},
 		"an address too long": {`{"request":{"method":"GET","url":"Task/t1/_history/1/2"}}`, 400, "not-supported", "Bundle.entry[1]"},
 	} {
 		f := newFace(t)
@@ -220,6 +223,8 @@ func TestBatchEntriesStandAlone(t *testing.T) {
 		`{"request":{"method":"GET","url":"Task/t1/_history"}}`,
 		`{"request":{"method":"GET","url":"Task/t1/_history/1"}}`,
 		`{"request":{"method":"PATCH","url":"Task/t1"}}`,
+		post("Task", `,"for":{"reference":"Patient?identifier=a"}`, urn2),
+		`{"request":{"method":"GET","url":"Task/t1","ifNoneMatch":"W/\"1\""}}`,
 	))
 	require.Equal(t, 200, w.Code, "%s", w.Body)
 	doc := parsed(t, w)
@@ -228,7 +233,9 @@ func TestBatchEntriesStandAlone(t *testing.T) {
 	for _, e := range doc.Get("entry").Items() {
 		statuses = append(statuses, e.Text("response", "status")[:3])
 	}
-	require.Equal(t, []string{"200", "404", "204", "200", "422", "201", "200", "200", "200", "400"}, statuses)
+	require.Equal(t, []string{"200", "404", "204", "200", "422", "201", "200", "200", "200", "400", "400", "304"}, statuses)
+	require.Equal(t, `W/"1"`, doc.Get("entry").Items()[11].Text("response", "etag"))
+	require.Nil(t, doc.Get("entry").Items()[11].Get("resource"))
 	entries := doc.Get("entry").Items()
 	require.Equal(t, "t1", entries[0].Text("resource", "id"))
 	require.Equal(t, "not-found", entries[1].Text("response", "outcome", "issue", "code"))

@@ -208,7 +208,7 @@ func (l Line) parties() (from, to string) {
 		register = strings.TrimPrefix(l.Record.Controller, "Organization/") + "/" + register
 	}
 	switch l.Record.Interaction {
-	case "create", "update", "delete", "transaction", "apply", "receive", "publish":
+	case "create", "update", "patch", "delete", "transaction", "apply", "receive", "publish":
 		return actor, register
 	case "notify":
 		return register, l.Record.Recipient

@@ -147,7 +147,12 @@ func TestRefusals(t *testing.T) {
 			{"update as create", "PUT", "Observation/" + absentID, strings.Replace(note("x"), `{`, `{"id":"`+absentID+`",`, 1), nil, 405, "not-supported"},
 			{"AuditEvents are not written", "POST", "AuditEvent", `{"resourceType":"AuditEvent"}`, nil, 405, ""},
 			{"AuditEvents are not deleted", "DELETE", "AuditEvent/" + absentID, nil, nil, 405, ""},
-			{"PATCH", "PATCH", own, `[]`, []string{"Content-Type", "application/json-patch+json"}, 405, ""},
+			{"PATCH of nothing", "PATCH", own, `[]`, []string{"Content-Type", "application/json-patch+json"}, 400, "invalid"},
+			{"PATCH of an absent element", "PATCH", own, `[{"op":"remove","path":"/component/7"}]`, []string{"Content-Type", "application/json-patch+json"}, 422, "processing"},
+			{"PATCH to what is invalid", "PATCH", own, `[{"op":"replace","path":"/status","value":"colourful"}]`, []string{"Content-Type", "application/json-patch+json"}, 422, ""},
+			{"PATCH of the absent", "PATCH", "Observation/" + absentID, `[{"op":"replace","path":"/status","value":"final"}]`, []string{"Content-Type", "application/json-patch+json"}, 404, "not-found"},
+			{"stale If-Match of a patch", "PATCH", own, `[{"op":"replace","path":"/status","value":"final"}]`, []string{"Content-Type", "application/json-patch+json", "If-Match", `W/"77"`}, 412, "conflict"},
+			{"XML Patch", "PATCH", own, `<diff/>`, []string{"Content-Type", "application/xml-patch+xml"}, 415, ""},
 			{"population data are read-only", "PUT", "Patient/onni", `{"resourceType":"Patient","id":"onni","active":false}`, nil, 405, "not-supported"},
 			{"XML wanted", "GET", own, nil, []string{"Accept", "application/fhir+xml"}, 406, ""},
 			{"HTML wanted", "GET", own, nil, []string{"Accept", "text/html"}, 406, ""},
@@ -174,7 +179,12 @@ func TestRefusals(t *testing.T) {
 			{"a page that is none of ours", "GET", "Observation?_page=AAAA", nil, nil, 400, ""},
 			{"bad escape in the query", "GET", "Observation?code=%zz", nil, nil, 400, ""},
 			{"parameters on a read", "GET", own + "?code=1", nil, nil, 400, ""},
-			{"conditional delete", "DELETE", "Observation?code=1", nil, nil, 405, ""},
+			{"conditional delete of several", "DELETE", "Observation?patient=Patient/onni", nil, nil, 412, "multiple-matches"},
+			{"conditional update of several", "PUT", "Observation?patient=Patient/onni", note("x"), nil, 412, "multiple-matches"},
+			{"conditional update of none", "PUT", "Observation?_id=" + absentID, note("x"), nil, 405, "not-supported"},
+			{"conditional patch of none", "PATCH", "Observation?_id=" + absentID, `[{"op":"replace","path":"/status","value":"final"}]`, []string{"Content-Type", "application/json-patch+json"}, 404, "not-found"},
+			{"delete by no condition", "DELETE", "Observation", nil, nil, 400, "invalid"},
+			{"a conditional reference alone", "POST", "Observation", strings.Replace(note("x"), "Patient/onni", "Patient?_id=onni", 1), nil, 400, "not-supported"},
 			{"unknown subject", "POST", "Observation", strings.Replace(note("x"), "Patient/onni", "Patient/"+absentID, 1), nil, 422, "business-rule"},
 			{"a Consent alone", "POST", "Consent", `{"resourceType":"Consent","status":"active","scope":{"text":"x"},"category":[{"text":"x"}],"patient":{"reference":"Patient/onni"},"policyRule":{"text":"x"}}`, nil, 422, ""},
 			{"an empty condition", "POST", "Observation", note("x"), []string{"If-None-Exist", "_count=1"}, 400, ""},
@@ -459,8 +469,9 @@ func TestVersions(t *testing.T) {
 		} else if got := nurse.Follow(t, next).Want(t, 200).Doc(t).Get("entry").Items(); len(got) != 1 {
 			t.Errorf("the second page of history has %d entries", len(got))
 		}
-		// Conditional read is not supported (metadata says so); the header changes nothing, nor tells of the hidden.
-		nurse.Do(t, "GET", ref, nil, "If-None-Match", `W/"4"`).Want(t, 200)
+		// A conditional read tells that nothing changed, and nothing of the hidden.
+		nurse.Do(t, "GET", ref, nil, "If-None-Match", `W/"4"`).Want(t, 304)
+		nurse.Do(t, "GET", ref, nil, "If-None-Match", `W/"3"`).Want(t, 200)
 		clinic.Do(t, "GET", ref, nil, "If-None-Match", `W/"4"`).Outcome(t, 404)
 
 		// onni's permit lets the social worker read it; the clinic could not.

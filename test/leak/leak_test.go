@@ -137,7 +137,19 @@ func probes(t *testing.T, p *gatewaytest.Party, typ string, tw twin, resource st
 		{"PUT", at, withID, []string{"If-None-Match", "*"}},
 		{"PUT", at, withID, []string{"Prefer", "return=representation"}},
 		{"PUT", at, strings.Replace(withID, `{`, `{"colour":"blue",`, 1), nil},
-		{"PATCH", at, "[]", []string{"Content-Type", "application/json-patch+json"}},
+		{"GET", at, "", []string{"If-None-Match", "*"}},
+		{"OPTIONS", at, "", nil},
+		{"PATCH", at, "[]", jsonPatch},
+		{"PATCH", at, anyPatch, jsonPatch},
+		{"PATCH", at, anyPatch, append([]string{"If-Match", `W/"1"`}, jsonPatch...)},
+		{"PATCH", at, anyPatch, append([]string{"If-Match", `W/"9999"`}, jsonPatch...)},
+		{"PATCH", at, `[{"op":"test","path":"/resourceType","value":"` + typ + `"}]`, jsonPatch},
+		{"PATCH", at, pathPatch(typ), nil},
+		{"PATCH", typ + "?_id={id}", anyPatch, jsonPatch},
+		{"PUT", typ + "?_id={id}", withID, nil},
+		{"PUT", typ + "?_id={id}", withID, []string{"If-Match", `W/"1"`}},
+		{"DELETE", typ + "?_id={id}", "", nil},
+		{"DELETE", typ + "?_id={id}", "", []string{"If-Match", `W/"9999"`}},
 		{"DELETE", at, "", nil},
 		{"DELETE", at, "", []string{"If-Match", `W/"1"`}},
 		{"DELETE", at, "", []string{"If-Match", `W/"9999"`}},
@@ -146,6 +158,13 @@ func probes(t *testing.T, p *gatewaytest.Party, typ string, tw twin, resource st
 		{"POST", "", put(`,"ifMatch":"W/\"1\""`), nil},
 		{"POST", "", put(`,"ifMatch":"W/\"9999\""`), nil},
 		{"POST", "", strings.Replace(put(""), "transaction", "batch", 1), nil},
+		{"POST", "", strings.Replace(put(""), `"url":"`+at, `"url":"`+typ+"?_id={id}", 1), nil},
+		{"POST", "", strings.NewReplacer(`"method":"PUT"`, `"method":"PATCH"`, withID, pathPatch(typ)).Replace(put("")), nil},
+		{"POST", "", strings.NewReplacer(`"method":"PUT"`, `"method":"PATCH"`, withID, pathPatch(typ), "transaction", "batch").Replace(put("")), nil},
+		{"POST", "", `{"resourceType":"Bundle","type":"transaction","entry":[{"resource":{"resourceType":"Provenance","target":[{"reference":"` + typ +
+			`?_id={id}"}],"recorded":"2026-01-01T00:00:00Z","agent":[{"who":{"display":"x"}}]},"request":{"method":"POST","url":"Provenance"}}]}`, nil},
+		{"POST", "", strings.Replace(entry("batch", "GET", at), `"url"`, `"ifNoneMatch":"W/\"1\"","url"`, 1), nil},
+		{"POST", "", entry("transaction", "DELETE", typ+"?_id={id}"), nil},
 		{"POST", "", entry("transaction", "DELETE", at), nil},
 		{"POST", "", entry("batch", "DELETE", at), nil},
 		{"POST", "", entry("transaction", "GET", at), nil},
@@ -167,6 +186,16 @@ const (
 	observation = `{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/aino"}}`
 	response    = `{"resourceType":"QuestionnaireResponse","status":"completed","subject":{"reference":"Patient/aino"}}`
 )
+
+// Patches that would do to any resource.
+var jsonPatch = []string{"Content-Type", "application/json-patch+json"}
+
+const anyPatch = `[{"op":"add","path":"/language","value":"fi"}]`
+
+func pathPatch(typ string) string {
+	return `{"resourceType":"Parameters","parameter":[{"name":"operation","part":[{"name":"type","valueCode":"replace"},` +
+		`{"name":"path","valueString":"` + typ + `.status"},{"name":"value","valueCode":"final"}]}]}`
+}
 
 // Every way to ask about one resource, for hidden ones of every kind: another register's, under a ban, without a
 // relationship, a directive, another unit's process.

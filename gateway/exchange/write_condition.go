@@ -1,0 +1,194 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"sotesilta/consent"
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/search"
+	"sotesilta/gateway/store"
+	"sotesilta/internal/fhir"
+)
+
+// maxConditionalReferences bounds the different conditional references of a transaction: each is a search.
+const maxConditionalReferences = 100
+
+// errSeveral is the error of a condition that several visible rows meet.
+var errSeveral = errors.New("exchange: several resources meet the condition")
+
+// only finds the one row that meets a condition, among those that the caller may see. What is hidden takes no part:
+// it neither is a match nor makes another ambiguous. It answers nil when there is none, and errSeveral.
+func (w *writing) only(ctx context.Context, condition *search.Query) (*store.Found, *guard, error) {
+	g := &guard{desk: w.desk, caller: w.caller, at: w.at}
+	if only, bound := condition.Clients(); bound {
+		g.only = only
+	}
+	query := *condition
+	query.Count, query.Cursor, query.Includes, query.Total, query.Summary = 2, "", nil, false, false
+	found, err := w.snap.Search(ctx, &query, g)
+	if err != nil {
+		return nil, g, w.desk.failed(err)
+	}
+	switch len(found.Matches) {
+	case 0:
+		return nil, g, nil
+	case 1:
+		match := &found.Matches[0]
+		match.Decision = covering(match.Decision, match.Row)
+		if match.Decision.Outcome != consent.Permitted {
+			return nil, g, unrecorded(errors.New("exchange: a match outside the decision on its class"))
+		}
+		return match, g, nil
+	default:
+		return nil, g, errSeveral
+	}
+}
+
+// meant finds the row that an Update, Patch or Delete is about: by its id, or as the one visible match of its condition
+// (FHIR R4 §§ 3.1.0.4.3, 3.1.0.6, 3.1.0.7.1). No match is refused, or passed over, as existing does with an absent row.
+func (w *writing) meant(ctx context.Context, i int, item *Item, kind ErrorKind) error {
+	op := w.ops[i]
+	if op.Where == nil {
+		return w.existing(ctx, i, item, kind)
+	}
+	match, _, err := w.only(ctx, op.Where)
+	if errors.Is(err, errSeveral) {
+		return Refuse(Ambiguous, "multiple-matches", "", "Several resources meet the condition. Narrow it, or name the resource by its id.")
+	}
+	if err != nil {
+		return err
+	}
+	if match == nil {
+		rec := w.record(op.Interaction, item.Type)
+		rec.Query, rec.Reason = op.Where.Raw, "absent: nothing that the caller may see meets the condition"
+		return w.missing(i, item, kind, &rec)
+	}
+	if id := fhir.ID(op.Doc); id != "" && id != match.ID {
+		return Refuse(Invalid, "invalid", item.Type+".id", "The resource's id is not that of the one that meets the condition.")
+	}
+	item.ID = match.ID
+	return w.existing(ctx, i, item, kind)
+}
+
+// missing refuses an Op on a row that is not there for the caller, with the kind given; kind 0 answers a Delete that
+// changes nothing. The attempt is recorded either way.
+func (w *writing) missing(i int, item *Item, kind ErrorKind, rec *ledger.Record) error {
+	switch kind {
+	case 0:
+		w.outcome[i] = Written{Resource: Resource{Type: item.Type, ID: item.ID, Deleted: true}}
+		w.records = append(w.records, rec)
+		return nil
+	case Absent:
+		w.denial = rec
+		return absent(item.Type, item.ID)
+	}
+	w.denial = rec
+	what := item.Ref()
+	if item.ID == "" {
+		what = "What meets no condition"
+	}
+	return Refuse(kind, "not-supported", "", what+
+		" cannot be updated: updates do not create resources here. Create it with POST "+item.Type+".")
+}
+
+// patched makes the new version of an item by the Op's patch of the current one. The patch sees what the caller may
+// see, so that it can test nothing else; what is withheld from the caller stays as it is.
+func (w *writing) patched(i int, item *Item) error {
+	doc := item.Before.Doc.Clone()
+	withheld := w.withheld[item]
+	for _, member := range withheld {
+		withhold(doc, member)
+	}
+	doc, err := w.ops[i].Patch(doc)
+	if err != nil {
+		return err
+	}
+	if fhir.ResourceType(doc) != item.Type || fhir.ID(doc) != item.ID {
+		return Refuse(Unprocessable, "business-rule", "", "A patch changes neither resourceType nor id.")
+	}
+	for _, member := range withheld {
+		restore(doc, item.Before.Doc, member)
+	}
+	// Read again as what comes in is read: the patched resource keeps the bounds of a document.
+	if doc, err = fhir.Parse(doc.JSON(), fhir.DefaultLimits); err != nil {
+		return Refuse(Unprocessable, "too-costly", item.Type, "The patched resource is larger or deeper than a resource may be.")
+	}
+	if issues := failing(fhir.Validate(doc)); len(issues) > 0 {
+		return &Error{Kind: Unprocessable, Issues: issues, Entry: -1}
+	}
+	item.Doc = doc
+	return nil
+}
+
+// restore puts back a member that withhold took away, unless the patch made one anew.
+func restore(doc, before *fhir.Value, member string) {
+	url, isExtension := extensionURL(member)
+	if !isExtension {
+		for _, name := range []string{member, "_" + member} {
+			if doc.Get(name) == nil {
+				doc.Set(name, before.Get(name).Clone())
+			}
+		}
+		return
+	}
+	for _, ext := range before.Get("extension").Items() {
+		if ext.Text("url") != url {
+			continue
+		}
+		if doc.Get("extension") == nil {
+			doc.Set("extension", fhir.NewArray())
+		}
+		doc.Get("extension").Append(ext.Clone())
+	}
+}
+
+// referred resolves a conditional reference (FHIR R4 § 3.1.0.11.2) to Type/id: the one resource, among those that the
+// caller may see and that were there before the transaction, that meets its query. An unseen target is refused exactly
+// as an absent one.
+func (w *writing) referred(ctx context.Context, ref fhir.Ref, to fhir.Reference) (string, error) {
+	if known, ok := w.referrals[ref.Text()]; ok {
+		return known, nil
+	}
+	if len(w.referrals) == maxConditionalReferences {
+		return "", Refuse(TooCostly, "too-costly", ref.Expression(), "A transaction has at most "+
+			strconv.Itoa(maxConditionalReferences)+" different conditional references.")
+	}
+	condition, err := w.desk.conditionOf(to)
+	if err != nil {
+		return "", Refuse(Invalid, "invalid", ref.Expression(), "The conditional reference is no search that narrows: "+err.Error())
+	}
+	match, g, err := w.only(ctx, condition)
+	switch {
+	case errors.Is(err, errSeveral):
+		return "", Refuse(Ambiguous, "multiple-matches", ref.Expression(), "Several resources meet the query of the conditional reference.")
+	case err != nil:
+		return "", err
+	case match == nil:
+		return "", Refuse(Ambiguous, "not-found", ref.Expression(), "Nothing that you may see meets the query of the conditional reference.")
+	}
+	w.matched(*match, g)
+	if w.referrals == nil {
+		w.referrals = map[string]string{}
+	}
+	w.referrals[ref.Text()] = match.Type + "/" + match.ID
+	return w.referrals[ref.Text()], nil
+}
+
+// conditionOf reads the query of a conditional reference, strictly: an ignored parameter would point at others.
+func (d *Desk) conditionOf(to fhir.Reference) (*search.Query, error) {
+	pairs, err := search.Pairs(to.Query)
+	if err != nil {
+		return nil, err
+	}
+	opt := search.Options{Now: d.clock()}
+	if len(d.bases) > 0 {
+		opt.Base = d.bases[0]
+	}
+	q, err := search.Parse(to.Type, pairs, opt)
+	if err == nil && len(q.Where) == 0 {
+		err = errors.New("it names no parameter")
+	}
+	return q, err
+}

@@ -1,0 +1,153 @@
+package exchange_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"sotesilta/gateway/exchange"
+	"sotesilta/internal/fhir"
+)
+
+// labelled is an observation with an identifier.
+func labelled(client, day, identifier string) string {
+	return strings.Replace(observation(client, day), `"status"`, `"identifier":[{"system":"https://v.example","value":"`+identifier+`"}],"status"`, 1)
+}
+
+func setting(member, value string) func(*fhir.Value) (*fhir.Value, error) {
+	return func(doc *fhir.Value) (*fhir.Value, error) {
+		doc.Set(member, fhir.NewString(value))
+		return doc, nil
+	}
+}
+
+// Conditions match what the caller may see and nothing else: what is hidden is no match and makes no other ambiguous.
+func TestConditionsMatchWhatTheCallerSees(t *testing.T) {
+	w := newWorld(t)
+	mine := w.put(nurse, labelled("aino", "2026-01-01", "a"))
+	w.put(nurse, labelled("aino", "2026-01-02", "b"))
+	w.put(nurse, labelled("aino", "2026-01-03", "b"))
+	hidden := w.put(worker, labelled("aino", "2026-01-04", "a")) // social: not the nurse's to see
+	w.put(worker, labelled("aino", "2026-01-05", "c"))
+	ops := func(identifier string) map[exchange.Interaction]exchange.Op {
+		where := query(t, "Observation", "identifier=https://v.example|"+identifier)
+		return map[exchange.Interaction]exchange.Op{
+			exchange.Update: {Interaction: exchange.Update, Type: "Observation", Where: where, Doc: doc(t, labelled("aino", "2026-01-01", identifier))},
+			exchange.Patch:  {Interaction: exchange.Patch, Type: "Observation", Where: where, Patch: setting("valueString", "patched")},
+			exchange.Delete: {Interaction: exchange.Delete, Type: "Observation", Where: where},
+		}
+	}
+	for i, op := range ops("b") {
+		commits := w.records(func() {
+			_, err := w.Transact(w.ctx, as(nurse), []exchange.Op{op})
+			require.Equal(t, exchange.Ambiguous, kind(err), i)
+		})
+		require.Len(t, flat(commits), 1, i)
+		require.Contains(t, flat(commits)[0].Query, "identifier=", i)
+	}
+	for _, unseen := range []string{"c", "none"} { // hidden and absent alike
+		none := map[exchange.Interaction]exchange.ErrorKind{exchange.Update: exchange.NotAllowed, exchange.Patch: exchange.Absent, exchange.Delete: 0}
+		var text []string
+		for i, op := range ops(unseen) {
+			commits := w.records(func() {
+				out, err := w.Transact(w.ctx, as(nurse), []exchange.Op{op})
+				require.Equal(t, none[i], kind(err), i)
+				if i == exchange.Delete {
+					require.NoError(t, err)
+					require.True(t, out[0].Deleted)
+				} else {
+					text = append(text, err.Error())
+				}
+			})
+			require.Len(t, flat(commits), 1, i)
+			require.Equal(t, "deny", flat(commits)[0].Outcome, i)
+		}
+		require.NotContains(t, strings.Join(text, " "), hidden.ID)
+	}
+	for version, i := range []exchange.Interaction{exchange.Update, exchange.Patch, exchange.Delete} {
+		out, err := w.Transact(w.ctx, as(nurse), []exchange.Op{ops("a")[i]})
+		require.NoError(t, err, i)
+		require.Equal(t, mine.ID, out[0].ID, i)
+		require.EqualValues(t, version+2, out[0].Version, i)
+	}
+	require.EqualValues(t, 1, w.row("Observation", hidden.ID).Version)
+
+	other := ops("b")[exchange.Update]
+	other.Where = query(t, "Observation", "identifier=https://v.example|b&date=2026-01-02,2026-01-03&_id="+mine.ID)
+	_, err := w.Transact(w.ctx, as(nurse), []exchange.Op{other})
+	require.Equal(t, exchange.NotAllowed, kind(err), "deleted is absent")
+}
+
+// A patch makes a new version under the same law as an update: validated, decided, recorded once.
+func TestPatchIsAnUpdate(t *testing.T) {
+	w := newWorld(t)
+	row := w.put(nurse, strings.Replace(observation("aino", "2026-01-01"), `"valueString":"secret"`, `"valueQuantity":{"value":1.50,"unit":"/min"}`, 1))
+	patch := func(f func(*fhir.Value) (*fhir.Value, error)) exchange.Op {
+		return exchange.Op{Interaction: exchange.Patch, Type: "Observation", ID: row.ID, Patch: f}
+	}
+	commits := w.records(func() {
+		out, err := w.Transact(w.ctx, as(nurse), []exchange.Op{patch(setting("status", "amended"))})
+		require.NoError(t, err)
+		require.EqualValues(t, 2, out[0].Version)
+		require.Contains(t, string(out[0].Body), `"value":1.50`, "decimals stay as spelled")
+	})
+	require.Len(t, flat(commits), 1)
+	require.Equal(t, "patch", flat(commits)[0].Interaction)
+	require.Equal(t, "permit", flat(commits)[0].Outcome)
+	require.Equal(t, "Observation/"+row.ID+"/_history/2", flat(commits)[0].Entities[0].What)
+
+	stale := patch(setting("status", "final"))
+	stale.IfMatch = 1
+	for name, c := range map[string]struct {
+		who  string
+		op   exchange.Op
+		kind exchange.ErrorKind
+	}{
+		"stale":       {nurse, stale, exchange.Stale},
+		"invalid":     {nurse, patch(setting("status", "colourful")), exchange.Unprocessable},
+		"of the id":   {nurse, patch(setting("id", "other")), exchange.Unprocessable},
+		"of the type": {nurse, patch(setting("resourceType", "Condition")), exchange.Unprocessable},
+		"unseen":      {worker, patch(setting("status", "final")), exchange.Absent},
+		"absent":      {nurse, exchange.Op{Interaction: exchange.Patch, Type: "Observation", ID: "none", Patch: setting("status", "final")}, exchange.Absent},
+		"population":  {nurse, exchange.Op{Interaction: exchange.Patch, Type: "Patient", ID: "aino", Patch: setting("gender", "male")}, exchange.NotAllowed},
+	} {
+		commits := w.records(func() {
+			_, err := w.Transact(w.ctx, as(c.who), []exchange.Op{c.op})
+			require.Equal(t, c.kind, kind(err), name)
+		})
+		require.Len(t, flat(commits), 1, name)
+	}
+	require.EqualValues(t, 2, w.row("Observation", row.ID).Version)
+}
+
+// Conditional references of a transaction point at what the caller sees, and an unseen target fails it as an absent one.
+func TestConditionalReferences(t *testing.T) {
+	w := newWorld(t)
+	target := w.put(nurse, labelled("aino", "2026-01-01", "a"))
+	w.put(worker, labelled("aino", "2026-01-02", "a"))
+	w.put(worker, labelled("aino", "2026-01-02", "hidden"))
+	w.put(nurse, labelled("aino", "2026-01-02", "b"))
+	w.put(nurse, labelled("aino", "2026-01-03", "b"))
+	referring := func(query string) exchange.Op {
+		return create(t, strings.Replace(observation("aino", "2026-01-05"), `"status"`, `"hasMember":[{"reference":"`+query+`"},{"reference":"`+query+`"}],"status"`, 1))
+	}
+	out, err := w.Transact(w.ctx, as(nurse), []exchange.Op{referring("Observation?identifier=https://v.example%7Ca")})
+	require.NoError(t, err)
+	for _, ref := range doc(t, string(out[0].Body)).All("hasMember", "reference") {
+		require.Equal(t, "Observation/"+target.ID, ref.Str())
+	}
+	texts := map[string]string{}
+	for query, want := range map[string]exchange.ErrorKind{
+		"Observation?identifier=https://v.example%7Chidden": exchange.Ambiguous,
+		"Observation?identifier=https://v.example%7Cabsent": exchange.Ambiguous,
+		"Observation?identifier=https://v.example%7Cb":      exchange.Ambiguous,
+		"Observation?colour=red":                            exchange.Invalid,
+	} {
+		_, err := w.Transact(w.ctx, as(nurse), []exchange.Op{referring(query)})
+		require.Equal(t, want, kind(err), query)
+		texts[query] = err.Error()
+	}
+	require.Equal(t, texts["Observation?identifier=https://v.example%7Chidden"], texts["Observation?identifier=https://v.example%7Cabsent"])
+	require.NotEqual(t, texts["Observation?identifier=https://v.example%7Chidden"], texts["Observation?identifier=https://v.example%7Cb"])
+}

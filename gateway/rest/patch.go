@@ -1,0 +1,97 @@
+package rest
+
+import (
+	"net/http"
+
+	"sotesilta/gateway/exchange"
+	"sotesilta/gateway/patch"
+	"sotesilta/internal/fhir"
+)
+
+// jsonPatch is the media type of a JSON Patch (RFC 6902); a FHIRPath Patch comes in those of resources.
+const jsonPatch = "application/json-patch+json"
+
+// patchFormats are the media types of patches: JSON Patch, and the forms of resources for FHIRPath Patch.
+func patchFormats() []string {
+	out := []string{jsonPatch}
+	for _, c := range codecs {
+		if c.format != "" {
+			out = append(out, c.mediaType)
+		}
+	}
+	return out
+}
+
+// patchPatch changes a resource in part (FHIR R4 § 3.1.0.6): that of the address, or the one that the query finds. An
+// absent one is 404, for a patch has nothing to create from.
+func (v *visit) patchPatch(query params) (answer, error) {
+	op, err := v.aimed(exchange.Patch, query)
+	if err != nil {
+		v.unread = true
+		return answer{}, err
+	}
+	mediaType, err := v.mediaType()
+	if err != nil {
+		return answer{}, v.wrongMediaType(patchFormats()...)
+	}
+	var p *patch.Patch
+	if mediaType == jsonPatch {
+		p, err = v.jsonPatch()
+	} else {
+		var doc *fhir.Value
+		if doc, err = v.document(v.server.Limits.Body); err == nil {
+			p, err = fhirPathPatch(doc)
+		}
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	op.Patch = applying(p)
+	return v.change(op)
+}
+
+// jsonPatch reads the body as a JSON Patch.
+func (v *visit) jsonPatch() (*patch.Patch, error) {
+	data, err := v.read(v.server.Limits.Body)
+	if err != nil {
+		return nil, err
+	}
+	return readJSONPatch(data)
+}
+
+func readJSONPatch(data []byte) (*patch.Patch, error) {
+	doc, err := fhir.Parse(data, fhir.DefaultLimits)
+	if err != nil {
+		return nil, err
+	}
+	p, err := patch.JSON(doc)
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "invalid", "", err.Error())
+	}
+	return p, nil
+}
+
+// fhirPathPatch reads a resource as a FHIRPath Patch.
+func fhirPathPatch(doc *fhir.Value) (*patch.Patch, error) {
+	if fhir.ResourceType(doc) == "Parameters" {
+		if err := sound(doc); err != nil {
+			return nil, err
+		}
+	}
+	p, err := patch.FHIRPath(doc)
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "invalid", "Parameters.parameter", err.Error())
+	}
+	return p, nil
+}
+
+// applying is a patch as the Desk asks for it. What cannot be done to the current version is 422.
+func applying(p *patch.Patch) func(*fhir.Value) (*fhir.Value, error) {
+	return func(current *fhir.Value) (*fhir.Value, error) {
+		out, err := p.Apply(current)
+		if err != nil {
+			return nil, exchange.Refuse(exchange.Unprocessable, "processing", "", err.Error())
+		}
+		return out, nil
+	}
+}

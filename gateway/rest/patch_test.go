@@ -1,0 +1,87 @@
+package rest
+
+import (
+	"encoding/base64"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// patchEntry is a PATCH entry that carries a JSON Patch.
+func patchEntry(url, patch string) string {
+	return `{"resource":{"resourceType":"Binary","contentType":"application/json-patch+json","data":"` +
+		base64.StdEncoding.EncodeToString([]byte(patch)) + `"},"request":{"method":"PATCH","url":"` + url + `"}}`
+}
+
+const (
+	toReady  = `[{"op":"replace","path":"/status","value":"ready"}]`
+	pathForm = `{"resourceType":"Parameters","parameter":[{"name":"operation","part":[{"name":"type","valueCode":"replace"},
+		{"name":"path","valueString":"Task.status"},{"name":"value","valueCode":"ready"}]}]}`
+)
+
+func TestPatch(t *testing.T) {
+	for name, c := range map[string]struct{ mediaType, body string }{
+		"JSON Patch":     {jsonPatch, toReady},
+		"FHIRPath Patch": {fhirJSON, pathForm},
+	} {
+		f := newFace(t)
+		f.desk.put(`{"resourceType":"Task","id":"t1","status":"draft","identifier":[{"value":"a"}],"_status":{"id":"kept"}}`)
+		outcome(t, f.ask("PATCH", "/Task/t1", c.body, "Content-Type", c.mediaType, "If-Match", `W/"7"`), 412, "conflict")
+		w := f.ask("PATCH", "/Task/t1", c.body, "Content-Type", c.mediaType, "If-Match", `W/"1"`)
+		require.Equal(t, 200, w.Code, "%s: %s", name, w.Body)
+		require.Equal(t, `W/"2"`, w.Header().Get("ETag"), name)
+		require.Equal(t, "ready", parsed(t, w).Text("status"), name)
+
+		w = f.ask("PATCH", "/Task?identifier=a", c.body, "Content-Type", c.mediaType, "Prefer", "return=minimal")
+		require.Equal(t, 200, w.Code, "%s: %s", name, w.Body)
+		require.Empty(t, w.Body.String(), name)
+		require.Equal(t, `W/"3"`, w.Header().Get("ETag"), name)
+
+		outcome(t, f.ask("PATCH", "/Task/t9", c.body, "Content-Type", c.mediaType), 404, "not-found")
+		outcome(t, f.ask("PATCH", "/Task?identifier=b", c.body, "Content-Type", c.mediaType), 404, "not-found")
+	}
+	f := newFace(t)
+	f.desk.put(`{"resourceType":"Task","id":"t1","status":"draft"}`)
+	outcome(t, f.ask("PATCH", "/Task/t1", `[{"op":"test","path":"/status","value":"ready"}]`, "Content-Type", jsonPatch), 422, "processing")
+	outcome(t, f.ask("PATCH", "/Task/t1", `{"op":"remove"}`, "Content-Type", jsonPatch), 400, "invalid")
+	outcome(t, f.ask("PATCH", "/Task/t1", `[{"op":"rem`, "Content-Type", jsonPatch), 400, "structure")
+	outcome(t, f.ask("PATCH", "/Task/t1", `{"resourceType":"Task"}`), 400, "invalid")
+	outcome(t, f.ask("PATCH", "/Task/t1", toReady, "Content-Type", "application/xml-patch+xml"), 415, "not-supported")
+	require.Len(t, f.desk.rows["Task/t1"], 1)
+}
+
+func TestConditionalUpdateAndDelete(t *testing.T) {
+	f := newFace(t)
+	f.desk.put(`{"resourceType":"Task","id":"t1","status":"draft","identifier":[{"value":"a"}]}`)
+	f.desk.put(`{"resourceType":"Task","id":"t2","status":"draft","identifier":[{"value":"b"}]}`)
+	f.desk.put(`{"resourceType":"Task","id":"t3","status":"draft","identifier":[{"value":"b"}]}`)
+	w := f.ask("PUT", "/Task?identifier=a", `{"resourceType":"Task","status":"ready"}`)
+	require.Equal(t, 200, w.Code, "%s", w.Body)
+	require.Equal(t, `W/"2"`, w.Header().Get("ETag"))
+	require.Equal(t, "t1", parsed(t, w).Text("id"))
+	outcome(t, f.ask("PUT", "/Task?identifier=b", `{"resourceType":"Task","status":"ready"}`), 412, "multiple-matches")
+	outcome(t, f.ask("PUT", "/Task?identifier=c", `{"resourceType":"Task","status":"ready"}`), 405, "not-supported")
+	outcome(t, f.ask("PUT", "/Task/t1", `{"resourceType":"Task","id":"t1","status":"ready"}`, "If-None-Match", "*"), 400, "not-supported")
+	outcome(t, f.ask("DELETE", "/Task?identifier=b", ""), 412, "multiple-matches")
+	outcome(t, f.ask("DELETE", "/Task", ""), 400, "invalid")
+	outcome(t, f.ask("DELETE", "/Task?colour=red", "", "Prefer", "handling=lenient"), 400, "not-supported")
+	f.desk.denied["Task/t3"] = true
+	require.Equal(t, 204, f.ask("DELETE", "/Task?identifier=b", "").Code, "what is hidden makes nothing ambiguous")
+	require.Equal(t, 204, f.ask("DELETE", "/Task?identifier=b", "").Code, "nothing left")
+	require.Len(t, f.desk.rows["Task/t3"], 1)
+}
+
+func TestPatchesInBundles(t *testing.T) {
+	f := newFace(t)
+	f.desk.put(`{"resourceType":"Task","id":"t1","status":"draft"}`)
+	f.desk.put(`{"resourceType":"Task","id":"t2","status":"draft","identifier":[{"value":"a"}]}`)
+	w := f.ask("POST", "", bundleOf("transaction",
+		patchEntry("Task/t1", toReady), `{"resource":`+pathForm+`,"request":{"method":"PATCH","url":"Task?identifier=a"}}`), "Prefer", "return=representation")
+	require.Equal(t, 200, w.Code, "%s", w.Body)
+	for _, e := range parsed(t, w).Get("entry").Items() {
+		require.Equal(t, "ready", e.Text("resource", "status"))
+		require.Equal(t, `W/"2"`, e.Text("response", "etag"))
+	}
+	outcome(t, f.ask("POST", "", bundleOf("transaction", patchEntry("Task/t1", toReady),
+		`{"resource":{"resourceType":"Task","id":"t1"},"request":{"method":"PUT","url":"Task/t1"}}`)), 400, "duplicate")
+}
