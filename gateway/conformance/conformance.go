@@ -14,7 +14,8 @@ import (
 //go:embed *.json
 var files embed.FS
 
-// Resources are all definitions, each with its own id, in the order of their file names.
+// Resources are all definitions, each with its own id, in the order of their file names, and of each code system the
+// value set of all its codes.
 func Resources() ([]*fhir.Value, error) {
 	names, err := fs.Glob(files, "*.json")
 	if err != nil {
@@ -27,12 +28,24 @@ func Resources() ([]*fhir.Value, error) {
 			return nil, err
 		}
 		out = append(out, doc)
+		if fhir.ResourceType(doc) == "CodeSystem" {
+			out = append(out, valueSet(doc))
+		}
 	}
 	return out, nil
 }
 
 // Resource is the definition of a type and id, such as PlanDefinition and joint-client.
-func Resource(typ, id string) (*fhir.Value, error) { return read(typ + "-" + id + ".json") }
+func Resource(typ, id string) (*fhir.Value, error) {
+	if typ == "ValueSet" {
+		system, err := read("CodeSystem-" + id + ".json")
+		if err != nil {
+			return nil, err
+		}
+		return valueSet(system), nil
+	}
+	return read(typ + "-" + id + ".json")
+}
 
 func read(name string) (*fhir.Value, error) {
 	text, err := files.ReadFile(name)

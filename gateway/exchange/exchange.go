@@ -67,6 +67,7 @@ type Resource struct {
 type Page struct {
 	Matches  []Resource
 	Includes []Resource
+	Cut      bool   // more is to be included than a page takes
 	Total    int64  // -1 unless asked for
 	Next     string // search.Query.Cursor of the next page; "" on the last
 }

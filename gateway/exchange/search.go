@@ -47,7 +47,7 @@ func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (*Page, er
 	}
 	snap.Close()
 
-	page := &Page{Total: found.Total, Next: found.Next}
+	page := &Page{Total: found.Total, Next: found.Next, Cut: found.Cut}
 	left := &disclosed{first: query, follow: true}
 	if page.Matches, err = leave(found.Matches, "match", left, g.facts); err != nil {
 		return nil, err

@@ -71,6 +71,7 @@ func TestCapabilityStatementSaysWhatIsRegistered(t *testing.T) {
 	require.Equal(t, "http://hl7.org/fhir/OperationDefinition/Patient-match", byType["Patient"].Text("operation", "definition"))
 	includes := byType["Task"].All("searchInclude")
 	require.True(t, slices.ContainsFunc(includes, func(v *fhir.Value) bool { return v.Str() == "Task:patient" }))
+	require.True(t, slices.ContainsFunc(includes, func(v *fhir.Value) bool { return v.Str() == "Task:*" }))
 	revIncludes := byType["Patient"].All("searchRevInclude")
 	require.True(t, slices.ContainsFunc(revIncludes, func(v *fhir.Value) bool { return v.Str() == "Observation:subject" }))
 	for _, r := range revIncludes {

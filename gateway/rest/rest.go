@@ -146,6 +146,8 @@ type Config struct {
 	// Notice is what every answer to a search that touches this type carries besides its rows, as an entry of mode
 	// outcome, whether or not anything was found or withheld. It takes no part in totals.
 	Notice func(c exchange.Caller, typ string) []fhir.Issue
+	// Terms is what code systems and value sets mean to the modifiers in, not-in, above and below; nil: none is held.
+	Terms search.Terms
 	// Observe is told of every answer, for metrics.
 	Observe func(Seen)
 	Log     *slog.Logger // nil: silent

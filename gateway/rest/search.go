@@ -79,7 +79,7 @@ func (v *visit) search(q *search.Query, p place) (answer, error) {
 		for i := range page.Includes {
 			b.found(&page.Includes[i], "include")
 		}
-		if issues := v.notices(caller, q); len(issues) > 0 {
+		if issues := v.notices(caller, q, page.Cut); len(issues) > 0 {
 			b.notice(issues...)
 		}
 	}
@@ -103,8 +103,9 @@ func (v *visit) pageURL(c exchange.Caller, p place) string {
 	return v.server.Base + "/" + p.Type + "?" + pageParam + "=" + v.server.seal(c, p)
 }
 
-// notices is what an answer carries besides its rows: parameters that were left out on demand, and the Notice.
-func (v *visit) notices(c exchange.Caller, q *search.Query) []fhir.Issue {
+// notices is what an answer carries besides its rows: parameters that were left out on demand, includes that were cut
+// at their bound, and the Notice.
+func (v *visit) notices(c exchange.Caller, q *search.Query, cut bool) []fhir.Issue {
 	var issues []fhir.Issue
 	if v.server.Notice != nil {
 		for _, typ := range q.Types() { // what is included, or looked into, may be left out as well
@@ -112,6 +113,11 @@ func (v *visit) notices(c exchange.Caller, q *search.Query) []fhir.Issue {
 				break
 			}
 		}
+	}
+	if cut {
+		issues = append(issues[:len(issues):len(issues)], fhir.Issue{
+			Severity: "warning", Code: "incomplete", Diagnostics: "More resources are to be included than a page takes; ask for fewer matches a page with _count, or search for them.",
+		})
 	}
 	for _, name := range q.Ignored {
 		issues = append(issues[:len(issues):len(issues)], fhir.Issue{

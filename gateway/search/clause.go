@@ -20,12 +20,18 @@ func (p *parser) clause(typ, name, value string, hops int) (Clause, *fault) {
 	if head, tail, ok := strings.Cut(name, "."); ok {
 		return p.chain(typ, name, head, tail, value, hops)
 	}
+	if name == "_list" {
+		return p.list(typ, name, value, hops)
+	}
 	code, modifier, _ := strings.Cut(name, ":")
 	param := Lookup(typ, code)
 	if param == nil {
+		if text := refusals[code]; text != "" {
+			return Clause{}, &fault{code: "not-supported", unknown: true, text: text}
+		}
 		return Clause{}, p.unknown(typ, code)
 	}
-	return p.comparison(param, modifier, name, value)
+	return p.comparison(typ, param, modifier, name, value)
 }
 
 func (p *parser) unknown(typ, name string) *fault {
@@ -33,6 +39,33 @@ func (p *parser) unknown(typ, name string) *fault {
 		code: "not-supported", unknown: true,
 		text: typ + " has no search parameter called " + p.label(name) + " here; GET metadata lists the supported ones.",
 	}
+}
+
+// refusals are search parameters of R4 that are refused with a word of their own.
+var refusals = map[string]string{
+	"_filter":        "_filter is not supported; ask with search parameters, chains and _has.",
+	"_text":          "_text is not supported: narratives are not searched.",
+	"_content":       "_content is not supported: texts are not searched.",
+	"_query":         "_query is not supported: there are no named queries.",
+	"_contained":     "_contained is not supported: contained resources are found with those that contain them.",
+	"_containedType": "_containedType is not supported: contained resources are found with those that contain them.",
+	"near":           "near is not supported: places are not searched by distance.",
+}
+
+// list understands _list=id: what the List of that id names as its items, for who may see the List (FHIR R4
+// § 3.1.1.4.15). The functional lists, as $current-allergies, are not kept.
+func (p *parser) list(typ, name, value string, hops int) (Clause, *fault) {
+	if strings.HasPrefix(value, "$") {
+		return Clause{}, unsupported("_list takes the id of a List; the functional lists are not kept.")
+	}
+	if hops == MaxDepth {
+		return Clause{}, tooDeep(name)
+	}
+	where, f := p.clause("List", "_id", value, hops+1)
+	if f != nil {
+		return Clause{}, f
+	}
+	return Clause{Has: &Has{Type: "List", Param: Lookup("List", "item"), Where: where}}, nil
 }
 
 // has understands _has:Type:reference:parameter (FHIR R4 § 3.1.1.4.5, reverse chaining).
@@ -130,17 +163,22 @@ func knowing(types []string, tail string) []string {
 }
 
 // comparison understands the values of a parameter: alternatives between commas (FHIR R4 § 3.1.1.4.16).
-func (p *parser) comparison(param *Param, modifier, name, value string) (Clause, *fault) {
+func (p *parser) comparison(typ string, param *Param, modifier, name, value string) (Clause, *fault) {
 	c := Clause{Param: param, Modifier: modifier}
-	v := valueReader{param: param, opt: &p.opt}
+	v := valueReader{param: param, opt: &p.opt, modifier: modifier}
 	switch {
 	case modifier == "" && !strings.HasSuffix(name, ":"):
 	case param.Type == Reference && slices.Contains(param.Targets, modifier):
-		c.Modifier, v.target = "", modifier
+		v.modifier, v.target = "", modifier
+		c.Modifier = ""
+	case modifier == ofType && tables()[typ].ofType[param] != nil:
+		c.Param, c.Modifier = tables()[typ].ofType[param], ""
 	case own(param.Name) || !slices.Contains(modifiers[param.Type], modifier):
 		return Clause{}, unsupported("The modifier in " + p.label(name) + " is not supported; GET metadata lists the supported ones.")
 	}
-	v.modifier = c.Modifier
+	if meant, resolved := resolvedModifiers[resolving{param.Type, modifier}]; resolved {
+		c.Modifier = meant
+	}
 	alternatives, ok := split(value, ',')
 	if !ok {
 		return Clause{}, invalid("The value of " + p.label(name) + ` is invalid: a backslash escapes only a comma, $, | or \.`)
@@ -155,6 +193,12 @@ func (p *parser) comparison(param *Param, modifier, name, value string) (Clause,
 		}
 		if len(alternative) > MaxValueLength {
 			return Clause{}, &fault{code: "too-long", text: "A value of " + p.label(name) + " is longer than " + strconv.Itoa(MaxValueLength) + " bytes."}
+		}
+		if meant, f := p.meant(v, name, alternative); f != nil {
+			return Clause{}, f
+		} else if meant != nil {
+			c.Values = append(c.Values, meant...)
+			continue
 		}
 		parsed, why := v.read(alternative)
 		if why != "" {

@@ -35,6 +35,7 @@ func Extract(resource *fhir.Value, bases ...string) Index {
 	x.index.Strings = distinct(x.index.Strings)
 	x.index.URIs = distinct(x.index.URIs)
 	x.index.Numbers = distinct(x.index.Numbers)
+	x.index.add(distinct(x.tuples))
 	return x.index
 }
 
@@ -99,23 +100,39 @@ type reader func(x *extraction, l *leaf, v *fhir.Value)
 // compile merges the program of e into the tree of t.
 func (t *table) compile(e entry) {
 	for _, place := range e.program {
+		if e.param.Type == Composite {
+			t.compose(e, place)
+			continue
+		}
 		if name, ok := strings.CutPrefix(place, "!"); ok {
 			t.hand = append(t.hand, handLeaf{e.param, handReaders[name]})
 			continue
 		}
-		place, only, _ := strings.Cut(place, "?")
-		place, system, _ := strings.Cut(place, "@")
-		path, typ, _ := strings.Cut(place, ":")
-		read := readers[e.param.Type][typ]
-		if read == nil {
-			panic(fmt.Sprintf("search: params.tsv: no reader of %s for a %s parameter", typ, e.param.Type))
+		at, typ := t.root.place(e.param, place)
+		if typ == "Identifier" && e.param.Type == Token {
+			if t.ofType[e.param] == nil {
+				t.ofType[e.param] = &Param{Name: e.param.Name + ":" + ofType, Type: Token}
+			}
+			at.leaves = append(at.leaves, leaf{param: t.ofType[e.param], read: readTypedIdentifier})
 		}
-		at := &t.root
-		for _, name := range strings.Split(path, ".") {
-			at = at.child(name)
-		}
-		at.leaves = append(at.leaves, leaf{param: e.param, read: read, system: system, only: only})
 	}
+}
+
+// place adds the leaf that a place of a program says, and answers its node and data type.
+func (n *node) place(p *Param, place string) (at *node, typ string) {
+	place, only, _ := strings.Cut(place, "?")
+	place, system, _ := strings.Cut(place, "@")
+	path, typ, _ := strings.Cut(place, ":")
+	read := readers[p.Type][typ]
+	if read == nil {
+		panic(fmt.Sprintf("search: params.tsv: no reader of %s for a %s parameter", typ, p.Type))
+	}
+	at = n
+	for _, name := range strings.Split(path, ".") {
+		at = at.child(name)
+	}
+	at.leaves = append(at.leaves, leaf{param: p, read: read, system: system, only: only})
+	return at, typ
 }
 
 // child is the node below the member called by step, which may carry a condition in brackets.
@@ -140,6 +157,7 @@ type extraction struct {
 	resource  *fhir.Value
 	bases     []string
 	index     Index
+	tuples    []tuple           // of composites
 	entries   int               // made so far
 	contained map[string]string // id and type of the contained resources, once asked for
 }
@@ -215,7 +233,8 @@ var readers = map[ParamType]map[string]reader{
 	String: {
 		"string": readString, "markdown": readString,
 		"HumanName": readParts("text", "family", "given", "prefix", "suffix"),
-		"Address":   readParts("text", "line", "city", "district", "state", "postalCode", "country"),
+		"string~":   readSound(), "HumanName~": readSound("text", "family", "given"),
+		"Address": readParts("text", "line", "city", "district", "state", "postalCode", "country"),
 	},
 	URI: {"uri": readURI, "url": readURI, "canonical": readCanonical, "oid": readURI, "uuid": readURI},
 	Quantity: {

@@ -155,7 +155,7 @@ func TestNoParameterReachesAddressOrTelecomOfAPrivatePerson(t *testing.T) {
 		require.NotContains(t, render(x), "home", typ)
 		for _, name := range []string{
 			"address", "address-city", "address-country", "address-postalcode", "address-state", "address-use",
-			"phone", "email", "telecom", "phonetic",
+			"phone", "email", "telecom",
 		} {
 			require.Nil(t, Lookup(typ, name), "%s.%s", typ, name)
 			_, err := Parse(typ, []Pair{{name, "x"}}, Options{})

@@ -58,7 +58,7 @@ func Pairs(raw string) ([]Pair, error) {
 type Options struct {
 	Base         string    // service base URL of this gateway, without a slash at the end: references below it are local
 	Lenient      bool      // leave out unknown parameters (Prefer: handling=lenient) instead of refusing them
-	Iterate      bool      // the store follows _include:iterate
+	Terms        Terms     // what codes mean; nil: nothing is held
 	DefaultCount int       // rows a page when the search does not say; 0 means 50
 	MaxCount     int       // most rows a page; more is brought down to it; 0 means 500
 	Now          time.Time // what approximate dates are measured from; zero means now
@@ -262,8 +262,8 @@ func (p *parser) readSort(pair Pair) *fault {
 		switch {
 		case name == "":
 			return invalid("_sort names no parameter.")
-		case param == nil || param.Type == Reference:
-			return unsupported(p.q.Type + " cannot be sorted by " + p.label(name) + "; GET metadata lists its parameters, and those that are references do not sort.")
+		case param == nil || param.Type == Reference || param.Type == Composite:
+			return unsupported(p.q.Type + " cannot be sorted by " + p.label(name) + "; GET metadata lists its parameters, and those that are references or composites do not sort.")
 		case len(keys) == MaxSortKeys:
 			return costly("_sort takes at most " + strconv.Itoa(MaxSortKeys) + " parameters.")
 		case slices.ContainsFunc(keys, func(k SortKey) bool { return k.Name == name }):
@@ -276,27 +276,40 @@ func (p *parser) readSort(pair Pair) *fault {
 	return nil
 }
 
-// readInclude reads _include and _revinclude: Type:parameter or Type:parameter:TargetType.
+// wildcard is every reference parameter of a type, in _include and _revinclude.
+const wildcard = "*"
+
+// readInclude reads _include and _revinclude: Type:parameter or Type:parameter:TargetType. The parameter may be the
+// wildcard; _include=* means those of the type searched.
 func (p *parser) readInclude(pair Pair) *fault {
 	name, modifier, _ := strings.Cut(pair.Name, ":")
 	in := Include{Reverse: name == "_revinclude", Iterate: modifier == "iterate"}
-	if in.Iterate && !p.opt.Iterate {
-		return unsupported("The modifier iterate of " + name + " is not supported.")
-	}
 	if len(p.q.Includes) == MaxIncludes {
 		return costly("A search takes at most " + strconv.Itoa(MaxIncludes) + " _include and _revinclude.")
 	}
-	parts := strings.Split(pair.Value, ":")
+	value := pair.Value
+	if value == wildcard && !in.Reverse {
+		value = p.q.Type + ":" + wildcard
+	}
+	parts := strings.Split(value, ":")
 	if len(parts) < 2 || len(parts) > 3 {
 		return unsupported(name + " must be written Type:parameter or Type:parameter:TargetType.")
 	}
-	in.Type, in.Param = parts[0], Lookup(parts[0], parts[1])
-	if in.Param == nil || in.Param.Type != Reference {
-		return unsupported(name + " names no reference parameter of a resource type; GET metadata lists them.")
-	}
+	in.Type = parts[0]
 	if len(parts) == 3 {
 		in.Target = parts[2]
-		if !slices.Contains(in.Param.Targets, in.Target) {
+	}
+	switch param := Lookup(parts[0], parts[1]); {
+	case parts[1] == wildcard:
+		in.Params = p.pointing(in)
+		if tables()[in.Type] == nil || len(in.Params) == 0 {
+			return unsupported(name + " names no resource type that refers to others in that way.")
+		}
+	case param == nil || param.Type != Reference:
+		return unsupported(name + " names no reference parameter of a resource type; GET metadata lists them.")
+	default:
+		in.Params = []*Param{param}
+		if in.Target != "" && !slices.Contains(param.Targets, in.Target) {
 			return invalid(name + " names a target type that the parameter never points to.")
 		}
 	}
@@ -304,15 +317,34 @@ func (p *parser) readInclude(pair Pair) *fault {
 	case in.Iterate:
 	case !in.Reverse && in.Type != p.q.Type:
 		return invalid(name + " must begin with the type that is searched, " + p.q.Type + ".")
-	case in.Reverse && (!slices.Contains(in.Param.Targets, p.q.Type) || in.Target != "" && in.Target != p.q.Type):
+	case in.Reverse && (!slices.Contains(in.Params[0].Targets, p.q.Type) || in.Target != "" && in.Target != p.q.Type):
 		return invalid(name + " names a parameter that never points to " + p.q.Type + ".")
 	}
-	if slices.Contains(p.q.Includes, in) {
+	if slices.ContainsFunc(p.q.Includes, in.equal) {
 		return nil
 	}
 	p.q.Includes = append(p.q.Includes, in)
 	p.raw = append(p.raw, pair)
 	return nil
+}
+
+// pointing are the reference parameters of an include with the wildcard that may lead where it wants.
+func (p *parser) pointing(in Include) []*Param {
+	target := in.Target
+	if target == "" && in.Reverse && !in.Iterate {
+		target = p.q.Type
+	}
+	t := tables()[in.Type]
+	if t == nil {
+		return nil
+	}
+	var out []*Param
+	for _, e := range t.entries {
+		if e.param.Type == Reference && (target == "" || slices.Contains(e.param.Targets, target)) {
+			out = append(out, e.param)
+		}
+	}
+	return out
 }
 
 // finish settles what depends on several parameters, and writes Raw.

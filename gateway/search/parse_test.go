@@ -10,11 +10,12 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"sotesilta/internal/fhir"
 	"sotesilta/internal/finland"
 )
 
 var testOptions = Options{
-	Base: "http://localhost:8080/fhir", Iterate: true, Now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC),
+	Base: "http://localhost:8080/fhir", Now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC),
 }
 
 func parse(t *testing.T, typ, query string) *Query {
@@ -126,8 +127,8 @@ func TestResultParameters(t *testing.T) {
 	require.Equal(t, 7, q.Count)
 	require.True(t, q.Total)
 	require.Equal(t, []Include{
-		{Type: "CarePlan", Param: Lookup("CarePlan", "subject"), Target: "Patient"},
-		{Type: "Task", Param: Lookup("Task", "based-on"), Reverse: true},
+		{Type: "CarePlan", Params: []*Param{Lookup("CarePlan", "subject")}, Target: "Patient"},
+		{Type: "Task", Params: []*Param{Lookup("Task", "based-on")}, Reverse: true},
 	}, q.Includes)
 	require.Equal(t, []string{"CarePlan", "Patient", "Task"}, q.Types())
 
@@ -153,7 +154,7 @@ func TestRefusalsNameTheParameterAndNeverTheValue(t *testing.T) {
 		{"CarePlan", "_filter=" + v, "not-supported", "_filter"},
 		{"CarePlan", "_text=" + v, "not-supported", "_text"},
 		{"CarePlan", "activity-date:above=" + v, "not-supported", "activity-date:above"},
-		{"Observation", "code-value-concept=" + v, "not-supported", "code-value-concept"},
+		{"Observation", "code-value-concept=" + v, "invalid", "code-value-concept"},
 		{"CarePlan", "status:exact=" + v, "not-supported", "status:exact"},
 		{"CarePlan", "_id:missing=true", "not-supported", "_id:missing"},
 		{"CarePlan", "subject:Device=" + v, "not-supported", "subject:Device"},
@@ -196,7 +197,26 @@ func TestRefusalsNameTheParameterAndNeverTheValue(t *testing.T) {
 		{"CarePlan", "_total=" + v, "invalid", "_total"},
 		{"CarePlan", "_sort=subject", "not-supported", "CarePlan cannot be sorted by subject"},
 		{"CarePlan", "_sort=date,-date", "invalid", "_sort names date twice"},
-		{"CarePlan", "_include=*", "not-supported", "_include"},
+		{"Observation", "code-value-quantity=a$" + v, "invalid", "part 2"},
+		{"Observation", "code-value-quantity=a$1$" + v, "invalid", "code-value-quantity"},
+		{"Observation", "code-value-quantity:not=a$1", "not-supported", "code-value-quantity:not"},
+		{"Observation", "_sort=code-value-quantity", "not-supported", "cannot be sorted"},
+		{"Patient", "identifier:of-type=a|" + v, "invalid", "identifier:of-type"},
+		{"Patient", "gender:of-type=a|b|" + v, "not-supported", "gender:of-type"},
+		{"CarePlan", "status:in=http://x/" + v, "not-supported", "not held here"},
+		{"CarePlan", "status:below=" + v, "invalid", "status:below"},
+		{"CarePlan", "status:above=http://x|" + v, "not-supported", "not held here"},
+		{"CarePlan", "subject:below=Patient/" + v, "not-supported", "subject:below"},
+		{"PlanDefinition", "url:below=urn:oid:" + v, "invalid", "url:below"},
+		{"PlanDefinition", "url:above=http://a" + strings.Repeat("/b", 40), "too-costly", "url:above"},
+		{"CarePlan", "_list=$current-allergies", "not-supported", "_list"},
+		{"CarePlan", "_filter=status eq " + v, "not-supported", "_filter is not supported"},
+		{"CarePlan", "_text=" + v, "not-supported", "_text is not supported"},
+		{"CarePlan", "_content=" + v, "not-supported", "_content is not supported"},
+		{"Location", "near=" + v, "not-supported", "near is not supported"},
+		{"CarePlan", "_revinclude=*", "not-supported", "_revinclude must be written"},
+		{"CarePlan", "_revinclude=Slot:*", "not-supported", "_revinclude"},
+		{"CarePlan", "_include=Task:*", "invalid", "must begin with the type that is searched"},
 		{"CarePlan", "_include=Task:owner", "invalid", "must begin with the type that is searched"},
 		{"CarePlan", "_include=CarePlan:status", "not-supported", "_include"},
 		{"CarePlan", "_include=CarePlan:subject:Device", "invalid", "_include"},
@@ -249,9 +269,122 @@ func TestLenientLeavesOutUnknownParametersOnlyAndSaysSo(t *testing.T) {
 	}
 }
 
-func TestIterateIsRefusedWhereTheStoreDoesNotFollowIt(t *testing.T) {
-	_, err := Parse("CarePlan", []Pair{{"_include:iterate", "CareTeam:participant"}}, Options{})
-	require.ErrorContains(t, err, "_include")
+func TestIncludesIterateAndTakeWildcards(t *testing.T) {
+	q := parse(t, "CarePlan", "_include=*&_include:iterate=CareTeam:participant&_revinclude=Task:*&_include=CarePlan:*:Patient")
+	require.Len(t, q.Includes, 4)
+	names := func(in Include) (out []string) {
+		for _, p := range in.Params {
+			out = append(out, p.Name)
+		}
+		return out
+	}
+	require.Contains(t, names(q.Includes[0]), "care-team")
+	require.NotContains(t, names(q.Includes[0]), "status")
+	require.True(t, q.Includes[1].Iterate)
+	require.Equal(t, []string{"based-on", "focus", "subject"}, names(q.Includes[2]), "those of Task that may point to a CarePlan")
+	require.Equal(t, []string{"patient", "performer", "subject"}, names(q.Includes[3]))
+	require.Equal(t, []string{"Patient"}, q.Includes[3].Targets())
+	require.Contains(t, q.Types(), "Practitioner", "what may be included takes part")
+}
+
+func TestCompositesAreParsedByTheirParts(t *testing.T) {
+	q := parse(t, "Observation", `code-value-quantity=http://loinc.org|8480-6$ge140||mm[Hg],a\$b$lt5`)
+	c := q.Where[0]
+	require.Equal(t, Composite, c.Param.Type)
+	require.Equal(t, []ParamType{Token, Quantity}, []ParamType{c.Param.Parts[0].Type, c.Param.Parts[1].Type})
+	require.Len(t, c.Values, 2)
+	require.Equal(t, Value{System: "http://loinc.org", Code: "8480-6", SystemSet: true}, c.Values[0].Parts[0])
+	require.Equal(t, "ge", c.Values[0].Parts[1].Prefix)
+	require.Equal(t, "a$b", c.Values[1].Parts[0].Code)
+	q = parse(t, "DocumentReference", "relationship=replaces$DocumentReference/1")
+	require.Equal(t, "1", q.Where[0].Values[0].Parts[1].RefID)
+}
+
+func TestOfTypeLooksIntoTheTypesOfIdentifiers(t *testing.T) {
+	c := parse(t, "Patient", "identifier:of-type=http://t|MR|12345").Where[0]
+	require.Equal(t, "identifier:of-type", c.Param.Name)
+	require.Equal(t, []Value{{System: "http://t|MR", Code: "12345", SystemSet: true}}, c.Values)
+	q := parse(t, "Patient", "identifier:of-type=http://t|HETU|131052-9994")
+	require.True(t, q.HasSecrets)
+	require.NotContains(t, q.Raw, "131052")
+}
+
+// held are terms of a small hierarchy.
+type held struct{}
+
+func (held) Members(url string) ([]Code, bool) {
+	switch url {
+	case "http://x/vs":
+		return []Code{{"s", "a"}, {"s", "b"}}, true
+	case "http://x/none":
+		return nil, true
+	case "http://x/large":
+		return make([]Code, MaxValues+1), true
+	}
+	return nil, false
+}
+
+func (held) Below(_, code string) ([]Code, bool) {
+	return []Code{{"s", code}, {"s", code + "1"}}, code == "a"
+}
+
+func (held) Above(_, code string) ([]Code, bool) {
+	return []Code{{"s", code}, {"s", "root"}}, code == "a"
+}
+
+func TestModifiersOfTermsStandForTheirCodes(t *testing.T) {
+	opt := testOptions
+	opt.Terms = held{}
+	for name, want := range map[string]Clause{
+		"status:in=http://x/vs":     {Values: []Value{{System: "s", Code: "a", SystemSet: true}, {System: "s", Code: "b", SystemSet: true}}},
+		"status:not-in=http://x/vs": {Modifier: "not", Values: []Value{{System: "s", Code: "a", SystemSet: true}, {System: "s", Code: "b", SystemSet: true}}},
+		"status:in=http://x/none":   {Values: []Value{{System: nothing, Code: nothing, SystemSet: true}}},
+		"status:below=s|a":          {Values: []Value{{System: "s", Code: "a", SystemSet: true}, {System: "s", Code: "a1", SystemSet: true}}},
+		"status:above=s|a":          {Values: []Value{{System: "s", Code: "a", SystemSet: true}, {System: "s", Code: "root", SystemSet: true}}},
+	} {
+		pairs, err := Pairs(name)
+		require.NoError(t, err)
+		q, err := Parse("CarePlan", pairs, opt)
+		require.NoError(t, err, name)
+		want.Param = Lookup("CarePlan", "status")
+		require.Equal(t, want, q.Where[0], name)
+	}
+	for name, code := range map[string]string{"status:in=http://x/large": "too-costly", "status:in=http://x/other": "not-supported", "status:below=s|b": "not-supported"} {
+		pairs, err := Pairs(name)
+		require.NoError(t, err)
+		_, err = Parse("CarePlan", pairs, opt)
+		var refusal *Error
+		require.ErrorAs(t, err, &refusal, name)
+		require.Equal(t, code, refusal.Issues[0].Code, name)
+	}
+}
+
+func TestURLsAreAboveAndBelowBySegments(t *testing.T) {
+	c := parse(t, "PlanDefinition", "url:below=http://acme.org/fhir/").Where[0]
+	require.Equal(t, Clause{Param: Lookup("PlanDefinition", "url"), Modifier: "below", Values: []Value{{Text: "http://acme.org/fhir"}}}, c)
+	c = parse(t, "PlanDefinition", "url:above=http://acme.org/fhir/x").Where[0]
+	var texts []string
+	for _, v := range c.Values {
+		texts = append(texts, v.Text)
+	}
+	require.Equal(t, []string{"http://acme.org/fhir/x", "http://acme.org/fhir/", "http://acme.org/fhir", "http://acme.org/", "http://acme.org"}, texts)
+}
+
+func TestListIsWhatTheListNames(t *testing.T) {
+	c := parse(t, "Condition", "_list=42").Where[0]
+	require.Equal(t, &Has{Type: "List", Param: Lookup("List", "item"), Where: Clause{Param: Lookup("List", "_id"), Values: []Value{{Code: "42"}}}}, c.Has)
+}
+
+func TestNamesThatSoundAlike(t *testing.T) {
+	for _, same := range [][]string{
+		{"Virtanen", "Wirtanen", "VIRTANEN"}, {"Mattsson", "Matson"}, {"Christian", "Kristian"}, {"Aalto", "Alto"}, {"Sjöberg", "Söberg"},
+	} {
+		for _, name := range same[1:] {
+			require.Equal(t, Sound(same[0]), Sound(name), name)
+		}
+	}
+	require.NotEqual(t, Sound("Aino"), Sound("Onni"))
+	require.Equal(t, Sound("Virtanen"), parse(t, "Patient", "phonetic=Wirtanen").Where[0].Values[0].Text)
 }
 
 func TestIdentityCodesAreNeitherInRawNorLinked(t *testing.T) {
@@ -313,6 +446,37 @@ func TestClientsAreBoundByPatientSubjectAndID(t *testing.T) {
 	got, bound := parse(t, "CarePlan", "performer=Patient/aino").Clients("performer")
 	require.True(t, bound)
 	require.Equal(t, []string{"aino"}, got)
+}
+
+// What the CapabilityStatement says of a parameter is so: it is understood with each of its modifiers.
+func TestEveryParameterIsUnderstoodWithItsModifiers(t *testing.T) {
+	values := map[string]string{
+		"token": "a", "reference": "http://a.example/1", "date": "2026", "string": "a", "uri": "http://a", "quantity": "1", "number": "1",
+		"missing": "true", "in": "http://x/vs", "not-in": "http://x/vs", "above": "s|a", "below": "s|a", "of-type": "a|b|c",
+	}
+	opt := testOptions
+	opt.Terms = held{}
+	for _, typ := range fhir.Types() {
+		for _, d := range Params(typ) {
+			plain := values[d.Type]
+			if p := Lookup(typ, d.Name); p.Type == Composite {
+				for i, part := range p.Parts {
+					plain += map[bool]string{true: "$"}[i > 0] + values[part.Type.String()]
+				}
+			}
+			for _, modifier := range append([]string{""}, d.Modifiers...) {
+				name, value := d.Name, plain
+				if modifier != "" {
+					name += ":" + modifier
+				}
+				if special := values[modifier]; special != "" && !(d.Type == "uri" && modifier != "missing") {
+					value = special
+				}
+				_, err := Parse(typ, []Pair{{name, value}}, opt)
+				require.NoError(t, err, "%s?%s=%s", typ, name, value)
+			}
+		}
+	}
 }
 
 // anyQuery draws searches that Parse mostly understands.

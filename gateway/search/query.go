@@ -3,12 +3,15 @@
 // and keeps the Index of each resource.
 package search
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // ParamType is the FHIR type of a search parameter (FHIR R4 § 3.1.1.4).
 type ParamType uint8
 
-// The parameter types that stores index.
+// The parameter types.
 const (
 	Token ParamType = iota + 1
 	Reference
@@ -29,6 +32,9 @@ type Param struct {
 	Name    string    // code, such as subject
 	Type    ParamType // how values are indexed and compared
 	Targets []string  // Reference: resource types it may point to, sorted
+	// Parts are what a Composite is composed of, each a parameter of its own in the Index that no query names alone. The
+	// n-th entries of the parts, among the entries of each, come from one element of the resource.
+	Parts []*Param
 }
 
 // Query is a search that was understood: every parameter known, every value parsed.
@@ -54,8 +60,9 @@ type Query struct {
 // "there is no entry". How a Value matches an entry is said at Value, per type.
 type Clause struct {
 	Param *Param
-	// Modifier is "", missing (any type), not or text (Token), exact or contains (String), or identifier (Reference).
-	// A type as modifier (subject:Patient=…) is resolved into Value.RefType, and Modifier is "".
+	// Modifier is "", missing (any type), not or text (Token), exact or contains (String), identifier (Reference), or
+	// below (URI). The others are resolved: a type (subject:Patient=…) into Value.RefType; in, not-in, above and below of
+	// a Token, and above of a URI, into the codes and URLs that they stand for; of-type into a Param of its own.
 	Modifier string
 	Values   []Value // any one must hold
 	Chain    *Chain
@@ -96,7 +103,7 @@ type Has struct {
 //
 // String: the entry's Folded begins with Text; contains Text with the modifier contains; Exact equals Text with exact.
 //
-// URI: the entry's Exact equals Text.
+// URI: the entry's Exact equals Text; with the modifier below it equals Text or begins with Text and a slash.
 //
 // Number, Quantity: System and Code as a Token's, and with the value's span [Low, High) and the entry's [low, high]:
 //
@@ -105,6 +112,8 @@ type Has struct {
 //	ge: high >= High                le: low <= Low        FHIR gives them no precision)
 //	sa: low > High                  eb: high < Low
 //	ap: low <= High && high >= Low  (Low and High are widened already)
+//
+// Composite: there is a number n so that the n-th entry of each part matches the value's part.
 type Value struct {
 	Prefix string // eq, ne, gt, lt, ge, le, sa, eb, ap; "" for types without prefixes
 	// Token: System and Code; SystemSet tells "|code" (no system) from "code" (any system). "system|" has no Code.
@@ -120,22 +129,45 @@ type Value struct {
 	Missing bool
 	// Number, Quantity: the span that the value covers; System and Code hold the unit.
 	Low, High float64
+	// Composite: a value of each of Param.Parts.
+	Parts []Value
 }
 
 // SortKey is one key of _sort.
 type SortKey struct {
-	Param *Param // never nil: that of _id and _lastUpdated too; never a Reference
+	Param *Param // never nil: that of _id and _lastUpdated too; never a Reference or Composite
 	Name  string // the parameter's name
 	Desc  bool
 }
 
 // Include is one _include or _revinclude (FHIR R4 § 3.1.1.5.4).
 type Include struct {
-	Reverse bool   // _revinclude: resources of Type whose Param points to a match
-	Type    string // the type that holds the reference
-	Param   *Param // its reference parameter
-	Target  string // only targets of this type; "" is any
-	Iterate bool   // also from what was included, not from matches only
+	Reverse bool     // _revinclude: resources of Type whose Param points to a match
+	Type    string   // the type that holds the reference
+	Params  []*Param // its reference parameters: one, or with the wildcard all that may lead there
+	Target  string   // only targets of this type; "" is any
+	Iterate bool     // also from what was included, not from matches only
+}
+
+func (in Include) equal(other Include) bool {
+	return in.Reverse == other.Reverse && in.Type == other.Type && in.Target == other.Target && in.Iterate == other.Iterate &&
+		slices.Equal(in.Params, other.Params)
+}
+
+// Targets are the types that the include may lead to when it is not Reverse, sorted; empty means any.
+func (in Include) Targets() []string {
+	if in.Target != "" {
+		return []string{in.Target}
+	}
+	var all []string
+	for _, p := range in.Params {
+		if len(p.Targets) == 0 {
+			return nil
+		}
+		all = append(all, p.Targets...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // Index holds the values of one resource, per parameter name, in the form that stores compare.

@@ -59,12 +59,8 @@ func (q *Query) Types() []string {
 	}
 	for _, in := range q.Includes {
 		types = append(types, in.Type)
-		switch {
-		case in.Reverse:
-		case in.Target != "":
-			types = append(types, in.Target)
-		default:
-			types = append(types, in.Param.Targets...)
+		if !in.Reverse {
+			types = append(types, in.Targets()...)
 		}
 	}
 	slices.Sort(types)

@@ -28,14 +28,18 @@ type Definition struct {
 
 // modifiers are the supported modifiers per type of parameter (FHIR R4 § 3.1.1.4.5).
 var modifiers = map[ParamType][]string{
-	Token:      {"missing", "not", "text"},
+	Token:      {"missing", "not", "text", "in", "not-in", "above", "below"},
 	Reference:  {"missing", "identifier"},
 	Date:       {"missing"},
 	String:     {"missing", "exact", "contains"},
-	URI:        {"missing"},
+	URI:        {"missing", "above", "below"},
 	Quantity:   {"missing"},
 	NumberType: {"missing"},
+	Composite:  {"missing"},
 }
+
+// ofType is the modifier of a parameter that looks into identifiers.
+const ofType = "of-type"
 
 var typeNames = [...]string{
 	Token: "token", Reference: "reference", Date: "date", String: "string", URI: "uri", Quantity: "quantity",
@@ -55,7 +59,7 @@ func (t ParamType) String() string {
 //
 // Patient, Person and RelatedPerson have no parameters over address and telecom: these may be withheld from people
 // who see the rest (turvakielto, non-disclosure for personal safety), and a search would tell by guessing what is
-// never shown. Composite, phonetic and geographic parameters are not supported.
+// never shown. The geographic parameter near and composites with a part outside of the composed element are not supported.
 func Params(typ string) []Definition {
 	t := tables()[typ]
 	if t == nil {
@@ -67,8 +71,11 @@ func Params(typ string) []Definition {
 			Name: e.param.Name, Type: e.param.Type.String(), URL: definitionBase + e.definition,
 			Documentation: e.documentation, Targets: e.param.Targets, Modifiers: modifiers[e.param.Type],
 		}
-		if own(e.param.Name) {
+		switch {
+		case own(e.param.Name):
 			out[i].Modifiers = nil
+		case t.ofType[e.param] != nil:
+			out[i].Modifiers = append(slices.Clip(out[i].Modifiers), ofType)
 		}
 	}
 	return out
@@ -90,6 +97,7 @@ func own(name string) bool { return name == "_id" || name == "_lastUpdated" }
 type table struct {
 	byName  map[string]*Param
 	entries []entry
+	ofType  map[*Param]*Param // what the modifier of-type of a parameter looks into
 	root    node
 	hand    []handLeaf
 }
@@ -98,6 +106,7 @@ type entry struct {
 	param                     *Param
 	definition, documentation string
 	program                   []string
+	parts                     []string // of a composite: the names of the parameters of its parts
 }
 
 //go:embed params.tsv
@@ -109,11 +118,13 @@ var tables = sync.OnceValue(func() map[string]*table {
 	common := sections["Resource"]
 	all := make(map[string]*table, len(fhir.Types()))
 	for _, typ := range fhir.Types() {
-		t := &table{byName: map[string]*Param{}}
+		t := &table{byName: map[string]*Param{}, ofType: map[*Param]*Param{}}
 		t.entries = append(slices.Clip(slices.Clone(common)), sections[typ]...)
 		slices.SortFunc(t.entries, func(a, b entry) int { return strings.Compare(a.param.Name, b.param.Name) })
 		for _, e := range t.entries {
 			t.byName[e.param.Name] = e.param
+		}
+		for _, e := range t.entries {
 			t.compile(e)
 		}
 		all[typ] = t
@@ -140,16 +151,17 @@ func readTable(text string) map[string][]entry {
 			panic(fmt.Sprintf("search: params.tsv: %d fields in %q", len(f), line))
 		}
 		p := &Param{Name: f[0], Type: ParamType(slices.Index(typeNames[:], f[1]))}
-		switch f[3] {
-		case "":
-		case "*":
+		e := entry{param: p, definition: f[2], documentation: f[5], program: strings.Fields(f[4])}
+		switch {
+		case f[3] == "":
+		case p.Type == Composite:
+			e.parts = strings.Fields(f[3])
+		case f[3] == "*":
 			p.Targets = everything
 		default:
 			p.Targets = strings.Fields(f[3])
 		}
-		sections[section] = append(sections[section], entry{
-			param: p, definition: f[2], documentation: f[5], program: strings.Fields(f[4]),
-		})
+		sections[section] = append(sections[section], e)
 	}
 	return sections
 }

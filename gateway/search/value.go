@@ -3,6 +3,7 @@ package search
 import (
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,6 +31,13 @@ func (r valueReader) read(s string) (v Value, why string) {
 		return foldedText(s)
 	case "identifier":
 		return r.token(s)
+	case ofType:
+		return typedIdentifier(s)
+	case "below": // of a URI: those of tokens are resolved
+		if url := unescape(s); strings.Contains(url, "://") {
+			return Value{Text: strings.TrimRight(url, "/")}, ""
+		}
+		return v, "above and below are of URLs, which have a path"
 	}
 	switch r.param.Type {
 	case Token:
@@ -42,9 +50,14 @@ func (r valueReader) read(s string) (v Value, why string) {
 		if r.modifier == "exact" {
 			return Value{Text: unescape(s)}, ""
 		}
+		if r.param.Name == phonetic {
+			return soundText(s)
+		}
 		return foldedText(s)
 	case URI:
 		return Value{Text: unescape(s)}, ""
+	case Composite:
+		return r.composite(s)
 	case NumberType, Quantity:
 		return r.number(s)
 	}
@@ -57,6 +70,39 @@ func foldedText(s string) (Value, string) {
 		return Value{}, "it has no letter or digit to search by"
 	}
 	return Value{Text: text}, ""
+}
+
+func soundText(s string) (Value, string) {
+	text := Sound(unescape(s))
+	if text == "" {
+		return Value{}, "it has no letter or digit to search by"
+	}
+	return Value{Text: text}, ""
+}
+
+// composite reads the values of the parts, between $ (FHIR R4 § 3.1.1.4.17).
+func (r valueReader) composite(s string) (Value, string) {
+	parts, _ := split(s, '$')
+	if len(parts) != len(r.param.Parts) {
+		return Value{}, "it must have " + strconv.Itoa(len(r.param.Parts)) + " parts with a $ between them"
+	}
+	v := Value{Parts: make([]Value, len(parts))}
+	for i, part := range parts {
+		var why string
+		if v.Parts[i], why = (valueReader{param: r.param.Parts[i], opt: r.opt}).read(part); why != "" {
+			return Value{}, "part " + strconv.Itoa(i+1) + ": " + why
+		}
+	}
+	return v, ""
+}
+
+// typedIdentifier reads system|code|value, the type of an identifier and its value (FHIR R4 § 3.1.1.4.10).
+func typedIdentifier(s string) (Value, string) {
+	parts, _ := split(s, '|')
+	if len(parts) != 3 || parts[1] == "" || parts[2] == "" {
+		return Value{}, "it must be system|code|value: the type of an identifier and its value"
+	}
+	return Value{System: typed(unescape(parts[0]), unescape(parts[1])), Code: unescape(parts[2]), SystemSet: true}, ""
 }
 
 // token reads code, system|code, |code and system| (FHIR R4 § 3.1.1.4.10).

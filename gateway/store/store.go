@@ -158,6 +158,7 @@ type Found struct {
 type Result struct {
 	Matches  []Found
 	Includes []Found
+	Cut      bool   // there are more permitted rows to include than a page takes
 	Total    int64  // of permitted matches; -1 unless asked for
 	Next     string // cursor of the next page; "" on the last. Stable under writes: it carries the last row's sort key
 }

@@ -47,13 +47,17 @@ type step struct {
 func compile(defs *definitions, p searchParameter, base string) (*row, []string, error) {
 	switch {
 	case p.Type == "composite":
-		return nil, []string{"composite"}, nil
-	case p.Type == "special", p.XpathUsage != "normal":
+		return compileComposite(defs, p, base)
+	case p.Type == "special", p.XpathUsage != "normal" && p.XpathUsage != "phonetic":
 		return nil, []string{"needs its own algorithm (" + p.XpathUsage + ")"}, nil
 	case p.Expression == "":
 		return nil, []string{"has no expression"}, nil
 	}
 	r := row{resource: base, name: p.Code, typ: p.Type, url: p.URL, documentation: documentation(p.Description, base)}
+	suffix := ""
+	if p.XpathUsage == "phonetic" {
+		suffix = "~"
+	}
 	if base == "Resource" && (p.Code == "_id" || p.Code == "_lastUpdated") {
 		return &r, nil, nil // columns of the store's own
 	}
@@ -84,7 +88,7 @@ func compile(defs *definitions, p searchParameter, base string) (*row, []string,
 				notes = append(notes, fmt.Sprintf("%s is a %s, which is no %s", place.path, place.typ, p.Type))
 				continue
 			}
-			text := place.path + ":" + place.typ
+			text := place.path + ":" + place.typ + suffix
 			if place.system != "" && p.Type == "token" {
 				text += "@" + place.system
 			}
@@ -115,6 +119,71 @@ func compile(defs *definitions, p searchParameter, base string) (*row, []string,
 		r.targets = []string{"*"}
 	}
 	return &r, notes, nil
+}
+
+// compileComposite makes the row of a composite (FHIR R4 § 3.1.1.4.17): its targets are the names of the parameters
+// that it is composed of, and its program says, for each element that is composed, the places of each part within it.
+func compileComposite(defs *definitions, p searchParameter, base string) (*row, []string, error) {
+	r := row{resource: base, name: p.Code, typ: p.Type, url: p.URL, documentation: documentation(p.Description, base)}
+	for _, element := range strings.Split(p.Expression, " | ") {
+		typ, within, _ := strings.Cut(element, ".")
+		if typ != base {
+			continue
+		}
+		text := within
+		r.targets = nil
+		for _, c := range p.Component {
+			var found []place
+			for _, expression := range strings.Split(c.Expression, " | ") {
+				if strings.HasPrefix(expression, "%") {
+					return nil, []string{expression + " is not compiled"}, nil
+				}
+				alternatives, err := parse(base, element+"."+expression)
+				if err != nil {
+					return nil, nil, err
+				}
+				more, err := defs.resolve(base, alternatives[0][1:])
+				if err != nil {
+					return nil, []string{err.Error()}, nil
+				}
+				found = append(found, more...)
+			}
+			part, places := defs.part(p, c.Definition, within, found)
+			if places == nil {
+				return nil, []string{c.Expression + " is nothing that can be read"}, nil
+			}
+			r.targets = append(r.targets, part.Code)
+			text += "$" + strings.Join(places, ",")
+		}
+		r.program = append(r.program, text)
+	}
+	return &r, nil, nil
+}
+
+// part is the parameter that a part of a composite is read as, and the places it is read from: its own definition, or
+// another of the composite's where that cannot read what is there (DocumentReference.relationship has them crossed).
+func (d *definitions) part(composite searchParameter, own, within string, found []place) (part searchParameter, places []string) {
+	candidates := []string{own}
+	for _, c := range composite.Component {
+		candidates = append(candidates, c.Definition)
+	}
+	for _, url := range candidates {
+		part = d.params[url]
+		for _, f := range found {
+			if !slices.Contains(readable[part.Type], f.typ) {
+				continue
+			}
+			text := strings.TrimPrefix(strings.TrimPrefix(f.path, within), ".") + ":" + f.typ
+			if f.system != "" && part.Type == "token" {
+				text += "@" + f.system
+			}
+			places = append(places, text)
+		}
+		if places != nil {
+			break
+		}
+	}
+	return part, places
 }
 
 // documentation is the line about base in a description of many types, or the whole of one about a single type.

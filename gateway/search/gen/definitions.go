@@ -13,7 +13,8 @@ import (
 type definitions struct {
 	folder     string
 	structures map[string]*structure
-	systems    map[string]string // of a value set, by its URL
+	systems    map[string]string          // of a value set, by its URL
+	params     map[string]searchParameter // by URL
 }
 
 // structure is a StructureDefinition by the path of its elements.
@@ -122,7 +123,7 @@ func (d *definitions) follow(typ, at, path string, steps []step) ([]place, error
 		if strings.Contains(code, "/") { // http://hl7.org/fhirpath/System.String: the type of id and url
 			code = "string"
 		}
-		if current.as != "" && current.as != code {
+		if current.as != "" && !strings.EqualFold(current.as, code) { // the definitions also write DateTime
 			continue
 		}
 		name := member

@@ -29,11 +29,14 @@ func (s *statement) holds(c search.Clause, typ, r string) (string, error) {
 		if own(c.Param.Name) {
 			return truth(!c.Values[0].Missing), nil
 		}
-		return negate(c.Values[0].Missing) + s.entry(c.Param, typ, r, ""), nil
+		return negate(c.Values[0].Missing) + s.entry(first(c.Param), typ, r, ""), nil
 	case c.Param.Name == "_lastUpdated":
 		return s.anyOf(c, func(v search.Value) (string, error) {
 			return s.dateMatch(v, r+".updated", r+".updated + 1")
 		})
+	}
+	if c.Param.Type == search.Composite {
+		return s.anyOf(c, func(v search.Value) (string, error) { return s.composed(c.Param, v, typ, r) })
 	}
 	x := s.alias("x")
 	match, err := s.anyOf(c, func(v search.Value) (string, error) { return s.match(c, v, x) })
@@ -41,6 +44,37 @@ func (s *statement) holds(c search.Clause, typ, r string) (string, error) {
 		return "", err
 	}
 	return negate(c.Modifier == "not") + s.entryAs(c.Param, typ, r, x, match), nil
+}
+
+// first is the parameter that a resource has an entry of if it has any of p.
+func first(p *search.Param) *search.Param {
+	if len(p.Parts) > 0 {
+		return p.Parts[0]
+	}
+	return p
+}
+
+// composed spells that the resource has entries of all parts of a composite that match a value and belong together.
+func (s *statement) composed(p *search.Param, v search.Value, typ, r string) (string, error) {
+	if len(p.Parts) == 0 || len(v.Parts) != len(p.Parts) {
+		return "", errClause
+	}
+	aliases := make([]string, len(p.Parts))
+	matches := make([]string, len(p.Parts))
+	for i, part := range p.Parts {
+		aliases[i] = s.alias("x")
+		match, err := s.match(search.Clause{Param: part}, v.Parts[i], aliases[i])
+		if err != nil {
+			return "", err
+		}
+		matches[i] = match
+	}
+	inner := ""
+	for i := len(p.Parts) - 1; i > 0; i-- { // each is looked up by its place, from the one before
+		inner = " AND " + exists(fmt.Sprintf("SELECT 1 FROM %[1]s %[2]s WHERE %[2]s.rid = %[3]s.rid AND %[2]s.param = %[4]d AND %[2]s.ord = %[3]s.ord AND %[5]s%[6]s",
+			tables[p.Parts[i].Type], aliases[i], aliases[i-1], s.number(typ, p.Parts[i].Name), matches[i], inner))
+	}
+	return s.entryAs(p.Parts[0], typ, r, aliases[0], matches[0]+inner), nil
 }
 
 func negate(not bool) string {
@@ -117,6 +151,8 @@ func (s *statement) match(c search.Clause, v search.Value, x string) (string, er
 		return x + ".exact = " + s.text(v.Text), nil
 	case t == search.URI && c.Modifier == "":
 		return x + ".code = " + s.text(v.Text), nil
+	case t == search.URI && c.Modifier == "below":
+		return "(" + x + ".code = " + s.text(v.Text) + " OR " + s.begins(x+".code", v.Text+"/") + ")", nil
 	case (t == search.NumberType || t == search.Quantity) && c.Modifier == "":
 		return s.numberMatch(v, x)
 	}

@@ -46,6 +46,9 @@ func (p *plan) clauseDriver(c search.Clause, typ string) *driver {
 	case c.Chain != nil:
 		return p.chainDriver(c, typ)
 	}
+	if c.Param.Type == search.Composite {
+		return p.compositeDriver(c, typ)
+	}
 	for _, v := range c.Values {
 		if !narrow(c, v) {
 			return nil
@@ -65,6 +68,22 @@ func (p *plan) clauseDriver(c search.Clause, typ string) *driver {
 	return &driver{rows: rows, gauges: gauges, unique: len(c.Values) == 1 && own(c.Param.Name), sure: c.Param.Name == "_id", exact: -1}
 }
 
+// compositeDriver comes from the first part of a composite that narrows; the parts together are probed.
+func (p *plan) compositeDriver(c search.Clause, typ string) *driver {
+	for i, part := range c.Param.Parts {
+		by := search.Clause{Param: part}
+		for _, v := range c.Values {
+			if len(v.Parts) == len(c.Param.Parts) {
+				by.Values = append(by.Values, v.Parts[i])
+			}
+		}
+		if d := p.clauseDriver(by, typ); d != nil {
+			return d
+		}
+	}
+	return nil
+}
+
 // narrow says whether a value bounds a range of an index.
 func narrow(c search.Clause, v search.Value) bool {
 	switch c.Param.Type {
@@ -75,7 +94,7 @@ func narrow(c search.Clause, v search.Value) bool {
 	case search.String:
 		return c.Modifier == "" && v.Text != ""
 	case search.URI:
-		return c.Modifier == ""
+		return c.Modifier == "" || c.Modifier == "below"
 	case search.Date:
 		if c.Param.Name == "_lastUpdated" {
 			return v.Prefix != "ne"
@@ -207,7 +226,7 @@ func (p *plan) drivers() []*driver {
 	var all []*driver
 	for i, c := range p.where {
 		if d := p.clauseDriver(c, p.typ); d != nil {
-			if c.Chain == nil && c.Has == nil {
+			if c.Chain == nil && c.Has == nil && c.Param.Type != search.Composite {
 				d.exact = i
 			}
 			if d.sure {

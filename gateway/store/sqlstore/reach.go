@@ -19,17 +19,16 @@ func touched(q *search.Query) []string {
 		clauseTypes(&types, c)
 	}
 	for _, i := range q.Includes {
-		switch {
-		case i.Reverse:
+		if i.Reverse {
 			types.add(nil, i.Type)
-		case i.Target != "":
-			types.add(nil, i.Target)
-		case len(i.Param.Targets) == 0:
+			continue
+		}
+		targets := i.Targets()
+		if len(targets) == 0 {
 			return nil
-		default:
-			for _, t := range i.Param.Targets {
-				types.add(nil, t)
-			}
+		}
+		for _, t := range targets {
+			types.add(nil, t)
 		}
 	}
 	if len(types) > 32 {

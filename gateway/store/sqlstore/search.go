@@ -70,7 +70,7 @@ func (n *snapshot) search(ctx context.Context, q *search.Query, g store.Guard) (
 		out.Matches = append(out.Matches, store.Found{Row: f.row, Decision: &grant.Decision})
 	}
 	if len(q.Includes) > 0 && len(rids) > 0 {
-		out.Includes, err = n.includes(ctx, p, q.Includes, rids, seen, permitted)
+		out.Includes, out.Cut, err = n.includes(ctx, p, q.Includes, rids, seen, permitted)
 	}
 	return out, err
 }

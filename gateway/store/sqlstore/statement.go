@@ -106,7 +106,9 @@ func (n *snapshot) numbers(ctx context.Context, q *search.Query) (map[ParamKey]i
 		}
 	}
 	for _, i := range q.Includes {
-		wanted.add(nil, ParamKey{i.Type, i.Param.Name})
+		for _, param := range i.Params {
+			wanted.add(nil, ParamKey{i.Type, param.Name})
+		}
 	}
 	out := make(map[ParamKey]int64, len(wanted))
 	for key := range wanted {
@@ -128,7 +130,13 @@ func (n *snapshot) numbers(ctx context.Context, q *search.Query) (map[ParamKey]i
 
 // clauseParams adds the parameters of a clause on resources of a type.
 func clauseParams(to *set[ParamKey], typ string, c search.Clause) {
-	if c.Param != nil && !own(c.Param.Name) {
+	switch {
+	case c.Param == nil || own(c.Param.Name):
+	case len(c.Param.Parts) > 0:
+		for _, part := range c.Param.Parts {
+			to.add(nil, ParamKey{typ, part.Name})
+		}
+	default:
 		to.add(nil, ParamKey{typ, c.Param.Name})
 	}
 	if c.Chain != nil {

@@ -125,9 +125,9 @@ func testGuard(t *testing.T, e Engine) {
 		require.Zero(t, got.Total)
 		// Includes.
 		q = observations()
-		q.Includes = []search.Include{{Type: "Observation", Param: pSubject}}
+		q.Includes = []search.Include{{Type: "Observation", Params: []*search.Param{pSubject}}}
 		require.ElementsMatch(t, []string{"aino", "onni", "veikko"}, ids(find(t, s, q, onlyPatients).Includes))
-		back := &search.Query{Type: "Patient", Count: 10, Includes: []search.Include{{Reverse: true, Type: "Observation", Param: pSubject}}}
+		back := &search.Query{Type: "Patient", Count: 10, Includes: []search.Include{{Reverse: true, Type: "Observation", Params: []*search.Param{pSubject}}}}
 		require.ElementsMatch(t, []string{"o-aino", "o-onni", "o-veikko"}, ids(find(t, s, back, onlyObservations).Includes))
 		// Paging and sorting: pages are full, and links end where the permitted rows end.
 		var paged []string
@@ -191,7 +191,7 @@ func testGuard(t *testing.T, e Engine) {
 			return consent.Decision{Outcome: consent.Permitted, Bases: []consent.Basis{{ID: "for " + c.Clients[0]}}}
 		}}
 		q := observations()
-		q.Includes = []search.Include{{Type: "Observation", Param: pSubject}}
+		q.Includes = []search.Include{{Type: "Observation", Params: []*search.Param{pSubject}}}
 		got := find(t, s, q, g)
 		for _, f := range append(got.Matches, got.Includes...) {
 			require.Equal(t, class(f.Type, f.Class.Clients...), f.Class)

@@ -138,11 +138,16 @@ func (m *model) index() search.Index {
 		x.Strings = append(x.Strings, search.StringEntry{Param: "name", Folded: search.Fold(exact), Exact: exact})
 	}
 	if m.r.IntN(3) == 0 {
-		x.URIs = append(x.URIs, search.StringEntry{Param: "url", Exact: pick(m.r, []string{"http://a", "http://a/b"})})
+		x.URIs = append(x.URIs, search.StringEntry{Param: "url", Exact: pick(m.r, []string{"http://a", "http://a/b", "http://a/b/c", "http://ab"})})
 	}
 	if m.r.IntN(2) == 0 {
 		low := float64(m.r.IntN(6))
 		x.Numbers = append(x.Numbers, search.NumberEntry{Param: "value-quantity", System: pick(m.r, []string{"", "u"}), Code: pick(m.r, []string{"mg", "g"}), Low: low, High: low + float64(m.r.IntN(3))})
+	}
+	for range m.r.IntN(4) {
+		low := float64(m.r.IntN(3))
+		x.Tokens = append(x.Tokens, search.TokenEntry{Param: pPair.Parts[0].Name, System: pick(m.r, []string{"", "s"}), Code: pick(m.r, []string{"a", "b"})})
+		x.Numbers = append(x.Numbers, search.NumberEntry{Param: pPair.Parts[1].Name, Low: low, High: low})
 	}
 	return x
 }
@@ -188,6 +193,8 @@ func (m *model) value(p *search.Param, modifier string) search.Value {
 		return search.Value{Text: pick(r, []string{"a", "aino", "ino", "aa", "%", "e"})}
 	case p.Type == search.URI:
 		return search.Value{Text: pick(r, []string{"http://a", "http://a/b"})}
+	case p.Type == search.Composite:
+		return search.Value{Parts: []search.Value{m.value(p.Parts[0], ""), m.value(p.Parts[1], "")}}
 	default:
 		low := float64(r.IntN(7))
 		v := search.Value{Prefix: pick(r, prefixes), Low: low, High: low + pick(r, []float64{0, 0.5, 1, 3})}
@@ -200,7 +207,8 @@ func (m *model) value(p *search.Param, modifier string) search.Value {
 
 var modelModifiers = map[search.ParamType][]string{
 	search.Token: {"", "", "", "not", "text", "missing"}, search.Reference: {"", "", "identifier", "missing"}, search.Date: {"", "", "missing"},
-	search.String: {"", "contains", "exact", "missing"}, search.URI: {"", "missing"}, search.Quantity: {"", "", "missing"},
+	search.String: {"", "contains", "exact", "missing"}, search.URI: {"", "below", "missing"}, search.Quantity: {"", "", "missing"},
+	search.Composite: {"", "", "missing"},
 }
 
 func (m *model) clause(typ string, depth int) search.Clause {
@@ -221,7 +229,7 @@ func (m *model) clause(typ string, depth int) search.Clause {
 		slices.Sort(c.Chain.Types)
 		return c
 	}
-	p := params[pick(m.r, []string{"_id", "_lastUpdated", "status", "code", "subject", "based-on", "date", "name", "url", "value-quantity"})]
+	p := params[pick(m.r, []string{"_id", "_lastUpdated", "status", "code", "subject", "based-on", "date", "name", "url", "value-quantity", "code-value-quantity"})]
 	c := search.Clause{Param: p}
 	if p != pID && p != pUpdated {
 		c.Modifier = pick(m.r, modelModifiers[p.Type])
@@ -242,9 +250,14 @@ func (m *model) query() *search.Query {
 		q.Sort = append(q.Sort, sortBy(pick(m.r, []string{"_id", "_lastUpdated", "status", "date", "name", "url", "value-quantity"}), m.r.IntN(2) == 0))
 	}
 	for range m.r.IntN(3) {
-		i := search.Include{Reverse: m.r.IntN(2) == 0, Type: pick(m.r, modelTypes), Param: params[pick(m.r, []string{"subject", "based-on", "part-of"})], Iterate: m.r.IntN(2) == 0}
-		any := search.Param{Name: i.Param.Name, Type: i.Param.Type, Targets: modelTypes}
-		i.Param = &any
+		i := search.Include{Reverse: m.r.IntN(2) == 0, Type: pick(m.r, modelTypes), Iterate: m.r.IntN(2) == 0}
+		names := []string{"subject", "based-on", "part-of"}
+		if m.r.IntN(2) == 0 { // no wildcard
+			names = []string{pick(m.r, names)}
+		}
+		for _, name := range names {
+			i.Params = append(i.Params, &search.Param{Name: name, Type: search.Reference, Targets: modelTypes})
+		}
 		if m.r.IntN(3) == 0 {
 			i.Target = pick(m.r, modelTypes)
 		}
@@ -329,6 +342,9 @@ func (m *model) holds(r store.Row, c search.Clause, g *guard) bool {
 			return ok && e.Param == c.Param.Name && m.visible(target, g) && m.holds(target, branch, g)
 		})
 	}
+	if c.Param.Type == search.Composite {
+		return m.composed(r, c)
+	}
 	any := func(match func(v search.Value) bool) bool { return slices.ContainsFunc(c.Values, match) }
 	token := func(v search.Value, system, code string) bool {
 		return (v.Code == "" || v.Code == code) && (!v.SystemSet || v.System == system)
@@ -379,7 +395,9 @@ func (m *model) holds(r store.Row, c search.Clause, g *guard) bool {
 		})
 	}
 	for _, e := range r.Index.URIs {
-		entry(e.Param, func(v search.Value) bool { return e.Exact == v.Text })
+		entry(e.Param, func(v search.Value) bool {
+			return e.Exact == v.Text || c.Modifier == "below" && strings.HasPrefix(e.Exact, v.Text+"/")
+		})
 	}
 	for _, e := range r.Index.Numbers {
 		entry(e.Param, func(v search.Value) bool { return token(v, e.System, e.Code) && numberHolds(v, e.Low, e.High) })
@@ -391,6 +409,35 @@ func (m *model) holds(r store.Row, c search.Clause, g *guard) bool {
 		return matches == 0
 	}
 	return matches > 0
+}
+
+// composed says whether the entries of a composite's parts that belong together match.
+func (m *model) composed(r store.Row, c search.Clause) bool {
+	var tokens []search.TokenEntry
+	var numbers []search.NumberEntry
+	for _, e := range r.Index.Tokens {
+		if e.Param == c.Param.Parts[0].Name {
+			tokens = append(tokens, e)
+		}
+	}
+	for _, e := range r.Index.Numbers {
+		if e.Param == c.Param.Parts[1].Name {
+			numbers = append(numbers, e)
+		}
+	}
+	if c.Modifier == "missing" {
+		return c.Values[0].Missing == (len(tokens) == 0)
+	}
+	return slices.ContainsFunc(c.Values, func(v search.Value) bool {
+		for i := range tokens {
+			one := store.Row{Index: search.Index{Tokens: tokens[i : i+1], Numbers: numbers[i : i+1]}}
+			if m.holds(one, search.Clause{Param: c.Param.Parts[0], Values: v.Parts[:1]}, nil) &&
+				m.holds(one, search.Clause{Param: c.Param.Parts[1], Values: v.Parts[1:]}, nil) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 func dateHolds(v search.Value, from, to time.Time) bool {
@@ -531,6 +578,14 @@ func compare(a, b any) int {
 	return 0
 }
 
+// modelSteps is how far includes that iterate go.
+const modelSteps = 8
+
+// pPair is a composite of a code and a value.
+var pPair = &search.Param{Name: "code-value-quantity", Type: search.Composite, Parts: []*search.Param{
+	{Name: "code-value-quantity$0", Type: search.Token}, {Name: "code-value-quantity$1", Type: search.Quantity},
+}}
+
 // includes is what a page of matches includes.
 func (m *model) includes(q *search.Query, g *guard, matches []store.Row) []store.Row {
 	seen := map[string]bool{}
@@ -538,11 +593,10 @@ func (m *model) includes(q *search.Query, g *guard, matches []store.Row) []store
 		seen[r.Type+"/"+r.ID] = true
 	}
 	var out []store.Row
-	first := true
-	for step := matches; len(step) > 0; first = false {
+	for n, step := 0, matches; len(step) > 0 && n < modelSteps; n++ {
 		var next []store.Row
 		for _, i := range q.Includes {
-			if !first && !i.Iterate {
+			if n > 0 && !i.Iterate {
 				continue
 			}
 			for _, from := range step {
@@ -553,7 +607,7 @@ func (m *model) includes(q *search.Query, g *guard, matches []store.Row) []store
 					}
 					if holder.Type == i.Type && (i.Target == "" || target.Type == i.Target) && m.visible(to, g) && !seen[to.Type+"/"+to.ID] &&
 						slices.ContainsFunc(holder.Index.References, func(e search.ReferenceEntry) bool {
-							return e.Param == i.Param.Name && e.Type == target.Type && e.ID == target.ID
+							return slices.ContainsFunc(i.Params, func(p *search.Param) bool { return p.Name == e.Param }) && e.Type == target.Type && e.ID == target.ID
 						}) {
 						seen[to.Type+"/"+to.ID] = true
 						next = append(next, to)
@@ -592,7 +646,7 @@ func describe(q *search.Query) string {
 		out += fmt.Sprintf("sort %s %t, ", k.Name, k.Desc)
 	}
 	for _, i := range q.Includes {
-		out += fmt.Sprintf("include %t %s:%s:%s %t, ", i.Reverse, i.Type, i.Param.Name, i.Target, i.Iterate)
+		out += fmt.Sprintf("include %t %s:%s (of %d):%s %t, ", i.Reverse, i.Type, i.Params[0].Name, len(i.Params), i.Target, i.Iterate)
 	}
 	return out
 }

@@ -30,7 +30,7 @@ var (
 
 var params = map[string]*search.Param{
 	"_id": pID, "_lastUpdated": pUpdated, "status": pStatus, "code": pCode, "subject": pSubject, "date": pDate, "name": pName,
-	"url": pURL, "value-quantity": pQuantity, "based-on": pBasedOn, "part-of": pPartOf,
+	"url": pURL, "value-quantity": pQuantity, "based-on": pBasedOn, "part-of": pPartOf, "code-value-quantity": pPair,
 }
 
 // token is the clause name=system|code; of any system if it is "".
@@ -190,7 +190,7 @@ func testSearch(t *testing.T, e Engine) {
 			patient("aino"), patient("onni"), task("1", "aino", ""), task("2", "aino", "1"), task("3", "aino", "2"), task("4", "onni", "3"),
 		}})
 		include := func(reverse bool, name, target string, iterate bool) search.Include {
-			return search.Include{Reverse: reverse, Type: "Task", Param: params[name], Target: target, Iterate: iterate}
+			return search.Include{Reverse: reverse, Type: "Task", Params: []*search.Param{params[name]}, Target: target, Iterate: iterate}
 		}
 		for _, c := range []struct {
 			name     string
@@ -225,8 +225,13 @@ func testSearch(t *testing.T, e Engine) {
 			}))
 		}
 		commit(t, s, store.Change{Put: append(rows, row(class("Patient", "aino"), "aino", 1, search.Index{}))})
-		got := find(t, s, &search.Query{Type: "Patient", Count: 1, Includes: []search.Include{{Reverse: true, Type: "Task", Param: pSubject}}}, everything())
+		got := find(t, s, &search.Query{Type: "Patient", Count: 1, Includes: []search.Include{{Reverse: true, Type: "Task", Params: []*search.Param{pSubject}}}}, everything())
 		require.Len(t, got.Includes, 1000)
+		require.True(t, got.Cut, "it says so")
+		q := &search.Query{Type: "Patient", Count: 1, Includes: []search.Include{{Reverse: true, Type: "Task", Params: []*search.Param{pSubject}}}}
+		few := find(t, s, q, &guard{reach: store.Reach{All: true}, decide: deny(func(c consent.Class) bool { return c.Type == "Task" })})
+		require.Empty(t, few.Includes)
+		require.False(t, few.Cut, "what is denied is not counted")
 	})
 }
 

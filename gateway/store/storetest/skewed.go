@@ -21,6 +21,8 @@ type Case struct {
 	Found int // rows of its first page
 }
 
+var pOwner = &search.Param{Name: "owner", Type: search.Reference}
+
 // Skewed fills a store with tasks of 500 clients of ten units: half of the rows have one status, all have one code, and
 // every tenth belongs to one owner. It gives searches over them; each matches few rows, or can stop after few.
 func Skewed(t testing.TB, s store.Store, rows int) []Case {
@@ -50,7 +52,7 @@ func Skewed(t testing.TB, s store.Store, rows int) []Case {
 	}
 	completed := token("", "status", "", "completed")
 	owner := func(id string) search.Clause {
-		return search.Clause{Param: &search.Param{Name: "owner", Type: search.Reference}, Values: []search.Value{{RefType: "Practitioner", RefID: id}}}
+		return search.Clause{Param: pOwner, Values: []search.Value{{RefType: "Practitioner", RefID: id}}}
 	}
 	newest := []search.SortKey{sortBy("_lastUpdated", true)}
 	unit := store.Reach{Units: []string{"Organization/2"}}
@@ -67,8 +69,12 @@ func Skewed(t testing.TB, s store.Store, rows int) []Case {
 		{"by identifier", &search.Query{Type: "Task", Count: 10, Where: []search.Clause{{Param: pIdentifier, Values: []search.Value{{System: "urn:x", SystemSet: true, Code: "000012"}}}}}, unit, 1},
 		{"chained", &search.Query{Type: "Task", Count: 10, Where: []search.Clause{chain("subject", "Patient", named("c12")), completed}}, one, 10},
 		{"reverse chained", &search.Query{Type: "Patient", Count: 10, Where: []search.Clause{{Has: &search.Has{Type: "Task", Param: pSubject, Where: search.Clause{Param: pIdentifier, Values: []search.Value{{Code: "000012"}}}}}}}, one, 1},
-		{"including", &search.Query{Type: "Task", Count: 10, Where: []search.Clause{refers("subject", "Patient", "c12")}, Includes: []search.Include{{Type: "Task", Param: pSubject}}}, one, 10},
-		{"included by", &search.Query{Type: "Patient", Count: 10, Where: []search.Clause{token("", "_id", "", "c12")}, Includes: []search.Include{{Reverse: true, Type: "Task", Param: pSubject}}}, one, 1},
+		{"including", &search.Query{Type: "Task", Count: 10, Where: []search.Clause{refers("subject", "Patient", "c12")}, Includes: []search.Include{{Type: "Task", Params: []*search.Param{pSubject}}}}, one, 10},
+		{"included by", &search.Query{Type: "Patient", Count: 10, Where: []search.Clause{token("", "_id", "", "c12")}, Includes: []search.Include{{Reverse: true, Type: "Task", Params: []*search.Param{pSubject}}}}, one, 1},
+		{"included by any", &search.Query{Type: "Patient", Count: 10, Where: []search.Clause{token("", "_id", "", "c12")}, Includes: []search.Include{{Reverse: true, Type: "Task", Params: []*search.Param{pSubject, pPartOf, pOwner}, Iterate: true}}}, one, 1},
+		{"composed", &search.Query{Type: "Task", Count: 10, Where: []search.Clause{refers("subject", "Patient", "c12"), {Param: pPair, Values: []search.Value{
+			{Parts: []search.Value{{Code: "completed"}, {Prefix: "ge", Low: 0, High: 0}}},
+		}}}}, one, 0},
 	}
 }
 
