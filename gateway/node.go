@@ -21,6 +21,7 @@ import (
 	"sotesilta/consent"
 	"sotesilta/consent/ledger"
 	"sotesilta/gateway/access"
+	"sotesilta/gateway/allowance"
 	"sotesilta/gateway/auth"
 	"sotesilta/gateway/conformance"
 	"sotesilta/gateway/exchange"
@@ -29,6 +30,7 @@ import (
 	"sotesilta/gateway/openapi"
 	"sotesilta/gateway/process"
 	"sotesilta/gateway/rest"
+	"sotesilta/gateway/shared"
 	"sotesilta/gateway/store"
 	"sotesilta/gateway/store/postgres"
 	"sotesilta/gateway/store/sqlite"
@@ -87,6 +89,7 @@ type node struct {
 	store     store.Store
 	policies  *policies
 	kept      *ledger.Kept
+	memory    *shared.Memory // nil: the node is alone
 	desk      *exchange.Desk
 	who       *auth.Server
 	root      string
@@ -181,17 +184,16 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		if err != nil {
 			return nil, errors.New("SOTESILTA_REDIS_URL: not a redis:// URL") // the error would quote its password
 		}
-		client := redis.NewClient(options)
-		used = auth.SpareUsed(used, client, cfg.Log)
+		n.memory = shared.New(redis.NewClient(options), cfg.Log)
+		used = auth.SpareUsed(used, n.memory)
 		lost = func(ctx context.Context) []string {
-			ctx, cancel := context.WithTimeout(ctx, time.Second)
-			defer cancel()
-			if client.Ping(ctx).Err() != nil {
+			if n.memory.Ping(ctx) != nil {
 				return []string{"redis"}
 			}
 			return nil
 		}
 	}
+	allowed := allowance.New(cfg.Rate, 0, n.memory)
 	var tokenURLs []string
 	for _, twin := range loopbackTwins(root) {
 		tokenURLs = append(tokenURLs, twin+auth.TokenPath)
@@ -230,11 +232,11 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		Documents: func(statement *fhir.Value) ([]rest.Document, error) {
 			return openapi.Documents(statement, root+"/fhir", operations)
 		},
-		PageKey: pageKey, Origins: cfg.Origins, Limits: rest.Limits{Rate: cfg.Rate}, TokenURL: root + auth.TokenPath,
+		PageKey: pageKey, Origins: cfg.Origins, Allowance: allowed, TokenURL: root + auth.TokenPath,
 		Mount: func(r gin.IRouter) {
 			who.Routes(r)
 			mountLedger(r, tree, n.store.Ledger())
-			access.Routes(r, access.Config{Desk: n.desk, Authenticate: who.Authenticate, Rate: cfg.Rate, Log: cfg.Log})
+			access.Routes(r, access.Config{Desk: n.desk, Authenticate: who.Authenticate, Allowance: allowed, Log: cfg.Log})
 		},
 		Ready: func(ctx context.Context) ([]string, error) {
 			if err := loaded.err(); err != nil {
@@ -433,6 +435,7 @@ func (n *node) Close() error {
 		_, err := n.sequencer.Once(ctx)
 		errs = append(errs, err)
 	}
+	errs = append(errs, n.memory.Close())
 	if n.kept != nil {
 		errs = append(errs, n.kept.Close())
 	}

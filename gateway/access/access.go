@@ -23,15 +23,13 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
-	"sync"
-	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"golang.org/x/time/rate"
 
 	"sotesilta/consent"
+	"sotesilta/gateway/allowance"
 	"sotesilta/gateway/exchange"
 	"sotesilta/gateway/rest"
 	"sotesilta/internal/fhir"
@@ -60,7 +58,7 @@ var _ Desk = (*exchange.Desk)(nil)
 type Config struct {
 	Desk         Desk
 	Authenticate rest.Authenticate
-	Rate         rate.Limit // evaluations a second per API client; 0: unlimited
+	Allowance    *allowance.Allowance // evaluations and requests together, per API client; nil: everything
 	Log          *slog.Logger
 }
 
@@ -140,8 +138,6 @@ func bad(text string, args ...any) *refusal {
 // api answers.
 type api struct {
 	Config
-	mu       sync.Mutex
-	limiters map[string]*rate.Limiter // by API client; these are registered, so there are few
 }
 
 // Routes mounts the API.
@@ -149,7 +145,7 @@ func Routes(r gin.IRouter, cfg Config) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &api{Config: cfg, limiters: map[string]*rate.Limiter{}}
+	a := &api{Config: cfg}
 	r.POST(EvaluationPath, func(c *gin.Context) { a.serve(c, a.one) })
 	r.POST(EvaluationsPath, func(c *gin.Context) { a.serve(c, a.many) })
 }
@@ -234,26 +230,11 @@ type busy struct{ seconds int }
 func (*busy) Error() string { return "This API client asks more often than its limit allows." }
 
 // spend takes n evaluations out of the API client's allowance.
-func (a *api) spend(app string, n int) error {
-	if a.Rate <= 0 {
-		return nil
+func (a *api) spend(ctx context.Context, app string, n int) error {
+	if wait := a.Allowance.Spend(ctx, app, n); wait > 0 {
+		return &busy{max(1, int(math.Ceil(wait.Seconds())))}
 	}
-	burst := max(1, int(math.Ceil(float64(a.Rate))))
-	a.mu.Lock()
-	limiter := a.limiters[app]
-	if limiter == nil {
-		limiter = rate.NewLimiter(a.Rate, burst)
-		a.limiters[app] = limiter
-	}
-	a.mu.Unlock()
-	now := time.Now()
-	reserved := limiter.ReserveN(now, min(n, burst))
-	wait := reserved.DelayFrom(now)
-	if wait == 0 {
-		return nil
-	}
-	reserved.CancelAt(now)
-	return &busy{max(1, int(math.Ceil(wait.Seconds())))}
+	return nil
 }
 
 // read takes a request apart; a member that comes twice or in no JSON is refused.
@@ -274,7 +255,7 @@ func (a *api) one(v *visit, body []byte) (any, error) {
 }
 
 func (a *api) alone(v *visit, q question) (any, error) {
-	if err := a.spend(v.caller.Actor.App, 1); err != nil {
+	if err := a.spend(v.ctx, v.caller.Actor.App, 1); err != nil {
 		return nil, err
 	}
 	return a.evaluate(v, q)
@@ -296,7 +277,7 @@ func (a *api) many(v *visit, body []byte) (any, error) {
 	if !known {
 		return nil, bad("evaluations_semantic is execute_all, deny_on_first_deny or permit_on_first_permit.")
 	}
-	if err := a.spend(v.caller.Actor.App, len(q.Evaluations)); err != nil {
+	if err := a.spend(v.ctx, v.caller.Actor.App, len(q.Evaluations)); err != nil {
 		return nil, err
 	}
 	out := struct {

@@ -5,11 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"sotesilta/gateway/shared"
 )
 
 // ErrUsed says that a key was used before.
@@ -36,82 +36,34 @@ func useKey(clientID, jti string) string {
 	return "assertion:" + hex.EncodeToString(sum[:])
 }
 
-// SparedUsed keeps the store from being asked about replays that Redis has seen. It only ever refuses: a key that Redis
-// does not know, or any failure of Redis, leaves the answer to the truth. Losing Redis makes replays cost a look-up
-// in the store, and lets nobody in.
+// SparedUsed keeps the store from being asked about replays that the nodes' shared memory has seen. It only ever
+// refuses: a key that the memory does not know, or any failure of it, leaves the answer to the truth. Losing it makes
+// replays cost a look-up in the store, and lets nobody in.
 type SparedUsed struct {
 	truth  Used
-	client redis.UniversalClient
-	log    *slog.Logger
-	rest   atomic.Int64 // Unix nanoseconds until which Redis is left alone after it failed
+	memory *shared.Memory
 }
 
-const (
-	redisTimeout = 100 * time.Millisecond
-	redisRest    = time.Second
-	redisPrefix  = "sotesilta:"
-)
-
-// SpareUsed puts Redis before the truth.
-func SpareUsed(truth Used, client redis.UniversalClient, log *slog.Logger) *SparedUsed {
-	if log == nil {
-		log = slog.Default()
-	}
-	return &SparedUsed{truth: truth, client: client, log: log}
+// SpareUsed puts the shared memory before the truth.
+func SpareUsed(truth Used, memory *shared.Memory) *SparedUsed {
+	return &SparedUsed{truth: truth, memory: memory}
 }
 
-// Use asks Redis, then the truth, and tells Redis what the truth said.
+// Use asks the memory, then the truth, and tells the memory what the truth said.
 func (s *SparedUsed) Use(ctx context.Context, key string, until time.Time) error {
-	name := redisPrefix + key
-	if s.seen(ctx, name) {
+	name := shared.Name(key)
+	var seen int64
+	if s.memory.Do(ctx, func(ctx context.Context, client redis.UniversalClient) (err error) {
+		seen, err = client.Exists(ctx, name).Result()
+		return err
+	}) && seen > 0 {
 		return ErrUsed
 	}
 	err := s.truth.Use(ctx, key, until)
-	if err == nil || errors.Is(err, ErrUsed) {
-		s.remember(ctx, name, until)
+	if life := time.Until(until); life > 0 && (err == nil || errors.Is(err, ErrUsed)) {
+		s.memory.Do(ctx, func(ctx context.Context, client redis.UniversalClient) error {
+			return client.Set(ctx, name, "1", life).Err()
+		})
 	}
 	return err
-}
-
-func (s *SparedUsed) seen(ctx context.Context, name string) bool {
-	if s.resting() {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
-	defer cancel()
-	n, err := s.client.Exists(ctx, name).Result()
-	s.noted(err)
-	return err == nil && n > 0
-}
-
-func (s *SparedUsed) remember(ctx context.Context, name string, until time.Time) {
-	life := time.Until(until)
-	if life <= 0 || s.resting() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
-	defer cancel()
-	s.noted(s.client.Set(ctx, name, "1", life).Err())
-}
-
-func (s *SparedUsed) resting() bool { return time.Now().UnixNano() < s.rest.Load() }
-
-// noted leaves Redis alone for a second after a failure, so that a dead one does not slow every token down.
-func (s *SparedUsed) noted(err error) {
-	if err == nil || errors.Is(err, context.Canceled) {
-		return
-	}
-	if s.rest.Swap(time.Now().Add(redisRest).UnixNano()) < time.Now().Add(-redisRest).UnixNano() {
-		s.log.Warn("redis does not answer; used assertions are looked up in the store alone")
-	}
-}
-
-// Ping says whether Redis answers, for /readyz, which names a lost one and stays 200.
-func (s *SparedUsed) Ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
-	defer cancel()
-	if s.client.Ping(ctx).Err() != nil {
-		return errors.New("redis does not answer") // go-redis' own text names the address
-	}
-	return nil
 }

@@ -3,58 +3,32 @@ package auth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"os/exec"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
+	"sotesilta/gateway/shared"
+	"sotesilta/gateway/shared/redistest"
 )
 
-// startRedis runs a real redis-server and answers its client and a way to kill it.
-func startRedis(t *testing.T) (redis.UniversalClient, func()) {
-	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("redis-server is not installed")
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	addr := listener.Addr().(*net.TCPAddr)
-	require.NoError(t, listener.Close())
-	cmd := exec.Command(path, "--port", fmt.Sprint(addr.Port), "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir())
-	require.NoError(t, cmd.Start())
-	kill := sync.OnceFunc(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	t.Cleanup(kill)
-	client := redis.NewClient(&redis.Options{Addr: addr.String(), MaxRetries: -1})
-	t.Cleanup(func() { _ = client.Close() })
-	require.Eventually(t, func() bool { return client.Ping(context.Background()).Err() == nil }, 10*time.Second, 10*time.Millisecond)
-	return client, kill
-}
-
 func TestRedisSparesTheStoreALookUp(t *testing.T) {
-	client, _ := startRedis(t)
+	client := redistest.Start(t).Client
 	truth := &memory{keys: map[string]time.Time{}}
-	spared := SpareUsed(truth, client, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	spared := SpareUsed(truth, shared.New(client, slog.New(slog.NewTextHandler(io.Discard, nil))))
 	ctx, until := context.Background(), time.Now().Add(time.Minute)
-	require.NoError(t, spared.Ping(ctx))
 	require.NoError(t, spared.Use(ctx, "a", until))
 	require.Equal(t, 1, truth.asked)
 	for range 5 {
 		require.ErrorIs(t, spared.Use(ctx, "a", until), ErrUsed)
 	}
 	require.Equal(t, 1, truth.asked, "replays were answered without the store")
-	ttl, err := client.TTL(ctx, redisPrefix+"a").Result()
+	ttl, err := client.TTL(ctx, shared.Name("a")).Result()
 	require.NoError(t, err)
 	require.InDelta(t, time.Minute, ttl, float64(5*time.Second), "forgotten with the assertion")
 
@@ -71,11 +45,11 @@ func TestRedisSparesTheStoreALookUp(t *testing.T) {
 }
 
 func TestRedisKilledInMidLoadSlowsAndLetsNobodyIn(t *testing.T) {
-	client, kill := startRedis(t)
-	var spared *SparedUsed
+	server := redistest.Start(t)
+	var memory *shared.Memory
 	w := newWorld(t, func(c *Config) {
-		spared = SpareUsed(c.Used, client, c.Log)
-		c.Used = spared
+		memory = shared.New(server.Client, c.Log)
+		c.Used = SpareUsed(c.Used, memory)
 	})
 	const rounds, workers = 40, 8
 	var given, replays, others atomic.Int64
@@ -109,12 +83,12 @@ func TestRedisKilledInMidLoadSlowsAndLetsNobodyIn(t *testing.T) {
 		})
 	}
 	<-half
-	kill()
+	server.Kill()
 	wg.Wait()
 	require.Zero(t, others.Load(), "losing Redis is no error for anybody")
 	require.EqualValues(t, rounds/2*workers, given.Load(), "every assertion opened one token")
 	require.EqualValues(t, rounds/2*workers, replays.Load(), "and no more")
-	require.Error(t, spared.Ping(context.Background()))
-	require.NotContains(t, spared.Ping(context.Background()).Error(), "127.0.0.1")
+	require.Error(t, memory.Ping(context.Background()))
+	require.NotContains(t, memory.Ping(context.Background()).Error(), "127.0.0.1")
 	require.Contains(t, w.log.String(), "redis does not answer")
 }

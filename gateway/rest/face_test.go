@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"sotesilta/consent"
+	"sotesilta/gateway/allowance"
 	"sotesilta/gateway/exchange"
 	"sotesilta/internal/fhir"
 	"sotesilta/internal/terms"
@@ -495,7 +496,7 @@ func TestLogsNameRoutesAndNoValues(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	t.Run("an API client that asks too often waits", func(t *testing.T) {
-		f := newFace(t, func(c *Config) { c.Limits.Rate, c.Limits.Burst = 0.5, 2 })
+		f := newFace(t, func(c *Config) { c.Allowance = allowance.New(0.5, 2, nil) })
 		require.Equal(t, 404, f.ask("GET", "/Patient/1", "").Code)
 		require.Equal(t, 404, f.ask("GET", "/Patient/1", "").Code)
 		w := f.ask("GET", "/Patient/1", "")

@@ -26,8 +26,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"golang.org/x/time/rate"
 
+	"sotesilta/gateway/allowance"
 	"sotesilta/gateway/exchange"
 	"sotesilta/gateway/search"
 	"sotesilta/internal/fhir"
@@ -88,8 +88,7 @@ type Operation struct {
 	Handle func(ctx context.Context, c exchange.Caller, id string, in *fhir.Value) (*exchange.Resource, error)
 }
 
-// Limits bound what one request and one API client may ask for. Zero fields mean DefaultLimits, except the rate: zero
-// limits no rates.
+// Limits bound what one request and one API client may ask for. Zero fields mean DefaultLimits.
 type Limits struct {
 	Body       int           // bytes of a resource; over it 413
 	Bundle     int           // bytes of a batch or transaction; over it 413
@@ -98,8 +97,6 @@ type Limits struct {
 	Concurrent int           // requests being answered at once; over it 503
 	Bodies     int           // bytes of the bodies of all requests being answered; over it 503
 	Timeout    time.Duration // of one request
-	Rate       rate.Limit    // requests a second per API client; over it 429. 0: unlimited
-	Burst      int           // requests an API client may make at once within its Rate; 0: as many as a second's
 }
 
 // DefaultLimits are used where Config.Limits is zero.
@@ -129,6 +126,8 @@ type Config struct {
 	// PageKey seals page links: 16, 24 or 32 bytes, alike on every node.
 	PageKey []byte
 	Limits  Limits
+	// Allowance is how much each API client may ask for; over it 429. Nil: everything.
+	Allowance *allowance.Allowance
 	// TokenURL is the token endpoint, named by the CapabilityStatement; SMART answers
 	// [base]/.well-known/smart-configuration. Both may be left out.
 	TokenURL string
@@ -164,7 +163,6 @@ type server struct {
 	types      map[string]*registered
 	capability []byte
 	sealer     cipher.AEAD
-	rates      rates
 	busy       atomic.Int64 // requests being answered
 	held       atomic.Int64 // bytes of their bodies
 }
@@ -211,7 +209,6 @@ func New(cfg Config) (http.Handler, error) {
 	}
 	statement := s.describe()
 	s.capability = statement.JSON()
-	s.rates.limit, s.rates.burst = cfg.Limits.Rate, cfg.Limits.Burst
 	s.route()
 	if err := s.routeDocuments(statement); err != nil {
 		return nil, err
@@ -265,9 +262,6 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Timeout <= 0 {
 		l.Timeout = DefaultLimits.Timeout
-	}
-	if l.Burst <= 0 {
-		l.Burst = max(1, int(l.Rate))
 	}
 	return l
 }

@@ -205,7 +205,7 @@ func (v *visit) authenticate() error {
 		return unauthenticated(err)
 	}
 	v.caller = caller
-	return v.server.rates.spend(caller.Actor.App, 1)
+	return v.spend(1)
 }
 
 func unauthenticated(err error) error {

@@ -33,7 +33,7 @@ func (v *visit) postBundle(query params) (answer, error) {
 	if err := sound(shell(doc)); err != nil {
 		return answer{}, err
 	}
-	if err := v.server.rates.spend(v.caller.Actor.App, len(items)-1); err != nil {
+	if err := v.spend(len(items) - 1); err != nil {
 		return answer{}, err
 	}
 	switch doc.Get("type").Str() {

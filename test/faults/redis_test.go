@@ -3,7 +3,6 @@ package faults
 import (
 	"net/http"
 	"net/url"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,34 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"sotesilta/gateway/auth"
+	"sotesilta/gateway/shared/redistest"
 	"sotesilta/test/load"
 )
-
-// startRedis runs a real redis-server of our own and answers its URL and a way to kill it.
-func startRedis(t *testing.T) (string, func()) {
-	program, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("redis-server is not installed (make prepare)")
-	}
-	addr, err := load.FreeAddr()
-	require.NoError(t, err)
-	host, port, _ := strings.Cut(addr, ":")
-	cmd := exec.Command(program, "--port", port, "--bind", host, "--save", "", "--appendonly", "no", "--dir", t.TempDir())
-	require.NoError(t, cmd.Start())
-	kill := sync.OnceFunc(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	t.Cleanup(kill)
-	require.Eventually(t, func() bool {
-		c, err := load.Dial(addr)
-		if err == nil {
-			_ = c.Close()
-		}
-		return err == nil
-	}, 10*time.Second, 10*time.Millisecond)
-	return "redis://" + addr, kill
-}
 
 // ask sends an assertion to the token endpoint over a connection.
 func ask(c *load.Conn, g *load.Gateway, assertion string) (*load.Answer, error) {
@@ -55,9 +29,9 @@ func ask(c *load.Conn, g *load.Gateway, assertion string) (*load.Answer, error) 
 // TestRedisKilledInMidLoadSlowsAndLetsNobodyIn: losing Redis slows, never leaks (design § 8).
 func TestRedisKilledInMidLoadSlowsAndLetsNobodyIn(t *testing.T) {
 	t.Parallel()
-	address, kill := startRedis(t)
+	server := redistest.Start(t)
 	w := newWorld(t, "sqlite:"+t.TempDir()+"/redis.db")
-	w.redis = address
+	w.redis = server.URL
 	w.start()
 	g := w.gateway
 	status, body, err := g.Get("/readyz")
@@ -116,7 +90,7 @@ func TestRedisKilledInMidLoadSlowsAndLetsNobodyIn(t *testing.T) {
 		})
 	}
 	time.Sleep(700 * time.Millisecond)
-	kill()
+	server.Kill()
 	killed.Store(true)
 	time.Sleep(time.Second)
 	for range 3 {

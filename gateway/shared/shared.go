@@ -1,0 +1,78 @@
+// Package shared is the memory that the nodes of one gateway share through Redis and may lose at any moment. It only
+// ever spares work or counts together what each node could count alone; the truth is in the store. Losing it slows at
+// most, loses nothing, and lets nobody in.
+package shared
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	timeout = 100 * time.Millisecond // of one command
+	resting = time.Second            // how long a Redis that failed is left alone
+	prefix  = "sotesilta:"
+)
+
+// Name is the name of a key in Redis, which others may use as well.
+func Name(key string) string { return prefix + key }
+
+// Memory is the shared memory, as one node sees it. A nil one is never there. It is safe for concurrent use.
+type Memory struct {
+	client redis.UniversalClient
+	log    *slog.Logger
+	until  atomic.Int64 // Unix nanoseconds until which Redis is left alone
+}
+
+// New makes a Memory of a client; log is told when it is lost.
+func New(client redis.UniversalClient, log *slog.Logger) *Memory {
+	if log == nil {
+		log = slog.Default()
+	}
+	return &Memory{client: client, log: log}
+}
+
+// Do runs a command for a tenth of a second at most, and says whether it was done: false without a memory, while one
+// that failed is left alone, so that a dead one does not slow every request down, and when it fails now.
+func (m *Memory) Do(ctx context.Context, command func(context.Context, redis.UniversalClient) error) bool {
+	if m == nil || time.Now().UnixNano() < m.until.Load() {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := command(ctx, m.client)
+	if err == nil || errors.Is(err, redis.Nil) {
+		return true
+	}
+	if errors.Is(err, context.Canceled) {
+		return false // whoever asked has gone; it says nothing of Redis
+	}
+	now := time.Now()
+	if m.until.Swap(now.Add(resting).UnixNano()) < now.Add(-resting).UnixNano() {
+		m.log.Warn("redis does not answer; nodes count for themselves and look everything up in the store")
+	}
+	return false
+}
+
+// Ping says whether the memory answers, for /readyz, which names a lost one and stays 200.
+func (m *Memory) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if m.client.Ping(ctx).Err() != nil {
+		return errors.New("redis does not answer") // go-redis' own text names the address
+	}
+	return nil
+}
+
+// Close lets the connections go.
+func (m *Memory) Close() error {
+	if m == nil {
+		return nil
+	}
+	return m.client.Close()
+}
