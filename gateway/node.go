@@ -66,6 +66,8 @@ type nodeConfig struct {
 	Opened        store.Store // nil: startNode opens the one that Store names
 	KeptIn        string      // folder of the newest checkpoint of the ledger; "": that of the keys
 	Registry      *auth.Registry
+	ReadRegistry  func() (*auth.Registry, error) // reads it again; nil: it stays as it is
+	RegistryFile  string                         // where it is read from
 	JointServices []consent.JointService
 	JointList     string // file of the joint services, read anew with the policies; "": those above
 	Public        []string
@@ -87,6 +89,7 @@ type receiver struct{ client, address string }
 type node struct {
 	sequencer *exchange.Sequencer
 	store     store.Store
+	clients   *clients
 	policies  *policies
 	kept      *ledger.Kept
 	memory    *shared.Memory // nil: the node is alone
@@ -172,7 +175,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		bases = append(bases, twin+"/fhir")
 	}
 	if n.desk, err = exchange.New(exchange.Config{
-		Store: n.store, Law: law, Person: cfg.Registry.Person, Rules: rules, Bases: bases, Sequencer: sequencer.Err, Log: cfg.Log,
+		Store: n.store, Law: law, Person: func(ref string) (consent.Actor, bool) { return n.who.Person(ref) }, Rules: rules, Bases: bases, Sequencer: sequencer.Err, Log: cfg.Log,
 	}); err != nil {
 		return nil, err
 	}
@@ -206,6 +209,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		return nil, err
 	}
 	n.who = who
+	n.clients = &clients{who: who, read: cfg.ReadRegistry, file: cfg.RegistryFile, source: cfg.MLLPSource, log: cfg.Log}
 	pageKey, err := hkdf.Key(sha256.New, cfg.Keys.data, nil, "sotesilta page links 1", 32)
 	if err != nil {
 		return nil, err
@@ -242,7 +246,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 			if err := loaded.err(); err != nil {
 				return nil, err
 			}
-			without := n.policies.lost()
+			without := append(n.policies.lost(), n.clients.lost()...)
 			if lost != nil {
 				without = append(without, lost(ctx)...)
 			}
@@ -328,7 +332,10 @@ func (n *node) followLaw(ctx context.Context, operator consent.Actor) error {
 	if err := n.policies.keep(ctx, n.policies.law.Engine()); err != nil {
 		return err
 	}
-	n.run(func() { n.policies.watch(n.background) })
+	n.run(func() { follow(n.background, func() []string { return n.policies.files }, n.policies.load) })
+	if n.clients.read != nil {
+		n.run(func() { follow(n.background, n.clients.files, n.clients.load) })
+	}
 	return nil
 }
 

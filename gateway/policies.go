@@ -2,19 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
-	"time"
 
 	"sotesilta/consent"
 	"sotesilta/gateway/exchange"
@@ -51,16 +46,13 @@ func inFolder(err error, folder string) string {
 	return text
 }
 
-// lookAgain is how often the files of the law are looked at.
-const lookAgain = 2 * time.Second
-
 // policies keeps the law in force up to date with its files: on SIGHUP, and when the files changed. What has an error
 // never comes into force: the version before stays, and the error is told aloud until it is mended.
 type policies struct {
 	law     *consent.InForce
 	read    func() (*consent.Engine, error)
+	files   []string                                     // folder and files to follow; empty: SIGHUP alone
 	keep    func(context.Context, *consent.Engine) error // makes the text durable, before it comes into force
-	files   []string                                     // folder and files to watch; empty: SIGHUP alone
 	metrics *metrics
 	log     *slog.Logger
 
@@ -68,44 +60,8 @@ type policies struct {
 	fault error
 }
 
-// watch keeps the law up to date until the context ends.
-func (p *policies) watch(ctx context.Context) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	ticks := time.NewTicker(lookAgain)
-	defer ticks.Stop()
-	p.follow(ctx, hup, ticks.C)
-}
-
-// follow loads the law at a signal, and at the second tick at which changed files look the same: an editor, or a copy,
-// that is still writing has come to its end. What could not be loaded for another reason than the files is tried again.
-func (p *policies) follow(ctx context.Context, signals <-chan os.Signal, ticks <-chan time.Time) {
-	loaded := look(p.files)
-	before := loaded
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-signals:
-			loaded = look(p.files)
-			before = loaded
-			p.load(ctx)
-		case <-ticks:
-			now := look(p.files)
-			if now == before && now != loaded {
-				loaded = now
-				if errors.Is(p.load(ctx), errNotKept) {
-					loaded = ""
-				}
-			}
-			before = now
-		}
-	}
-}
-
 // errNotKept: the law is in order, but its text could not be made durable.
-var errNotKept = errors.New("the text of the policies could not be kept")
+var errNotKept = fmt.Errorf("the text of the policies could not be kept: %w", errAgain)
 
 // load reads the law and puts it in force, or says aloud why not.
 func (p *policies) load(ctx context.Context) error {
@@ -142,31 +98,6 @@ func (p *policies) lost() []string {
 		return nil
 	}
 	return []string{"the newest policies (an error keeps version " + p.law.Version()[:12] + " in force)"}
-}
-
-// look is a text that changes when a file does.
-func look(paths []string) string {
-	var b strings.Builder
-	for _, path := range paths {
-		info, err := os.Stat(path)
-		if err != nil {
-			fmt.Fprintln(&b, path, "is not there")
-			continue
-		}
-		entries := []fs.DirEntry{fs.FileInfoToDirEntry(info)}
-		if info.IsDir() {
-			if entries, err = os.ReadDir(path); err != nil {
-				fmt.Fprintln(&b, path, "cannot be read")
-				continue
-			}
-		}
-		for _, entry := range entries {
-			if info, err := entry.Info(); err == nil && !info.IsDir() {
-				fmt.Fprintln(&b, path, entry.Name(), info.Size(), info.ModTime().UnixNano())
-			}
-		}
-	}
-	return b.String()
 }
 
 // watched are the files that the law is read from.

@@ -150,7 +150,7 @@ func TestPoliciesThatCannotBeKeptWait(t *testing.T) {
 		},
 	}
 	ticks, ctx := make(chan time.Time), t.Context()
-	go p.follow(ctx, nil, ticks)
+	go followAt(ctx, func() []string { return p.files }, nil, ticks, p.load)
 	tick := func(n int) {
 		for range n {
 			ticks <- time.Now()

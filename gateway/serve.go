@@ -29,7 +29,8 @@ import (
 type serveCommand struct {
 	settings
 	Config        string   `env:"SOTESILTA_CONFIG" type:"existingfile" help:"YAML file of settings, named as the flags without dashes in front."`
-	Clients       string   `env:"SOTESILTA_CLIENTS" help:"File of the registered API clients (gateway/auth/README.md)."`
+	Clients       string   `env:"SOTESILTA_CLIENTS" help:"File of the registered API clients (gateway/auth/README.md); read anew when it changes, and on SIGHUP."`
+	KeyHosts      []string `env:"SOTESILTA_KEY_HOSTS" help:"Hosts (or host:port) that clients' keys may be fetched from (jwksUri), by https; none by default."`
 	JointServices string   `env:"SOTESILTA_JOINT_SERVICES" help:"File of the county's signed joint-service list; without it there is none."`
 	Public        []string `name:"public-controllers" env:"SOTESILTA_PUBLIC_CONTROLLERS" help:"Organization/… of the public controllers."`
 	Switches      []string `env:"SOTESILTA_SWITCHES" help:"Answers to open questions, such as O11=on (consent/bases/switches.yaml)."`
@@ -110,10 +111,9 @@ func (s *serveCommand) config(out streams) (nodeConfig, []*fhir.Value, error) {
 		cfg.Registry, err = s.registry()
 		fault("SOTESILTA_CLIENTS", err)
 	}
-	if s.MLLPSource != "" && cfg.Registry != nil {
-		if actor, ok := cfg.Registry.Actor(s.MLLPSource, ""); !ok || actor.Kind != consent.System {
-			fault("SOTESILTA_MLLP_SOURCE", fmt.Errorf("%q is not a client of kind system in %s", s.MLLPSource, s.Clients))
-		}
+	if cfg.Registry != nil {
+		fault("SOTESILTA_MLLP_SOURCE", systemOf(cfg.Registry, s.MLLPSource))
+		cfg.ReadRegistry, cfg.RegistryFile = s.registry, s.Clients
 	}
 	cfg.JointServices, err = jointServices(s.JointServices)
 	fault("SOTESILTA_JOINT_SERVICES", err)
@@ -206,7 +206,7 @@ func (s *serveCommand) registry() (*auth.Registry, error) {
 		return nil, err
 	}
 	defer file.Close()
-	return auth.LoadRegistry(file, auth.WithFiles(os.DirFS(filepath.Dir(s.Clients))))
+	return auth.LoadRegistry(file, auth.WithFiles(os.DirFS(filepath.Dir(s.Clients))), auth.WithKeyHosts(s.KeyHosts...))
 }
 
 // published reads the Bundles that the operator publishes.
@@ -278,6 +278,7 @@ func (s *serveCommand) file() error {
 		Switches          []string `yaml:"switches"`
 		Publish           []string `yaml:"publish"`
 		MLLPSource        string   `yaml:"mllp-source"`
+		KeyHosts          []string `yaml:"key-hosts"`
 		Origins           []string `yaml:"origins"`
 		Rate              float64  `yaml:"rate"`
 	}
@@ -309,7 +310,7 @@ func (s *serveCommand) file() error {
 	for _, list := range []struct {
 		to   *[]string
 		from []string
-	}{{&s.Public, f.PublicControllers}, {&s.Switches, f.Switches}, {&s.Publish, f.Publish}, {&s.Origins, f.Origins}} {
+	}{{&s.Public, f.PublicControllers}, {&s.Switches, f.Switches}, {&s.Publish, f.Publish}, {&s.Origins, f.Origins}, {&s.KeyHosts, f.KeyHosts}} {
 		if len(*list.to) == 0 {
 			*list.to = list.from
 		}

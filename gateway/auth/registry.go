@@ -73,9 +73,10 @@ type User struct {
 
 // Registry is the registered clients and their users. It never changes: a new one takes its place (Server.Use).
 type Registry struct {
-	clients []*Client
-	byID    map[string]*Client
-	persons map[string]consent.Actor // by PractitionerRole/…, and Practitioner/… where it is one user only
+	clients  []*Client
+	byID     map[string]*Client
+	persons  map[string]consent.Actor // by PractitionerRole/…, and Practitioner/… where it is one user only
+	keyFiles []string
 }
 
 // Client finds a client by id.
@@ -83,6 +84,9 @@ func (r *Registry) Client(id string) (*Client, bool) {
 	c, ok := r.byID[id]
 	return c, ok
 }
+
+// KeyFiles are the files of keys (jwksFile) that the clients were read with.
+func (r *Registry) KeyFiles() []string { return r.keyFiles }
 
 // Clients gives the clients in the order of the file.
 func (r *Registry) Clients() iter.Seq[*Client] { return slices.Values(r.clients) }

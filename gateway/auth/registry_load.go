@@ -380,6 +380,7 @@ func (l *loader) loadKeys(place string, c *Client, e clientEntry) {
 			add(fmt.Sprintf("jwks.keys[%d]", i), k, err)
 		}
 	case e.JWKSFile != "":
+		l.registry.keyFiles = append(l.registry.keyFiles, e.JWKSFile)
 		keys, err := l.readKeyFile(e.JWKSFile)
 		if err != nil {
 			l.fail(place, "jwksFile: %v", err)

@@ -32,7 +32,7 @@ func TestClientsOfVendors(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, os.WriteFile(filepath.Join(dir, script), text, 0o600))
 		}
-		for _, name := range []string{"openapi"} {
+		for _, name := range []string{"fhir-kit-client", "fhirclient", "openapi"} {
 			t.Run(name, func(t *testing.T) {
 				cmd := exec.CommandContext(t.Context(), "node", "--test", "--test-reporter=spec", name+".test.mjs")
 				cmd.Dir = dir

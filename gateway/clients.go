@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+
+	"sotesilta/consent"
+	"sotesilta/gateway/auth"
+)
+
+// clients keeps the registered API clients and users up to date with the operator's file: whoever is taken out of it is
+// nobody from the next request on, and a key is rotated by registering the next one beside it. A file with an error
+// changes nothing, and is told aloud until it is mended.
+type clients struct {
+	who    *auth.Server
+	read   func() (*auth.Registry, error)
+	file   string // the operator's; those of keys that it names lie beside it
+	source string // the client whose wire carries no token: it must stay a system
+	log    *slog.Logger
+
+	mu    sync.Mutex
+	fault error
+}
+
+// load reads the file and puts what it says in force, or says aloud why not.
+func (c *clients) load(ctx context.Context) error {
+	registry, err := c.read()
+	if err == nil {
+		if err = systemOf(registry, c.source); err != nil {
+			err = fmt.Errorf("SOTESILTA_MLLP_SOURCE: %w", err)
+		}
+	}
+	c.mu.Lock()
+	told := c.fault != nil && err != nil && c.fault.Error() == err.Error()
+	c.fault = err
+	c.mu.Unlock()
+	if err != nil {
+		if !told {
+			c.log.ErrorContext(ctx, "the registered clients are not loaded: those of before stay in force", "error", err)
+		}
+		return fmt.Errorf("%w: %w", errAgain, err) // a file of keys that is mended is one that nothing in force names
+	}
+	c.who.Use(registry)
+	c.log.InfoContext(ctx, "the registered clients are loaded")
+	return nil
+}
+
+// lost says for readiness that others are in force than the file names.
+func (c *clients) lost() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fault == nil {
+		return nil
+	}
+	return []string{"the newest registered clients (an error keeps those of before in force)"}
+}
+
+// systemOf checks that the source of MLLP, if there is one, is a registered system.
+func systemOf(registry *auth.Registry, source string) error {
+	if source == "" {
+		return nil
+	}
+	if actor, ok := registry.Actor(source, ""); !ok || actor.Kind != consent.System {
+		return fmt.Errorf("%q is not a client of kind system", source)
+	}
+	return nil
+}
+
+// files are those that the clients in force were read from.
+func (c *clients) files() []string {
+	files := []string{c.file}
+	for _, name := range c.who.Registry().KeyFiles() {
+		files = append(files, filepath.Join(filepath.Dir(c.file), filepath.FromSlash(name)))
+	}
+	return files
+}
