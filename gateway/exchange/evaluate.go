@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"errors"
+	"time"
 
 	"sotesilta/consent"
 	"sotesilta/consent/ledger"
@@ -17,7 +18,13 @@ const Evaluate Interaction = "evaluate"
 // deleted and denied are false alike. What the token's scopes do not allow is false without a look at any row.
 //
 // It promises nothing: each exchange is decided anew on the facts of its own moment.
-func (d *Desk) Evaluate(ctx context.Context, c Caller, i Interaction, typ, id string) (bool, error) {
+func (d *Desk) Evaluate(ctx context.Context, c Caller, i Interaction, typ, id string) (yes bool, err error) {
+	began := time.Now()
+	defer func() {
+		if !yes {
+			d.even(ctx, began)
+		}
+	}()
 	c = d.complete(c)
 	c.Interaction = "" // an evaluation is nothing else, whatever wire it came by
 	if i != Read && i != Update && i != Delete {

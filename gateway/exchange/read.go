@@ -23,7 +23,13 @@ func (d *Desk) VRead(ctx context.Context, c Caller, typ, id string, version int6
 	return d.readOne(ctx, c, typ, id, VRead, version, func(snap store.Snapshot) (store.Row, error) { return snap.Version(ctx, typ, id, version) })
 }
 
-func (d *Desk) readOne(ctx context.Context, c Caller, typ, id string, i Interaction, version int64, get func(store.Snapshot) (store.Row, error)) (*Resource, error) {
+func (d *Desk) readOne(ctx context.Context, c Caller, typ, id string, i Interaction, version int64, get func(store.Snapshot) (store.Row, error)) (out *Resource, err error) {
+	began := time.Now()
+	defer func() {
+		if err != nil {
+			d.even(ctx, began)
+		}
+	}()
 	c = d.complete(c)
 	if err := allowed(c, typ, i); err != nil {
 		return nil, err
@@ -92,7 +98,13 @@ const historyPage = 256
 // History answers the versions of a resource that the caller may see, newest first, below version before (0: from
 // the newest), at most limit, and the before of the next page (0: no more). Each version is decided by its own label.
 // One record, and one more for each further client whose data left.
-func (d *Desk) History(ctx context.Context, c Caller, typ, id string, before int64, limit int) ([]Resource, int64, error) {
+func (d *Desk) History(ctx context.Context, c Caller, typ, id string, before int64, limit int) (versions []Resource, following int64, err error) {
+	began := time.Now()
+	defer func() {
+		if err != nil {
+			d.even(ctx, began)
+		}
+	}()
 	c = d.complete(c)
 	if err := allowed(c, typ, History); err != nil {
 		return nil, 0, err

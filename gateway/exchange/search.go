@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"sotesilta/consent"
 	"sotesilta/consent/ledger"
@@ -13,7 +14,13 @@ import (
 
 // Search answers one page. What the caller may not see takes no part in it: not in matches, totals, sorting, chains,
 // _has, includes or links. One record for the query, and one per client whose data left.
-func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (*Page, error) {
+func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (page *Page, err error) {
+	began := time.Now()
+	defer func() {
+		if page == nil || len(page.Matches) == 0 {
+			d.even(ctx, began)
+		}
+	}()
 	c = d.complete(c)
 	if err := allowed(c, q.Type, Search); err != nil {
 		return nil, err
@@ -47,7 +54,7 @@ func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (*Page, er
 	}
 	snap.Close()
 
-	page := &Page{Total: found.Total, Next: found.Next, Cut: found.Cut}
+	page = &Page{Total: found.Total, Next: found.Next, Cut: found.Cut}
 	left := &disclosed{first: query, follow: true}
 	if page.Matches, err = leave(found.Matches, "match", left, g.facts); err != nil {
 		return nil, err

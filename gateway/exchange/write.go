@@ -33,7 +33,14 @@ const (
 //
 // A change that others overtook is decided anew on what they left, and refused with Conflict only when that happens
 // again and again. A refusal is recorded, once, as soon as rows were looked at: it may tell of them.
-func (d *Desk) Transact(ctx context.Context, c Caller, ops []Op) ([]Written, error) {
+func (d *Desk) Transact(ctx context.Context, c Caller, ops []Op) (written []Written, err error) {
+	began := time.Now()
+	defer func() {
+		// A deletion is answered alike whether or not there was anything to delete.
+		if err != nil || slices.ContainsFunc(ops, func(op Op) bool { return op.Interaction == Delete }) {
+			d.even(ctx, began)
+		}
+	}()
 	c = d.complete(c)
 	if len(ops) == 0 || len(ops) > maxOps {
 		return nil, Refuse(TooCostly, "too-costly", "", "A transaction makes 1 to "+strconv.Itoa(maxOps)+" changes.")

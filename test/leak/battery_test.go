@@ -52,3 +52,24 @@ func TestBatteryIsClean(t *testing.T) {
 		}
 	})
 }
+
+// How long an answer takes does not tell either, in a sample that found it nine times of ten before refusals were evened
+// (exchange's tick); TestSoakTimes takes a larger one.
+func TestTimesTellNothing(t *testing.T) {
+	gatewaytest.Own(t, func(t *testing.T, g *gatewaytest.Gateway) { times(t, g, 300) })
+}
+
+func times(t *testing.T, g *gatewaytest.Gateway, pairs int) {
+	t.Helper()
+	report, err := oracle.Run(t.Context(), oracle.Config{
+		Base: g.Root + "/fhir", Asker: access(t, g, "county-social", "social-worker"), Preparer: access(t, g, "jukola-ehr", "nurse"),
+		Patient: "aino", Own: "onni", Write: true, Pairs: pairs,
+	})
+	require.NoError(t, err)
+	for _, f := range report.Findings {
+		if f.Oracle == oracle.Time {
+			t.Logf("%s: %s", f.Probe, f.Evidence)
+			require.Equal(t, oracle.Clean, f.Verdict, f.Evidence)
+		}
+	}
+}
