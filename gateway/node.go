@@ -179,6 +179,11 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 	}); err != nil {
 		return nil, err
 	}
+	if n, err := n.desk.Reindex(ctx); err != nil {
+		return nil, err
+	} else if n > 0 {
+		cfg.Log.Info("the store's rows were indexed anew for this release's search parameters", "rows", n)
+	}
 
 	var used auth.Used = auth.UsedFunc(n.use)
 	var lost func(context.Context) []string

@@ -8,6 +8,7 @@ import (
 
 	"sotesilta/consent"
 	"sotesilta/consent/ledger"
+	"sotesilta/gateway/search"
 	"sotesilta/gateway/store"
 	"sotesilta/internal/fhir"
 )
@@ -72,6 +73,18 @@ func (d *Desk) Ready(ctx context.Context) error {
 		return err
 	}
 	return d.sequencer()
+}
+
+// Reindex brings the index of every row to the edition of this gateway's search parameters, and answers how many rows
+// changed. It is done before serving: a search by a new parameter would not find what an older gateway wrote.
+func (d *Desk) Reindex(ctx context.Context) (int, error) {
+	return d.store.Reindex(ctx, search.Edition(), func(body []byte) search.Index {
+		doc, err := fhir.Parse(body, fhir.DefaultLimits)
+		if err != nil {
+			return search.Index{Over: true} // keeps the index it has
+		}
+		return search.Extract(doc, d.bases...)
+	})
 }
 
 // open opens a snapshot after checking that what it yields could be recorded.

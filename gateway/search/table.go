@@ -3,7 +3,9 @@ package search
 //go:generate go run ./gen -out params.tsv
 
 import (
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -89,6 +91,24 @@ func Lookup(typ, name string) *Param {
 	}
 	return t.byName[name]
 }
+
+// extractionEdition is raised when Extract makes other entries of the same table.
+const extractionEdition = 2
+
+// Edition names what Extract makes of a resource: another table or extraction has another. A store whose rows were
+// indexed by another edition must index them anew.
+var Edition = sync.OnceValue(func() string {
+	h := sha256.New()
+	fmt.Fprintln(h, extractionEdition)
+	for line := range strings.Lines(paramsTSV) {
+		if f := strings.Split(line, "\t"); line[0] == '=' {
+			fmt.Fprint(h, line)
+		} else if len(f) == 6 { // the URL of the definition and the documentation change nothing
+			fmt.Fprintln(h, f[0], f[1], f[3], f[4])
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+})
 
 // own says whether a parameter is a column of the store rather than a part of the Index.
 func own(name string) bool { return name == "_id" || name == "_lastUpdated" }

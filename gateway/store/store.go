@@ -57,6 +57,10 @@ type Store interface {
 	// with the size of the tree before them to seal, and stores the checkpoint that seal signs. It answers how many
 	// it placed: 0 when there are none (then a seal is not asked) or another holder's lease runs.
 	Sequence(ctx context.Context, holder string, limit int, seal Seal) (int, error)
+	// Reindex makes the index of every current row anew with extract, once for each edition of the indexing, and answers
+	// how many rows changed. It is asked before serving, and goes on where one that was stopped had come to. Other nodes
+	// may serve meanwhile if they index by the same edition.
+	Reindex(ctx context.Context, edition string, extract func(body []byte) search.Index) (int, error)
 	// Ping says whether the store can serve now.
 	Ping(ctx context.Context) error
 	Close() error

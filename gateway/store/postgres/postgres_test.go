@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -33,5 +34,12 @@ var engine = storetest.Engine{
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m, engine)) }
 
 func TestContract(t *testing.T) { storetest.Run(t, engine) }
+
+// The fixture is a dump of what release 0.1.0 made.
+func TestAStoreOfTheFirstReleaseIsUpgraded(t *testing.T) {
+	place := engine.Fresh(t)
+	engine.Exec(t, place, string(storetest.Unpack(t, filepath.Join("testdata", "v0.1.0.sql.gz"))))
+	storetest.Upgraded(t, engine, place)
+}
 
 func BenchmarkStore(b *testing.B) { storetest.Bench(b, engine) }

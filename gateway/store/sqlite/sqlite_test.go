@@ -36,4 +36,11 @@ func TestMain(m *testing.M) { os.Exit(storetest.Main(m, engine)) }
 
 func TestContract(t *testing.T) { storetest.Run(t, engine) }
 
+// The fixture was made by release 0.1.0.
+func TestAStoreOfTheFirstReleaseIsUpgraded(t *testing.T) {
+	place := engine.Fresh(t)
+	require.NoError(t, os.WriteFile(place, storetest.Unpack(t, filepath.Join("testdata", "v0.1.0.db.gz")), 0o600))
+	storetest.Upgraded(t, engine, place)
+}
+
 func BenchmarkStore(b *testing.B) { storetest.Bench(b, engine) }
