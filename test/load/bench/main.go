@@ -1,8 +1,8 @@
 // Command bench prints what a release is held to (issue "Speed and size"): recorded reads against a bare gin handler,
-// durable creates on both stores, start-up, the sandbox's journey. Everything is measured in one run with the same
+// durable creates on both stores, searches and writes among 100,000 Tasks of 10,000 clients, start-up, the sandbox's journey. Everything is measured in one run with the same
 // load generator, so that the ratios hold on any machine; the figures themselves are this machine's of this hour.
 //
-//	go run ./test/load/bench [--json] [--seconds 5] [--rounds 3] [--only reads,creates,start,sandbox] [--lean] [--profile DIR]
+//	go run ./test/load/bench [--json] [--seconds 5] [--rounds 3] [--only reads,creates,scale,start,sandbox] [--lean] [--profile DIR]
 //
 // After each run of the gateway its ledger must have grown by exactly the records that the answers owe: otherwise the
 // run is void and the command fails.
@@ -44,7 +44,7 @@ func main() {
 }
 
 // parts of the benchmark, in their order.
-var parts = []string{"start", "reads", "creates", "sandbox"}
+var parts = []string{"start", "reads", "creates", "scale", "sandbox"}
 
 // bench is one run of the command.
 type bench struct {
@@ -53,6 +53,7 @@ type bench struct {
 	duration time.Duration
 	rounds   int
 	stores   []string
+	tasks    int    // of the part scale
 	plain    bool   // loads come from Go's own client
 	profile  string // folder for CPU profiles; empty: none
 	out      io.Writer
@@ -97,9 +98,10 @@ func run(ctx context.Context) error {
 	profile := flag.String("profile", "", "folder to put the gateway's CPU profiles into")
 	lean := flag.Bool("lean", false, "use our own lean client instead of Go's: harder on the ratios, as it weighs less in both terms")
 	stores := flag.String("stores", "sqlite,postgres", "stores to create in")
+	tasks := flag.Int("tasks", 100_000, "Tasks that the part scale is measured among, ten of each client")
 	binary := flag.String("binary", "", "gateway to measure; built when empty")
 	flag.Parse()
-	if flag.NArg() > 0 || *seconds <= 0 || *rounds <= 0 {
+	if flag.NArg() > 0 || *seconds <= 0 || *rounds <= 0 || *tasks < 1000 {
 		return errors.New("see --help")
 	}
 	dir, err := os.MkdirTemp("", "sotesilta-bench-")
@@ -109,7 +111,7 @@ func run(ctx context.Context) error {
 	defer os.RemoveAll(dir)
 	b := &bench{
 		dir: dir, binary: *binary, duration: time.Duration(*seconds * float64(time.Second)), rounds: *rounds,
-		stores: strings.Split(*stores, ","), plain: !*lean, profile: *profile, out: os.Stdout,
+		stores: strings.Split(*stores, ","), tasks: *tasks, plain: !*lean, profile: *profile, out: os.Stdout,
 		report: report{When: time.Now().UTC(), Processor: runtime.NumCPU(), Go: runtime.Version()},
 	}
 	if *asJSON {
@@ -125,7 +127,7 @@ func run(ctx context.Context) error {
 			return err
 		}
 	}
-	do := map[string]func(context.Context) error{"start": b.start, "reads": b.reads, "creates": b.creates, "sandbox": b.sandbox}
+	do := map[string]func(context.Context) error{"start": b.start, "reads": b.reads, "creates": b.creates, "scale": b.scale, "sandbox": b.sandbox}
 	for _, part := range strings.Split(*only, ",") {
 		if !slices.Contains(parts, part) {
 			return fmt.Errorf("no part %q: %s", part, strings.Join(parts, ", "))
@@ -172,6 +174,11 @@ func (b *bench) show(l line) {
 
 // measure runs a load against a server, and holds the ledger of a gateway against the answers.
 func measure(ctx context.Context, name string, p *load.Process, g *load.Gateway, plan load.Plan) (line, error) {
+	return measureOwing(ctx, 1, name, p, g, plan)
+}
+
+// measureOwing is measure of a load of which each answer owes so many records.
+func measureOwing(ctx context.Context, owed int, name string, p *load.Process, g *load.Gateway, plan load.Plan) (line, error) {
 	var before int64
 	var err error
 	if g != nil {
@@ -193,12 +200,12 @@ func measure(ctx context.Context, name string, p *load.Process, g *load.Gateway,
 		return l, fmt.Errorf("%s: %d of %d requests failed", name, result.Failures, result.Failures+result.Answers)
 	}
 	if g != nil {
-		size, err := g.Settled(ctx, before+int64(result.Answers))
+		size, err := g.Settled(ctx, before+int64(owed*result.Answers))
 		if err != nil {
 			return l, err
 		}
-		if l.Records = size - before; l.Records != int64(result.Answers) {
-			return l, fmt.Errorf("%s: void: %d answers owe as many records, and the ledger grew by %d", name, result.Answers, l.Records)
+		if l.Records = size - before; l.Records != int64(owed*result.Answers) {
+			return l, fmt.Errorf("%s: void: %d answers owe %d records each, and the ledger grew by %d", name, result.Answers, owed, l.Records)
 		}
 	}
 	return l, nil
