@@ -97,6 +97,7 @@ const (
 	Invite   Action = "invite"   // send an invitation with no register data in it to a professional
 	Direct   Action = "direct"   // record the client's permit, ban or consent (§ 58)
 	Audit    Action = "audit"    // read the ledger
+	Report   Action = "report"   // make the log report of one client (§§ 11 and 74)
 	Notify   Action = "notify"   // push data to a receiver
 	Ask      Action = "ask"      // ask the unit that holds data for a human's decision on them
 	Disclose Action = "disclose" // give named data to a recipient by a human's act, on the ground and facts that the human asserts

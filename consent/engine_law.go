@@ -32,7 +32,7 @@ const reading = "sotesilta-law-3"
 // rights, then the rest. Bases of a decision come in this order, and within a file in the order of its policies.
 var fileOrder = []string{
 	"own-register.cedar", "joint.cedar", "permits.cedar", "statutory.cedar", "invitations.cedar", "human-acts.cedar", "persons.cedar",
-	"limits.cedar",
+	"reports.cedar", "limits.cedar",
 }
 
 // finnish is the clock by which laws come into force and people come of age.
@@ -485,7 +485,7 @@ func compileClause(whole *ast.Policy, condition ast.ConditionType) (clause, erro
 // a clause is false on these alone. A clause that needs more errs on the bare circumstances, and its policy stays.
 func (l *law) cut(all []*policy) error {
 	kinds := []Kind{System, Professional, Client, Guardian, Representative, Auditor, Operator}
-	actions := []Action{Read, Record, Change, Identify, Invite, Direct, Audit, Notify, Ask, Disclose, Correct}
+	actions := []Action{Read, Record, Change, Identify, Invite, Direct, Audit, Report, Notify, Ask, Disclose, Correct}
 	purposes := []Purpose{Care, NeedAssessment, Incapacity, Emergency, StatutoryAct, Supervision, OwnData}
 	for _, kind := range kinds {
 		for _, action := range actions {
