@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -11,8 +12,9 @@ import (
 	"sotesilta/consent/ledger"
 )
 
-// mountLedger serves the ledger's checkpoint and tiles (C2SP tlog-tiles). They are hashes over salted commitments: they
-// tell nothing of any record, so anybody may fetch them, and nobody needs to be trusted for them.
+// mountLedger serves the ledger's checkpoint and tiles (C2SP tlog-tiles), and proofs ready made for who keeps no tiles:
+// /ledger/inclusion?leaf=N and /ledger/consistency?old=N under the newest checkpoint. They are hashes over salted
+// commitments: they tell nothing of any record, so anybody may fetch them, and nobody needs to be trusted for them.
 func mountLedger(r gin.IRouter, tree *ledger.Tree, src ledger.Source) {
 	r.GET("/ledger/checkpoint", func(c *gin.Context) {
 		checkpoint, err := ledger.Latest(c.Request.Context(), src)
@@ -26,6 +28,8 @@ func mountLedger(r gin.IRouter, tree *ledger.Tree, src ledger.Source) {
 			c.Data(http.StatusOK, "text/plain; charset=utf-8", checkpoint)
 		}
 	})
+	r.GET("/ledger/inclusion", publicProof(src, "leaf", tree.PublicInclusion))
+	r.GET("/ledger/consistency", publicProof(src, "old", tree.PublicConsistency))
 	r.GET("/ledger/tile/*path", func(c *gin.Context) {
 		level, index, width, ok := tilePath(strings.TrimPrefix(c.Param("path"), "/"))
 		if !ok {
@@ -49,6 +53,35 @@ func mountLedger(r gin.IRouter, tree *ledger.Tree, src ledger.Source) {
 			c.Data(http.StatusOK, "application/octet-stream", data)
 		}
 	})
+}
+
+// publicProof answers a proof about a number under the newest checkpoint.
+func publicProof(src ledger.Source, number string, prove func(context.Context, int64, []byte) (*ledger.PublicProof, error)) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		n, err := strconv.ParseInt(c.Query(number), 10, 64)
+		if err != nil || n < 0 || len(c.Request.URL.Query()) != 1 {
+			c.String(http.StatusBadRequest, "the one parameter is "+number+", a number\n")
+			return
+		}
+		checkpoint, err := ledger.Latest(c.Request.Context(), src)
+		if err == nil && checkpoint == nil {
+			c.String(http.StatusNotFound, "no checkpoint yet\n")
+			return
+		}
+		var proof *ledger.PublicProof
+		if err == nil {
+			proof, err = prove(c.Request.Context(), n, checkpoint)
+		}
+		switch {
+		case errors.Is(err, ledger.ErrOutside):
+			c.String(http.StatusNotFound, "the tree does not reach there\n")
+		case err != nil:
+			c.String(http.StatusServiceUnavailable, "the ledger cannot be read\n")
+		default:
+			c.Header("Cache-Control", "no-cache")
+			c.JSON(http.StatusOK, proof)
+		}
+	}
 }
 
 // tilePath reads L/NNN, L/xNNN/NNN and their .p/W forms; level is -1 for entries.

@@ -175,7 +175,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		bases = append(bases, twin+"/fhir")
 	}
 	if n.desk, err = exchange.New(exchange.Config{
-		Store: n.store, Law: law, Person: func(ref string) (consent.Actor, bool) { return n.who.Person(ref) }, Rules: rules, Bases: bases, Sequencer: sequencer.Err, Log: cfg.Log,
+		Store: n.store, Law: law, Person: func(ref string) (consent.Actor, bool) { return n.who.Person(ref) }, Rules: rules, Bases: bases, Sequencer: sequencer.Err, Tree: tree, Log: cfg.Log,
 	}); err != nil {
 		return nil, err
 	}
@@ -221,7 +221,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 	}
 	loaded := newGate()
 	n.ready = loaded.set
-	operations := []rest.Operation{
+	operations := append(rest.Reports(n.desk), []rest.Operation{
 		rest.Match(n.desk, root+"/fhir"),
 		{
 			Type: "PlanDefinition", Name: "apply", Instance: true,
@@ -234,7 +234,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 				return rules.Apply(ctx, n.desk, c, in)
 			},
 		},
-	}
+	}...)
 	face, err := rest.New(rest.Config{
 		Desk: n.desk, Authenticate: who.Authenticate, Base: root + "/fhir", Types: served(),
 		Operations: operations,

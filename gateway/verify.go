@@ -13,13 +13,14 @@ import (
 	"sotesilta/consent/ledger"
 )
 
-// verifyCommand checks a ledger, or single proofs, offline against a pinned key.
+// verifyCommand checks a ledger, or reports and proofs, offline against a pinned key.
 type verifyCommand struct {
 	settings
-	Proofs []string `arg:"" optional:"" type:"existingfile" help:"Proof files (C2SP tlog-proof) of single records; without any, the whole ledger in SOTESILTA_STORE."`
-	Key    string   `help:"The pinned key: the text of ledger.pub, or a file that holds it; by default ledger.pub of the folder of keys."`
-	Seen   []string `type:"existingfile" help:"Signed checkpoints kept from earlier: the ledger must still hold what they signed."`
-	JSON   bool     `help:"Print the report as JSON."`
+	Files   []string `arg:"" optional:"" type:"existingfile" help:"Log reports, proofs of records, proofs of inclusion or consistency; without any, the whole ledger in SOTESILTA_STORE."`
+	Key     string   `help:"The pinned key: the text of ledger.pub, or a file that holds it; by default ledger.pub of the folder of keys."`
+	Seen    []string `type:"existingfile" help:"Signed checkpoints kept from earlier: the ledger must still hold what they signed."`
+	Witness []string `sep:"none" help:"Keys of witnesses (NAME+HASH+KEY): the checkpoints of the files must bear their cosignatures."`
+	JSON    bool     `help:"Print what was found as JSON."`
 }
 
 // Run prints what was found. It fails with errNotWell when anything is wrong.
@@ -32,8 +33,8 @@ func (v *verifyCommand) Run(ctx context.Context, out streams) error {
 	if !v.JSON {
 		fmt.Fprintf(out.out, "pinned key %s (%s)\n", key, pin.from)
 	}
-	if len(v.Proofs) > 0 {
-		return v.proofs(key, out)
+	if len(v.Files) > 0 {
+		return v.files(key, out)
 	}
 	if v.Store == "" {
 		// The sandbox without a store keeps its file in its own folder.
@@ -117,31 +118,6 @@ func printReport(out streams, report *ledger.Report) {
 	} else {
 		fmt.Fprintln(out.out, "NOT WELL")
 	}
-}
-
-// proofs checks proofs of single records, and prints the records that hold.
-func (v *verifyCommand) proofs(key string, out streams) error {
-	failed := false
-	for _, path := range v.Proofs {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		proof, err := ledger.ParseProof(text)
-		if err == nil {
-			var rec *ledger.Record
-			if rec, err = proof.Verify(key); err == nil {
-				fmt.Fprintf(out.out, "%s: record %s is in the ledger at place %d\n", path, rec.ID, proof.Seq)
-				continue
-			}
-		}
-		failed = true
-		fmt.Fprintf(out.out, "%s: NOT PROVED: %v\n", path, err)
-	}
-	if failed {
-		return errNotWell
-	}
-	return nil
 }
 
 // pin is the key that the auditor trusts, and where it came from.

@@ -62,6 +62,8 @@ var shapes = map[string]shape{
 	"apply":            {action: "E", rest: "operation", ours: true, inbound: true},
 	"receive":          {action: "C", ours: true, inbound: true},
 	"notify":           {action: "R", ours: true},
+
+	"disclosure-report": {action: "R", rest: "operation", ours: true},
 }
 
 // writes are the actions whose user is an author, not a recipient of information (BALP value set DataSources).
@@ -145,7 +147,7 @@ func (r *Record) eventType(s shape, disclosed bool) *fhir.Value {
 		return coding(systemDCM, "110106", "Export")
 	case r.Interaction == "receive":
 		return coding(systemDCM, "110107", "Import")
-	case r.Interaction == Erase:
+	case r.Interaction == Erase, r.Interaction == "disclosure-report":
 		return coding(systemDCM, "110101", "Audit Log Used")
 	default:
 		return coding(systemType, "rest", "RESTful Operation")

@@ -64,6 +64,15 @@ func openCheckpoint(signed []byte, v note.Verifier) (Checkpoint, error) {
 	return c, err
 }
 
+// ReadCheckpoint reads what a signed checkpoint says, without asking who signed it. ErrNotCheckpoint.
+func ReadCheckpoint(signed []byte) (Checkpoint, error) {
+	text, _, ok := strings.Cut(string(signed[:min(len(signed), maxCheckpoint)]), "\n\n")
+	if !ok {
+		return Checkpoint{}, ErrNotCheckpoint
+	}
+	return parseCheckpoint(text + "\n")
+}
+
 // parseCheckpoint reads the text of the note: origin, size, root, and lines of extensions that do not matter.
 func parseCheckpoint(text string) (Checkpoint, error) {
 	lines := strings.SplitN(text, "\n", 4)

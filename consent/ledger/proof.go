@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -17,6 +18,9 @@ const maxProof = maxCheckpoint + 16<<10
 // from its leaf to the root, and a signed checkpoint. Its text form is a C2SP tlog-proof whose extra data is the
 // previous chain value, the count in eight bytes, the node with its length in two bytes before, the salt and the
 // canonical bytes.
+//
+// A proof of the open part alone (Proof.OpenPart) has the open part for the canonical bytes, and for the salt that of the
+// open part with the hash of the sealed one; the highest bit of the node's length says so.
 type Proof struct {
 	Node       string
 	Count      int64
@@ -25,8 +29,49 @@ type Proof struct {
 	Canonical  []byte
 	Seq        int64
 	Hashes     [][]byte
-	Checkpoint []byte // the signed note
+	Checkpoint []byte   // the signed note
+	opening    *opening // of the open part alone; then there is no Salt
 }
+
+// ErrUnplaced says that an entry has no place under a checkpoint yet, or no content any more.
+var ErrUnplaced = errors.New("ledger: nothing to prove: the entry has no place under this checkpoint, or its content was erased")
+
+// Prove makes the proof of an entry under a signed checkpoint of this ledger. ErrUnplaced.
+func (t *Tree) Prove(ctx context.Context, e *Entry, checkpoint []byte) (*Proof, error) {
+	c, err := ReadCheckpoint(checkpoint)
+	if err != nil {
+		return nil, err
+	}
+	if e.Seq < 0 || e.Seq >= c.Size || e.Canonical == nil {
+		return nil, ErrUnplaced
+	}
+	hashes, err := t.Inclusion(ctx, e.Seq, c.Size)
+	if err != nil {
+		return nil, err
+	}
+	return &Proof{
+		Node: e.Node, Count: e.Count, Prev: e.Prev, Salt: e.Salt, Canonical: e.Canonical, Seq: e.Seq, Hashes: hashes, Checkpoint: checkpoint,
+	}, nil
+}
+
+// OpenPart is the proof of what the record's client may be shown, without the rest. Records of the first form have no
+// such part: nil.
+func (p *Proof) OpenPart() *Proof {
+	open, sealed, both := partsOf(p.Canonical)
+	if !both || p.opening != nil {
+		return nil
+	}
+	next := *p
+	o := openingOf(p.Salt, sealed)
+	next.opening, next.Salt, next.Canonical = &o, nil, open
+	return &next
+}
+
+// Whole says whether the proof holds the whole record, or its open part alone.
+func (p *Proof) Whole() bool { return p.opening == nil }
+
+// openOnly is the bit of the node's length that says that a proof is of the open part alone.
+const openOnly = 1 << 15
 
 const proofHeader = "c2sp.org/tlog-proof@v1\n"
 
@@ -36,8 +81,15 @@ func (p *Proof) Text() []byte {
 	b.WriteString(proofHeader)
 	extra := bytes.Clone(p.Prev[:])
 	extra = binary.BigEndian.AppendUint64(extra, uint64(p.Count))
-	extra = binary.BigEndian.AppendUint16(extra, uint16(len(p.Node)))
+	named := uint16(len(p.Node))
+	if p.opening != nil {
+		named |= openOnly
+	}
+	extra = binary.BigEndian.AppendUint16(extra, named)
 	extra = append(extra, p.Node...)
+	if p.opening != nil {
+		extra = append(append(extra, p.opening.salt[:]...), p.opening.sealed[:]...)
+	}
 	extra = append(extra, p.Salt...)
 	extra = append(extra, p.Canonical...)
 	fmt.Fprintf(&b, "extra %s\nindex %d\n", base64.StdEncoding.EncodeToString(extra), p.Seq)
@@ -73,10 +125,20 @@ func ParseProof(text []byte) (*Proof, error) {
 	}
 	p := &Proof{Prev: [32]byte(extra), Count: int64(binary.BigEndian.Uint64(extra[32:]))}
 	named := int(binary.BigEndian.Uint16(extra[40:]))
-	if extra = extra[fixed:]; len(extra) < named+SaltSize {
+	alone := named&openOnly != 0
+	named &^= openOnly
+	salt := SaltSize
+	if alone {
+		salt = len(opening{}.salt) + len(opening{}.sealed)
+	}
+	if extra = extra[fixed:]; len(extra) < named+salt {
 		return nil, errNotProof
 	}
-	p.Node, p.Salt, p.Canonical = string(extra[:named]), extra[named:named+SaltSize], extra[named+SaltSize:]
+	p.Node, p.Salt, p.Canonical = string(extra[:named]), extra[named:named+salt], extra[named+salt:]
+	if alone {
+		p.opening = &opening{[32]byte(p.Salt[:32]), [32]byte(p.Salt[32:])}
+		p.Salt = nil
+	}
 	index, isIndex := strings.CutPrefix(lines[1], "index ")
 	seq, err := strconv.ParseInt(index, 10, 64)
 	if err != nil || !isIndex || seq < 0 || index != strconv.FormatInt(seq, 10) {
@@ -94,14 +156,27 @@ func ParseProof(text []byte) (*Proof, error) {
 }
 
 // Verify checks the proof against a pinned verifier key (the text of ledger.pub) and gives the record that it proves
-// to be in the ledger.
+// to be in the ledger; of a proof of the open part alone, the record's open members.
 func (p *Proof) Verify(verifier string) (*Record, error) {
 	c, err := OpenCheckpoint(p.Checkpoint, verifier)
 	if err != nil {
 		return nil, err
 	}
-	if err := VerifyInclusion(c, p.Seq, chain(p.Prev, p.Node, p.Count, commit(p.Salt, p.Canonical)), p.Hashes); err != nil {
+	var commitment [32]byte
+	if p.opening != nil {
+		commitment = p.opening.commitment(p.Canonical)
+	} else {
+		commitment = commit(p.Salt, p.Canonical)
+	}
+	if err := VerifyInclusion(c, p.Seq, chain(p.Prev, p.Node, p.Count, commitment), p.Hashes); err != nil {
 		return nil, err
 	}
-	return ParseRecord(p.Canonical)
+	if p.opening == nil {
+		return ParseRecord(p.Canonical)
+	}
+	r, form, err := parseOpen(p.Canonical)
+	if err == nil && form < 2 {
+		err = errors.New("ledger: not a record: its form has no open part")
+	}
+	return r, err
 }

@@ -134,6 +134,8 @@ var interactionRights = map[exchange.Interaction]rights{
 	exchange.Apply:   rightC,
 	exchange.Receive: rightC,
 	exchange.Notify:  rightR,
+
+	exchange.DisclosureReport: rightR,
 }
 
 // operationTypes is the type whose rights an operation needs, whatever type it is called on: $apply makes a CarePlan,

@@ -20,7 +20,7 @@ const snapshotLife = 2 * time.Second
 // attempts is how often a change that went stale is decided anew before the caller is told of the conflict.
 const attempts = 8
 
-// Config is what a Desk needs. All but Rules, Log and Now are required.
+// Config is what a Desk needs. All but Rules, Tree, Log and Now are required.
 type Config struct {
 	Store  store.Store
 	Law    consent.Decider
@@ -30,6 +30,7 @@ type Config struct {
 	Bases []string
 	// Sequencer says how far the ledger's tree lags behind; an error stops all exchanges (Unrecorded).
 	Sequencer func() error
+	Tree      *ledger.Tree // that proofs are made by; nil: one of the store's ledger
 	Log       *slog.Logger
 	Now       func() time.Time
 }
@@ -42,6 +43,7 @@ type Desk struct {
 	rules     Rules
 	bases     []string
 	sequencer func() error
+	tree      *ledger.Tree
 	log       *slog.Logger
 	now       func() time.Time
 }
@@ -53,7 +55,10 @@ func New(cfg Config) (*Desk, error) {
 	}
 	d := &Desk{
 		store: cfg.Store, law: cfg.Law, person: cfg.Person, rules: cfg.Rules, bases: cfg.Bases,
-		sequencer: cfg.Sequencer, log: cfg.Log, now: cfg.Now,
+		sequencer: cfg.Sequencer, tree: cfg.Tree, log: cfg.Log, now: cfg.Now,
+	}
+	if d.tree == nil {
+		d.tree = ledger.NewTree(cfg.Store.Ledger())
 	}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)

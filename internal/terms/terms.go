@@ -31,6 +31,8 @@ const (
 	AccessTask = Base + "CodeSystem/access-task"
 	// Interaction extends the FHIR restful-interaction codes in the ledger: match, apply, notify, receive.
 	Interaction = Base + "CodeSystem/interaction"
+	// ReportForm is the form of a log report: own-view (703/2023 § 74) or section-11.
+	ReportForm = Base + "CodeSystem/report-form"
 )
 
 // Code systems of a human's acts (gateway/process, acts.yaml): Task.code, what its inputs are, and the words in them.

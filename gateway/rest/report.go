@@ -1,0 +1,155 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"sotesilta/consent"
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/exchange"
+	"sotesilta/gateway/report"
+	"sotesilta/internal/fhir"
+	"sotesilta/internal/terms"
+)
+
+// Reporter is as much of the one door as log reports and proofs need; *exchange.Desk is the real one.
+type Reporter interface {
+	Report(ctx context.Context, c exchange.Caller, q exchange.ReportRequest) (*report.Report, error)
+	Prove(ctx context.Context, c exchange.Caller, id string) (*ledger.Proof, error)
+}
+
+var _ Reporter = (*exchange.Desk)(nil)
+
+// Reports are the operations that give log data with their proofs: Patient/id/$disclosure-report (package report tells
+// the forms and what the document holds) and AuditEvent/id/$proof, the proof of one record for who supervises.
+func Reports(desk Reporter) []Operation {
+	return []Operation{
+		{
+			Type: "Patient", Name: "disclosure-report", Instance: true,
+			Definition: terms.Base + "OperationDefinition/disclosure-report",
+			Documentation: "The client's log report (703/2023 §§ 11 and 74) as a document with a proof for each line. Parameters: form " +
+				"(code: own-view, section-11), from and to (dateTime or date), count, cursor; of section-11 also register (code: health, social), " +
+				"reason (string), requested (date) and withheld (parts record and reason).",
+			Handle: func(ctx context.Context, c exchange.Caller, id string, in *fhir.Value) (*exchange.Resource, error) {
+				q, err := reportRequest(id, in)
+				if err != nil {
+					return nil, err
+				}
+				made, err := desk.Report(ctx, c, q)
+				if err != nil {
+					return nil, err
+				}
+				return &exchange.Resource{Type: "Bundle", Body: made.Bundle().JSON()}, nil
+			},
+		},
+		{
+			Type: "AuditEvent", Name: "proof", Instance: true,
+			Definition: terms.Base + "OperationDefinition/proof",
+			Documentation: "The proof that this record is in the ledger, for `gateway verify`: a Binary with a C2SP tlog-proof. " +
+				"It holds the whole record; asking for it is recorded as a read of the AuditEvent.",
+			Handle: func(ctx context.Context, c exchange.Caller, id string, _ *fhir.Value) (*exchange.Resource, error) {
+				proof, err := desk.Prove(ctx, c, id)
+				if err != nil {
+					return nil, err
+				}
+				return &exchange.Resource{Type: "Binary", ID: id, Body: report.Binary(id, proof).JSON()}, nil
+			},
+		},
+	}
+}
+
+// reportRequest reads the input of $disclosure-report.
+func reportRequest(client string, in *fhir.Value) (exchange.ReportRequest, error) {
+	q := exchange.ReportRequest{Client: client}
+	bad := func(what string) error {
+		return refuse(http.StatusBadRequest, "invalid", "Parameters.parameter", "$disclosure-report: "+what)
+	}
+	if in == nil {
+		return q, nil // what is missing is told by name
+	}
+	if fhir.ResourceType(in) != "Parameters" {
+		return q, refuse(http.StatusBadRequest, "structure", "Parameters", "$disclosure-report takes Parameters.")
+	}
+	seen := map[string]bool{}
+	for _, p := range in.Get("parameter").Items() {
+		name := p.Text("name")
+		if seen[name] && name != "withheld" {
+			return q, bad("a parameter comes twice.")
+		}
+		seen[name] = true
+		var err error
+		value := valueOf(p)
+		switch name {
+		case "form":
+			q.Form = report.Form(value)
+		case "register":
+			q.Register = consent.Register(value)
+		case "from":
+			q.From, _, err = dateOf(value)
+		case "to":
+			_, q.To, err = dateOf(value)
+		case "reason":
+			q.Reason = value
+		case "requested":
+			if _, _, err = dateOf(value); err == nil {
+				q.Asked = value
+			}
+		case "count":
+			if q.Count, err = strconv.Atoi(value); err == nil && q.Count == 0 {
+				q.Count = -1 // nothing asked for is not the same as not asked
+			}
+		case "cursor":
+			q.Cursor = value
+		case "withheld":
+			var record, reason string
+			for _, part := range p.Get("part").Items() {
+				switch part.Text("name") {
+				case "record":
+					record = valueOf(part)
+				case "reason":
+					reason = valueOf(part)
+				}
+			}
+			if q.Withheld == nil {
+				q.Withheld = map[string]string{}
+			}
+			if _, twice := q.Withheld[record]; twice {
+				return q, bad("a record is withheld twice.")
+			}
+			q.Withheld[record] = reason
+		default:
+			return q, refuse(http.StatusBadRequest, "not-supported", "Parameters.parameter",
+				"$disclosure-report has the parameters form, register, from, to, reason, requested, withheld, count and cursor.")
+		}
+		if err != nil {
+			return q, bad(name + " is not of its type.")
+		}
+	}
+	return q, nil
+}
+
+// valueOf is the text of a parameter's value, of whatever type it is.
+func valueOf(p *fhir.Value) string {
+	for _, member := range p.Members() {
+		if len(member.Name) > len("value") && member.Name[:len("value")] == "value" {
+			return member.Value.Str()
+		}
+	}
+	return ""
+}
+
+// dateOf is the span that a date or dateTime covers; days are days in Finland.
+func dateOf(text string) (from, to time.Time, err error) {
+	from, to, ok := fhir.ParseDate(text)
+	if !ok {
+		return from, to, errNotDate
+	}
+	if len(text) <= len(time.DateOnly) {
+		from, to = consent.FinnishDay(from.UTC()), consent.FinnishDay(to.UTC())
+	}
+	return from.UTC(), to.UTC(), nil
+}
+
+var errNotDate = refuse(http.StatusBadRequest, "invalid", "Parameters.parameter", "Not a date.")

@@ -1,0 +1,326 @@
+// Package reports proves, end to end, that a client's log report says what the ledger holds, to those whom the law lets
+// see it, and that whatever is changed in one is named offline.
+package reports
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/sumdb/note"
+
+	"sotesilta/consent"
+	"sotesilta/consent/ledger"
+	"sotesilta/internal/fhir"
+	"sotesilta/test/gatewaytest"
+)
+
+func TestMain(m *testing.M) { os.Exit(gatewaytest.Main(m)) }
+
+// parameters is the input of $disclosure-report.
+func parameters(of ...string) string {
+	var list []string
+	for i := 0; i+1 < len(of); i += 2 {
+		list = append(list, `{"name":"`+of[i]+`",`+of[i+1]+`}`)
+	}
+	return `{"resourceType":"Parameters","parameter":[` + strings.Join(list, ",") + `]}`
+}
+
+func code(s string) string { return `"valueCode":"` + s + `"` }
+
+func withheld(record, reason string) string {
+	return `"part":[{"name":"record","valueId":"` + record + `"},{"name":"reason","valueString":"` + reason + `"}]`
+}
+
+// own is somebody's own view.
+func own(g *gatewaytest.Gateway, user string) *gatewaytest.Party {
+	p := g.As("omaks", user)
+	p.Purpose = consent.OwnData
+	return p
+}
+
+func clerk(g *gatewaytest.Gateway) *gatewaytest.Party {
+	p := g.Auditor()
+	p.Purpose = consent.Supervision
+	return p
+}
+
+func ask(t *testing.T, p *gatewaytest.Party, client string, of ...string) *gatewaytest.Answer {
+	t.Helper()
+	return p.Do(t, "POST", "Patient/"+client+"/$disclosure-report", parameters(of...))
+}
+
+// says and silent keep long documents out of a failure's text.
+func says(t *testing.T, text, what string) {
+	t.Helper()
+	require.True(t, strings.Contains(text, what), "does not say %q: %.200s", what, text)
+}
+
+func silent(t *testing.T, text, what string) {
+	t.Helper()
+	require.False(t, strings.Contains(text, what), "says %q", what)
+}
+
+// lines are the AuditEvents of a report.
+func lines(doc *fhir.Value) []*fhir.Value {
+	var out []*fhir.Value
+	for _, r := range doc.All("entry", "resource") {
+		if fhir.ResourceType(r) == "AuditEvent" {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// verify runs the command on a file with the gateway's key given as text, and no store.
+func verify(t *testing.T, g *gatewaytest.Gateway, content []byte, args ...string) (int, string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(path, content, 0o600))
+	public, err := os.ReadFile(filepath.Join(g.Keys, "ledger.pub"))
+	require.NoError(t, err)
+	args = append([]string{"verify", "--key", strings.TrimSpace(string(public)), path}, args...)
+	return gatewaytest.RunIn(context.Background(), nil, args...)
+}
+
+func TestLogReports(t *testing.T) {
+	gatewaytest.Each(t, func(t *testing.T, g *gatewaytest.Gateway) {
+		// The nurse reads her own register's; the social worker reads by Onni's permit, and is denied Aino's.
+		g.Nurse().Get(t, "Observation?patient=Patient/onni")
+		read := g.SocialWorker().Get(t, "Observation?patient=Patient/onni").Refs(t)
+		require.NotEmpty(t, read)
+		seen := g.SocialWorker().Get(t, read[0])
+		g.SocialWorker().Get(t, "Observation?patient=Patient/aino")
+		line := seen.Header.Get("X-Request-Id")
+
+		t.Run("the client sees who used and received data, but no persons", func(t *testing.T) {
+			g.Nurse().Get(t, "Patient/aino")
+			answer := ask(t, own(g, "aino"), "aino", "form", code("own-view")).Want(t, 200)
+			doc := answer.Doc(t)
+			require.Empty(t, fhir.Validate(doc))
+			text := string(answer.Body)
+			for _, person := range []string{"Practitioner", "social-worker\"", "nurse\"", "Niina", "jti"} {
+				silent(t, text, person)
+			}
+			decoded := text
+			for _, r := range doc.All("entry", "resource") {
+				if fhir.ResourceType(r) == "Binary" {
+					proof, err := base64.StdEncoding.DecodeString(r.Text("data"))
+					require.NoError(t, err)
+					p, err := ledger.ParseProof(proof)
+					require.NoError(t, err)
+					require.False(t, p.Whole())
+					decoded += string(p.Canonical)
+				}
+			}
+			silent(t, decoded, "Practitioner")
+			silent(t, decoded, `"user":`)
+			says(t, text, "terveysasema")
+			says(t, text, "703/2023 § 4.3")
+			says(t, text, "evätty")
+			status, said := verify(t, g, answer.Body)
+			require.Zero(t, status, said)
+			says(t, said, "each is as the ledger")
+		})
+
+		t.Run("the clerk sees persons, of the one register", func(t *testing.T) {
+			answer := ask(t, clerk(g), "onni", "form", code("section-11"), "register", code("health")).Want(t, 200)
+			doc := answer.Doc(t)
+			require.Empty(t, fhir.Validate(doc))
+			i := slices.IndexFunc(lines(doc), func(e *fhir.Value) bool { return fhir.ID(e) == line })
+			require.GreaterOrEqual(t, i, 0, "the social worker's read")
+			says(t, string(answer.Body), "Practitioner/social-worker")
+			says(t, string(answer.Body), "ATL-53.2")
+			says(t, string(answer.Body), "luovutus")
+			status, said := verify(t, g, answer.Body)
+			require.Zero(t, status, said)
+
+			social := ask(t, clerk(g), "onni", "form", code("section-11"), "register", code("social")).Want(t, 200)
+			for _, e := range lines(social.Doc(t)) {
+				require.NotEqual(t, line, fhir.ID(e), "the read of health data is no line of the social register's")
+			}
+			// The report itself is recorded, with its lines.
+			event := clerk(g).Get(t, "AuditEvent/"+answer.Header.Get("X-Request-Id"))
+			says(t, string(event.Body), "AuditEvent/"+line)
+			says(t, string(event.Body), "ATL-11")
+		})
+
+		t.Run("a line is withheld by a person's recorded decision only", func(t *testing.T) {
+			answer := ask(t, clerk(g), "onni", "form", code("section-11"), "register", code("health"),
+				"withheld", withheld(line, "vakava vaara toisen oikeuksille")).Want(t, 200)
+			for _, e := range lines(answer.Doc(t)) {
+				require.NotEqual(t, line, fhir.ID(e))
+			}
+			silent(t, string(answer.Body), line)
+			says(t, string(answer.Body), "antamatta")
+			silent(t, string(answer.Body), "vakava vaara")
+			status, said := verify(t, g, answer.Body)
+			require.Zero(t, status, said)
+			event := clerk(g).Get(t, "AuditEvent/"+answer.Header.Get("X-Request-Id"))
+			says(t, string(event.Body), "withheld AuditEvent/"+line+": vakava vaara toisen oikeuksille")
+
+			ask(t, clerk(g), "onni", "form", code("section-11"), "register", code("health"),
+				"withheld", withheld("no-such-line", "x")).Outcome(t, 422)
+			ask(t, clerk(g), "onni", "form", code("section-11"), "register", code("health"),
+				"withheld", withheld(line, "")).Outcome(t, 400)
+		})
+
+		t.Run("older than two years needs a reason", func(t *testing.T) {
+			old := []string{"form", code("section-11"), "register", code("health"), "from", `"valueDate":"2020-01-01"`}
+			issue := ask(t, clerk(g), "onni", old...).Outcome(t, 422)
+			says(t, issue.Text("diagnostics"), "703/2023 § 11")
+			answer := ask(t, clerk(g), "onni", append(old, "reason", `"valueString":"epäily väärinkäytöstä"`, "requested", `"valueDate":"2026-11-01"`)...).Want(t, 200)
+			event := clerk(g).Get(t, "AuditEvent/"+answer.Header.Get("X-Request-Id"))
+			says(t, string(event.Body), "epäily väärinkäytöstä")
+		})
+
+		t.Run("to nobody else is there a report", func(t *testing.T) {
+			for _, p := range []*gatewaytest.Party{g.Nurse(), g.SocialWorker(), own(g, "lumi"), own(g, "lumi-guardian")} {
+				ask(t, p, "aino", "form", code("own-view")).Outcome(t, 404)
+				ask(t, p, "nobody", "form", code("own-view")).Outcome(t, 404)
+			}
+			ask(t, own(g, "aino"), "aino", "form", code("section-11"), "register", code("health")).Outcome(t, 404)
+			ask(t, clerk(g), "aino", "form", code("own-view")).Outcome(t, 404)
+			ask(t, own(g, "aino"), "aino").Outcome(t, 400)
+			ask(t, own(g, "aino"), "aino", "form", code("own-view"), "colour", code("red")).Outcome(t, 400)
+		})
+
+		t.Run("a minor's denial keeps the log of health data from the guardian", func(t *testing.T) {
+			g.Nurse().Get(t, "Patient/lumi")
+			health := g.Nurse().Get(t, "Observation?patient=Patient/lumi").Refs(t)
+			require.NotEmpty(t, health)
+			g.SocialWorker().Get(t, "QuestionnaireResponse?patient=Patient/lumi")
+			minor := string(ask(t, own(g, "lumi"), "lumi", "form", code("own-view")).Want(t, 200).Body)
+			guardian := string(ask(t, own(g, "lumi-guardian"), "lumi", "form", code("own-view")).Want(t, 200).Body)
+			says(t, minor, health[0])
+			silent(t, guardian, "Observation")
+			says(t, guardian, "QuestionnaireResponse")
+		})
+
+		t.Run("pages hold every line once", func(t *testing.T) {
+			whole := lines(ask(t, clerk(g), "onni", "form", code("section-11"), "register", code("health"), "count", `"valueInteger":500`).Want(t, 200).Doc(t))
+			var paged []string
+			of := []string{"form", code("section-11"), "register", code("health"), "count", `"valueInteger":3`, "to", `"valueDateTime":"` + whole[0].Text("recorded") + `"`}
+			cursor := ""
+			for range 200 {
+				more := of
+				if cursor != "" {
+					more = append(slices.Clone(of), "cursor", `"valueString":"`+cursor+`"`)
+				}
+				doc := ask(t, clerk(g), "onni", more...).Want(t, 200).Doc(t)
+				for _, e := range lines(doc) {
+					paged = append(paged, fhir.ID(e))
+				}
+				cursor = ""
+				for _, ext := range doc.First("entry", "resource").Get("extension").Items() {
+					cursor = ext.Text("valueString")
+				}
+				if cursor == "" {
+					break
+				}
+			}
+			var want []string
+			for _, e := range whole {
+				if e.Text("recorded") < whole[0].Text("recorded") {
+					want = append(want, fhir.ID(e))
+				}
+			}
+			require.GreaterOrEqual(t, len(paged), len(want))
+			require.Equal(t, want, paged[len(paged)-len(want):])
+		})
+
+		t.Run("whatever is changed in a report is named", func(t *testing.T) {
+			answer := ask(t, clerk(g), "onni", "form", code("section-11"), "register", code("health"), "count", `"valueInteger":4`).Want(t, 200)
+			good := string(answer.Body)
+			order := lines(answer.Doc(t))
+			require.Len(t, order, 4)
+			drop := func(ref string) string {
+				doc := gatewaytest.Parse(t, answer.Body)
+				kept := fhir.NewArray()
+				for _, entry := range doc.Get("entry").Items() {
+					if gatewaytest.Ref(entry.Get("resource")) != ref {
+						kept.Append(entry)
+					}
+				}
+				doc.Set("entry", kept)
+				return string(doc.JSON())
+			}
+			first, second := fhir.ID(order[0]), fhir.ID(order[1])
+			for name, c := range map[string]struct{ text, says string }{
+				"a line edited":          {strings.Replace(good, `"outcome":"0"`, `"outcome":"4"`, 1), "edited"},
+				"the table edited":       {strings.Replace(good, "sallittu", "evätty", 1), "edited"},
+				"a line deleted":         {drop("AuditEvent/" + first), "edited"},
+				"a proof deleted":        {drop("Binary/" + first), "not proved"},
+				"a proof exchanged":      {strings.NewReplacer(`"Binary","id":"`+first, `"Binary","id":"`+second, `"Binary","id":"`+second, `"Binary","id":"`+first).Replace(good), "edited"},
+				"a line inserted":        {strings.Replace(good, `{"fullUrl":"https://sotesilta.example/fhir/AuditEvent/`+first, `{"fullUrl":"x","resource":{"resourceType":"AuditEvent","id":"forged"}},{"fullUrl":"https://sotesilta.example/fhir/AuditEvent/`+first, 1), "not proved"},
+				"given to another":       {strings.Replace(good, `"subject":{"reference":"Patient/onni"}`, `"subject":{"reference":"Patient/aino"}`, 1), "another client"},
+				"of another register":    {strings.Replace(good, `"code":"health"}]}],"subject"`, `"code":"social"}]}],"subject"`, 1), "another register"},
+				"a withheld line denied": {strings.Replace(good, `"title":"Lokitiedot pyynnöstä`, `"title":"Kaikki lokitiedot`, 1), "edited"},
+			} {
+				require.NotEqual(t, good, c.text, name)
+				status, said := verify(t, g, []byte(c.text))
+				require.NotZero(t, status, name)
+				says(t, name+": "+said, c.says)
+			}
+			other, err := ledger.NewKey(ledger.Origin)
+			require.NoError(t, err)
+			path := filepath.Join(t.TempDir(), "report")
+			require.NoError(t, os.WriteFile(path, answer.Body, 0o600))
+			status, said := gatewaytest.RunIn(context.Background(), nil, "verify", "--key", other.Verifier(), path)
+			require.NotZero(t, status)
+			says(t, said, "wrong-key")
+		})
+	})
+}
+
+func TestProofsOverHTTP(t *testing.T) {
+	gatewaytest.Each(t, func(t *testing.T, g *gatewaytest.Gateway) {
+		old := g.Send(t, "GET", "/ledger/checkpoint", nil).Want(t, 200).Body
+		was, err := ledger.ReadCheckpoint(old)
+		require.NoError(t, err)
+		seen := filepath.Join(t.TempDir(), "old")
+		require.NoError(t, os.WriteFile(seen, old, 0o600))
+
+		line := g.Nurse().Get(t, "Patient/aino").Header.Get("X-Request-Id")
+		proof := clerk(g).Do(t, "POST", "AuditEvent/"+line+"/$proof", nil).Want(t, 200)
+		status, said := verify(t, g, proof.Body)
+		require.Zero(t, status, said)
+		says(t, said, "record "+line+" is in the ledger")
+		g.Nurse().Do(t, "POST", "AuditEvent/"+line+"/$proof", nil).Outcome(t, 404)
+
+		inclusion := g.Send(t, "GET", "/ledger/inclusion?leaf=0", nil).Want(t, 200).Body
+		status, said = verify(t, g, inclusion)
+		require.Zero(t, status, said)
+		silent(t, string(inclusion), "aino")
+		g.Send(t, "GET", "/ledger/inclusion?leaf=99999999", nil).Want(t, 404)
+		g.Send(t, "GET", "/ledger/inclusion?leaf=x", nil).Want(t, 400)
+
+		consistency := g.Send(t, "GET", "/ledger/consistency?old="+itoa(was.Size), nil).Want(t, 200).Body
+		status, said = verify(t, g, consistency, "--seen", seen)
+		require.Zero(t, status, said)
+		says(t, said, "begins with that of "+itoa(was.Size))
+		status, said = verify(t, g, consistency)
+		require.NotZero(t, status)
+		says(t, said, "--seen")
+
+		// Another tree of the same size, signed by the same key: a split view.
+		private, err := os.ReadFile(filepath.Join(g.Keys, "ledger.key"))
+		require.NoError(t, err)
+		signer, err := note.NewSigner(strings.TrimSpace(string(private)))
+		require.NoError(t, err)
+		forged, err := note.Sign(&note.Note{Text: fmt.Sprintf("%s\n%d\n%s\n", ledger.Origin, was.Size, base64.StdEncoding.EncodeToString(make([]byte, 32)))}, signer)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(seen, forged, 0o600))
+		status, said = verify(t, g, consistency, "--seen", seen)
+		require.NotZero(t, status)
+		says(t, said, "split-view")
+	})
+}
+
+func itoa(n int64) string { return fmt.Sprint(n) }
