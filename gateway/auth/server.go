@@ -25,6 +25,8 @@ const (
 	TokenPath = "/auth/token"
 	KeysPath  = "/auth/jwks.json"
 	SmartPath = "/fhir/.well-known/smart-configuration"
+	// IntrospectPath is where a token is asked about (RFC 7662, IHE ITI-102).
+	IntrospectPath = "/auth/introspect"
 )
 
 // TokenLife is how long an access token lives.
@@ -152,6 +154,7 @@ func (s *Server) Person(ref string) (consent.Actor, bool) { return s.Registry().
 // proxies, or one sender can pass for many.
 func (s *Server) Routes(r gin.IRouter) {
 	r.POST(TokenPath, s.token)
+	r.POST(IntrospectPath, s.introspect)
 	r.GET(KeysPath, s.jwks)
 	r.GET(SmartPath, s.smart)
 }
@@ -341,15 +344,15 @@ type tokenForm struct {
 	assertion, clientID, scope string
 }
 
-// readForm reads the request: one form in the body, each parameter once (RFC 6749 § 3.2), nothing in the URL, where a
-// secret would be logged.
-func readForm(c *gin.Context) (tokenForm, *refusal) {
+// postForm reads a request's parameters: one form in the body, each parameter once (RFC 6749 § 3.2), nothing in the
+// URL, where a secret would be logged.
+func postForm(c *gin.Context) (url.Values, *refusal) {
 	req := c.Request
 	if req.URL.RawQuery != "" {
-		return tokenForm{}, invalidRequest("parameters belong in the body, not in the address")
+		return nil, invalidRequest("parameters belong in the body, not in the address")
 	}
 	if media, _, err := mime.ParseMediaType(req.Header.Get("Content-Type")); err != nil || media != "application/x-www-form-urlencoded" {
-		return tokenForm{}, invalidRequest("Content-Type is application/x-www-form-urlencoded")
+		return nil, invalidRequest("Content-Type is application/x-www-form-urlencoded")
 	}
 	req.Body = http.MaxBytesReader(c.Writer, req.Body, maxTokenBody)
 	if err := req.ParseForm(); err != nil {
@@ -357,24 +360,33 @@ func readForm(c *gin.Context) (tokenForm, *refusal) {
 		if errors.As(err, &tooBig) {
 			r := invalidRequest("the request is larger than " + strconv.Itoa(maxTokenBody) + " bytes")
 			r.status = http.StatusRequestEntityTooLarge
-			return tokenForm{}, r
+			return nil, r
 		}
-		return tokenForm{}, invalidRequest("the body is not a form")
+		return nil, invalidRequest("the body is not a form")
 	}
 	for _, values := range req.PostForm {
 		if len(values) > 1 {
-			return tokenForm{}, invalidRequest("a parameter is there more than once")
+			return nil, invalidRequest("a parameter is there more than once")
 		}
 	}
-	f := tokenForm{req.PostForm.Get("client_assertion"), req.PostForm.Get("client_id"), req.PostForm.Get("scope")}
-	switch grantType := req.PostForm.Get("grant_type"); {
+	return req.PostForm, nil
+}
+
+// readForm reads a token request.
+func readForm(c *gin.Context) (tokenForm, *refusal) {
+	form, refused := postForm(c)
+	if refused != nil {
+		return tokenForm{}, refused
+	}
+	f := tokenForm{form.Get("client_assertion"), form.Get("client_id"), form.Get("scope")}
+	switch grantType := form.Get("grant_type"); {
 	case grantType == "":
 		return tokenForm{}, invalidRequest("grant_type is missing")
 	case grantType != "client_credentials":
 		return tokenForm{}, &refusal{
 			status: http.StatusBadRequest, code: "unsupported_grant_type", text: "grant_type: client_credentials only",
 		}
-	case req.PostForm.Get("client_assertion_type") != assertionType:
+	case form.Get("client_assertion_type") != assertionType:
 		return tokenForm{}, invalidRequest("client_assertion_type is " + assertionType)
 	case f.assertion == "":
 		return tokenForm{}, invalidRequest("client_assertion is missing")
@@ -444,13 +456,14 @@ func (s *Server) smart(c *gin.Context) {
 	writeJSON(c, http.StatusOK, struct {
 		JWKS         string   `json:"jwks_uri"`
 		Token        string   `json:"token_endpoint"`
+		Introspect   string   `json:"introspection_endpoint"`
 		Grants       []string `json:"grant_types_supported"`
 		Methods      []string `json:"token_endpoint_auth_methods_supported"`
 		Algorithms   []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 		Scopes       []string `json:"scopes_supported"`
 		Capabilities []string `json:"capabilities"`
 	}{
-		JWKS: s.issuer + KeysPath, Token: s.issuer + TokenPath,
+		JWKS: s.issuer + KeysPath, Token: s.issuer + TokenPath, Introspect: s.issuer + IntrospectPath,
 		Grants: []string{"client_credentials"}, Methods: []string{"private_key_jwt"}, Algorithms: []string{ES384, RS384},
 		Scopes:       []string{"system/*.cruds", "system/*.rs"},
 		Capabilities: []string{"client-confidential-asymmetric", "permission-v2"},

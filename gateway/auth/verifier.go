@@ -101,8 +101,22 @@ const notOurs = "the token is not one of ours, or not for this server"
 
 // verify looks at the token itself, without the cache.
 func (v *Verifier) verify(st *state, token string, now time.Time) (exchange.Caller, time.Time, error) {
-	fail := func(text string, cause error) (exchange.Caller, time.Time, error) {
-		return exchange.Caller{}, time.Time{}, invalidToken(text, cause)
+	claims, err := v.claims(st, token, now)
+	if err != nil {
+		return exchange.Caller{}, time.Time{}, err
+	}
+	caller, err := st.caller(claims)
+	if err != nil {
+		return exchange.Caller{}, time.Time{}, invalidToken(err.Error(), nil)
+	}
+	expires, _ := moment(claims.Expires)
+	return caller, expires, nil
+}
+
+// claims are those of a token that is ours, for this server, and good now.
+func (v *Verifier) claims(st *state, token string, now time.Time) (accessClaims, error) {
+	fail := func(text string, cause error) (accessClaims, error) {
+		return accessClaims{}, invalidToken(text, cause)
 	}
 	c, err := readCompact(token)
 	if err != nil {
@@ -131,11 +145,7 @@ func (v *Verifier) verify(st *state, token string, now time.Time) (exchange.Call
 	if issued, ok := moment(claims.IssuedAt); !ok || issued.After(now.Add(clockSkew)) {
 		return fail("the token is not valid yet", nil)
 	}
-	caller, err := st.caller(claims)
-	if err != nil {
-		return fail(err.Error(), nil)
-	}
-	return caller, expires, nil
+	return claims, nil
 }
 
 // caller is who the token speaks for, as the registry in use has it. What was accepted when the token was given is
