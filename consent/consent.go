@@ -58,6 +58,7 @@ type Actor struct {
 	Task       string   `json:"task,omitempty"`       // task of decree 457/2024 §§ 3 and 10, such as 3.1 or 10.1.1
 	Service    string   `json:"service,omitempty"`    // service of decree 457/2024 § 4, such as 4.1
 	Authority  bool     `json:"authority,omitempty"`  // a social authority (sosiaalihuollon viranomainen)
+	Producer   bool     `json:"producer,omitempty"`   // the unit is a producer's that acts for the controller (§ 14)
 	Clients    []string `json:"clients,omitempty"`    // Patient ids a Client sees as their own, or a Guardian or Representative acts for
 }
 
@@ -211,7 +212,7 @@ type Terms struct {
 	To       string    `json:"to,omitempty"`      // permit: receiving sector, health or social
 	// Permit: receivers. Empty is all public ones of the sector (decree 457/2024 § 25 choice a); otherwise
 	// Organization/… of the named ones. Assent: whom it is for, such as the provider agreed with the patient (§ 54.5);
-	// empty is everyone whom its provision speaks of.
+	// empty is everyone whom its provision speaks of, and others than Organization/… are names.
 	Recipients   []string `json:"recipients,omitempty"`
 	DataClasses  []string `json:"dataClasses,omitempty"`  // permit: what of patient data; empty is all service events
 	ServiceTasks []string `json:"serviceTasks,omitempty"` // permit or ban: palvelutehtävät

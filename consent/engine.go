@@ -449,6 +449,7 @@ type Row struct {
 	From, To    time.Time // in force: from inside, to outside; zero is open
 	Limit       bool      // it forbids: a ban, a cap, a protection
 	Human       bool      // it never permits by itself, or stops until a human decides
+	Act         bool      // it permits a human's act only: no machine starts it
 	Ban         string    // what a ban does to it, as @ban says: yes, no, documents, human, switch:O1; "" for a limit
 	GivesNone   bool      // it gives no right of its own
 	Reason      string    // GivesNone: why

@@ -68,6 +68,7 @@ type (
 		register      Register
 		task, service string
 		authority     bool
+		producer      bool
 	}
 	resourceKey struct {
 		typ                                string
@@ -96,7 +97,7 @@ func (e *Engine) question(w *weighing, req *Request, class *Class) question {
 	switch q.who.kind {
 	case Professional:
 		q.who.register, q.who.task, q.who.service = req.Actor.Register, req.Actor.Task, req.Actor.Service
-		q.who.authority = req.Actor.Authority
+		q.who.authority, q.who.producer = req.Actor.Authority, req.Actor.Producer
 	case System:
 		q.who.register = req.Actor.Register
 	}
@@ -123,7 +124,7 @@ func (e *Engine) question(w *weighing, req *Request, class *Class) question {
 func (q *question) environment() environment {
 	principal := principalUID(q.who.kind)
 	return environment{
-		request:   cedar.Request{Principal: principal, Action: actionUID(q.action), Resource: dataUID, Context: contextRecord(q.how)},
+		request:   cedar.Request{Principal: principal, Action: actionUID(q.action), Resource: dataUID, Context: contextRecord(q.how, q.slice.answers)},
 		principal: cedar.Entity{UID: principal, Attributes: principalRecord(q.who)},
 		resource:  cedar.Entity{UID: dataUID, Attributes: resourceRecord(q.what)},
 	}
@@ -134,7 +135,7 @@ func principalRecord(k principalKey) cedar.Record {
 	case Professional:
 		return cedar.NewRecord(cedar.RecordMap{
 			"register": cedar.String(k.register), "task": cedar.String(k.task), "service": cedar.String(k.service),
-			"authority": cedar.Boolean(k.authority),
+			"authority": cedar.Boolean(k.authority), "producer": cedar.Boolean(k.producer),
 		})
 	case System:
 		return cedar.NewRecord(cedar.RecordMap{"register": cedar.String(k.register)})
@@ -149,11 +150,12 @@ func resourceRecord(k resourceKey) cedar.Record {
 	})
 }
 
-func contextRecord(k contextKey) cedar.Record {
+func contextRecord(k contextKey, answers cedar.Set) cedar.Record {
 	m := cedar.RecordMap{
 		"purpose": cedar.String(k.purpose), "ground": cedar.String(k.ground), "inviteeRegister": cedar.String(k.invitee),
 		"permits": k.permits.set(), "assents": k.assents.set(),
 		"limb": cedar.String(k.act.limb), "facts": k.act.set(), "recipientKind": cedar.String(k.act.kind),
+		"answers": answers,
 	}
 	for i, name := range flagNames {
 		m[name] = cedar.Boolean(k.flags&(1<<i) != 0)
@@ -236,7 +238,7 @@ func publicAST(p *ast.Policy) *publicast.Policy { return (*publicast.Policy)(p) 
 
 // telling are the attributes that tell people what is missing, the most telling first.
 var telling = []string{
-	"facts", "limb", "recipientKind",
+	"answers", "facts", "limb", "recipientKind",
 	"permits", "assents", "localPermits", "jointService", "participant", "related", "guest", "invited", "recordedHere",
 	"authored", "ground", "reasoned", "authority", "minor", "dependent", "mine", "guardianDenied", "banned", "task", "sameController", "ownRegister",
 	"purpose",

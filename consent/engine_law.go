@@ -31,8 +31,8 @@ const reading = "sotesilta-law-3"
 // fileOrder is the order of the decision procedure: own register, joint documents and service, permits, statutory
 // rights, then the rest. Bases of a decision come in this order, and within a file in the order of its policies.
 var fileOrder = []string{
-	"own-register.cedar", "joint.cedar", "permits.cedar", "statutory.cedar", "invitations.cedar", "human-acts.cedar", "persons.cedar",
-	"reports.cedar", "limits.cedar",
+	"own-register.cedar", "joint.cedar", "permits.cedar", "statutory.cedar", "invitations.cedar", "consents.cedar", "human-acts.cedar",
+	"persons.cedar", "reports.cedar", "limits.cedar",
 }
 
 // finnish is the clock by which laws come into force and people come of age.
@@ -72,7 +72,10 @@ type sliceKey struct {
 }
 
 // slice is the policies that can still apply.
-type slice struct{ permits, forbids policies }
+type slice struct {
+	permits, forbids policies
+	answers          cedar.Set // to the open questions, such as O4=no
+}
 
 func (l *law) slice(kind Kind, action Action, purpose Purpose) *slice {
 	if s := l.slices[sliceKey{kind, action, purpose}]; s != nil {
@@ -277,7 +280,7 @@ func readLaw(files map[string][]byte, switches map[string]string) (law, error) {
 	}
 	slices.SortFunc(l.days, time.Time.Compare)
 	l.days = slices.CompactFunc(l.days, time.Time.Equal)
-	if err := l.cut(all); err != nil {
+	if err := l.cut(all, answersOf(switches)); err != nil {
 		return l, err
 	}
 	l.none, err = readNone(files, l.byID)
@@ -481,9 +484,18 @@ func compileClause(whole *ast.Policy, condition ast.ConditionType) (clause, erro
 	return c, nil
 }
 
+// answersOf is the answers to the open questions as the policies read them: O4=no.
+func answersOf(switches map[string]string) cedar.Set {
+	var values []cedar.Value
+	for name, value := range switches {
+		values = append(values, cedar.String(name+"="+value))
+	}
+	return cedar.NewSet(values...)
+}
+
 // cut sorts the policies into slices: for each kind of actor, action and purpose, a policy stays unless its scope or
 // a clause is false on these alone. A clause that needs more errs on the bare circumstances, and its policy stays.
-func (l *law) cut(all []*policy) error {
+func (l *law) cut(all []*policy, answers cedar.Set) error {
 	kinds := []Kind{System, Professional, Client, Guardian, Representative, Auditor, Operator}
 	actions := []Action{Read, Record, Change, Identify, Invite, Direct, Audit, Report, Notify, Ask, Disclose, Correct}
 	purposes := []Purpose{Care, NeedAssessment, Incapacity, Emergency, StatutoryAct, Supervision, OwnData}
@@ -494,7 +506,7 @@ func (l *law) cut(all []*policy) error {
 					Principal: principalUID(kind), Action: actionUID(action), Resource: dataUID,
 					Context: cedar.NewRecord(cedar.RecordMap{"purpose": cedar.String(purpose)}),
 				}}
-				var s slice
+				s := slice{answers: answers}
 				for _, p := range all {
 					if !p.possible(bare) {
 						continue
@@ -538,7 +550,7 @@ func (s single) All() iter.Seq2[cedar.PolicyID, *cedar.Policy] {
 func (p *policy) row() Row {
 	at, notes := p.cedar.Position(), p.cedar.Annotations()
 	row := Row{
-		Basis: p.basis, From: p.from, To: p.to, Limit: p.cedar.Effect() == cedar.Forbid, Human: p.outcome == NeedsHuman,
+		Basis: p.basis, From: p.from, To: p.to, Limit: p.cedar.Effect() == cedar.Forbid, Human: p.outcome == NeedsHuman, Act: p.discloses(),
 		Obligations: strings.Fields(string(notes["obligations"])), File: path.Base(at.Filename), Line: at.Line,
 		Direction: string(notes["direction"]), Scope: string(notes["scope"]),
 	}

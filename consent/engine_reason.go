@@ -52,6 +52,9 @@ func (e *Engine) tell(b *strings.Builder, c *clause, w *weighing, req *Request) 
 		b.WriteString("no consent of the client in force")
 	case "localPermits":
 		b.WriteString("permits kept locally do not count (O11)")
+	case "answers":
+		b.WriteString("the county's answer to an open question stops it: ")
+		b.WriteString(c.text)
 	case "jointService":
 		b.WriteString("no part in a joint service on the signed list")
 	case "task":

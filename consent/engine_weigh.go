@@ -42,10 +42,13 @@ const (
 )
 
 // rowSet is a set of rows that permits and assents speak of.
-type rowSet uint8
+type rowSet uint16
 
 // directedRows are the rows of rowSet, by bit.
-var directedRows = [...]string{"ATL-53.2", "ATL-53.3", "ATL-54.1", "ATL-55.1", "SHL-35.1", "SHL-40.1", "ATL-54.5"}
+var directedRows = [...]string{
+	"ATL-53.2", "ATL-53.3", "ATL-54.1", "ATL-55.1", // permits
+	"SHL-35.1", "SHL-40.1", "ATL-54.5", "SHL-39.3", "VPL-17", "KAYL-8", "ATL-6", "JULKL-26", // consents
+}
 
 func (s rowSet) has(row string) bool {
 	i := slices.Index(directedRows[:], row)
@@ -301,7 +304,7 @@ func (e *Engine) directive(w *weighing, i int, t *Terms) {
 			w.recorded = append(w.recorded, t.Recorded)
 		}
 	case Assent:
-		if !inForce || !e.reaches(t, w.req.Invitee.Controller, w.req.Invitee.Unit) {
+		if !inForce || !e.agrees(w, t) {
 			return
 		}
 		if j := slices.Index(directedRows[:], t.Statute); j >= 4 {
@@ -363,6 +366,16 @@ func (e *Engine) reaches(t *Terms, controller, unit string) bool {
 		return slices.Contains(t.Recipients, controller) || unit != "" && slices.Contains(t.Recipients, unit)
 	}
 	return t.Kind != Permit || t.From == t.To || e.public[controller]
+}
+
+// agrees says whether a consent is for who is invited or receives. One whom a human discloses to and who is registered
+// nowhere is told by name, as the consent has it.
+func (e *Engine) agrees(w *weighing, t *Terms) bool {
+	to := &w.req.Invitee
+	if w.req.Action == Disclose && to.Controller == "" {
+		return to.Kind != "" && (len(t.Recipients) == 0 || to.Name != "" && slices.Contains(t.Recipients, to.Name))
+	}
+	return e.reaches(t, to.Controller, to.Unit)
 }
 
 // bans says whether a ban names the data of a class as a whole (703/2023 § 59). Its targets are alternatives: each one
@@ -455,7 +468,7 @@ func (w *weighing) rests(t *Terms, wanted rowSet) bool {
 		return t.From == string(from) && t.To == string(to) &&
 			wanted&directions[[2]Register{from, to}] != 0 && w.engine.covers(w, t, from, to)
 	case Assent:
-		return wanted.has(t.Statute) && w.engine.reaches(t, w.req.Invitee.Controller, w.req.Invitee.Unit)
+		return wanted.has(t.Statute) && w.engine.agrees(w, t)
 	}
 	return false
 }

@@ -194,6 +194,8 @@ func kindOf(row *consent.Row) string {
 		return "limit: a human decides"
 	case row.Limit:
 		return "limit"
+	case row.Act:
+		return "a human's act"
 	case row.Human:
 		return "a human decides"
 	}

@@ -27,6 +27,9 @@ const FunctionCode = terms.Base + "StructureDefinition/function-code"
 // maxTargets bounds the recipients, service tasks, documents and service events of one directive.
 const maxTargets = 200
 
+// maxName bounds the name of a recipient who is registered nowhere, in bytes.
+const maxName = 200
+
 // Error says everything that is wrong with a directive.
 type Error struct{ Issues []fhir.Issue }
 
@@ -56,10 +59,14 @@ var directions = map[string]direction{
 }
 
 // assents are the rows of the table of legal bases that rest on a consent (suostumus) of the client.
-var assents = []string{"SHL-35.1", "SHL-39.3", "SHL-40.1", "VPL-17", "KAYL-8", "ATL-54.5", "ATL-6"}
+var assents = []string{"SHL-35.1", "SHL-39.3", "SHL-40.1", "VPL-17", "KAYL-8", "ATL-54.5", "ATL-6", "JULKL-26"}
 
-// agreed are those of them that are about one provider, whom the client has agreed on.
-var agreed = []string{"ATL-54.5"}
+// agreed are those of them that are about recipients whom the client has agreed on, with the provision that says so.
+var agreed = map[string]string{"ATL-54.5": "703/2023 § 54.5", "ATL-6": "703/2023 § 6"}
+
+// outside are those of them whose recipients may be registered nowhere: an association, a school. The consent names them
+// as they are written (actor.reference.display).
+var outside = []string{"SHL-39.3", "VPL-17", "KAYL-8", "ATL-6", "JULKL-26"}
 
 // healthChoices are the data that a permit on patient data may name (457/2024 § 25.1).
 var healthChoices = []string{"patient-summary", "service-event", "statement"}
@@ -316,15 +323,16 @@ func (r *reader) assent(t *consent.Terms, c, provision *fhir.Value) {
 	if typ := provision.Text("type"); typ != "" && typ != "permit" {
 		r.fail("Consent.provision.type", "value", "A consent permits.")
 	}
-	t.Recipients = r.organizations(provision.Get("actor"), "Consent.provision.actor")
 	rows := legalBases(c)
+	named := len(rows) == 1 && slices.Contains(outside, rows[0])
+	t.Recipients = r.recipients(provision.Get("actor"), "Consent.provision.actor", named)
 	if len(rows) != 1 || !slices.Contains(assents, rows[0]) {
 		r.fail("Consent.policyRule", "required", "A consent names the one provision that asks for it as a code of %s: %s.", terms.LegalBasis, strings.Join(assents, ", "))
 		return
 	}
 	t.Statute = rows[0]
-	if slices.Contains(agreed, t.Statute) && len(t.Recipients) == 0 && len(r.issues) == 0 {
-		r.fail("Consent.provision.actor", "required", "The patient agrees on a provider: the consent names it as Organization/id (703/2023 § 54.5).")
+	if provision := agreed[t.Statute]; provision != "" && len(t.Recipients) == 0 && len(r.issues) == 0 {
+		r.fail("Consent.provision.actor", "required", "The client agrees on recipients: the consent names them (%s).", provision)
 	}
 }
 
@@ -362,9 +370,19 @@ func (r *reader) only(v *fhir.Value, at string, names ...string) {
 }
 
 func (r *reader) organizations(actors *fhir.Value, at string) []string {
+	return r.recipients(actors, at, false)
+}
+
+// recipients are organisations of the gateway, and where named is set others by their names.
+func (r *reader) recipients(actors *fhir.Value, at string, named bool) []string {
 	var out []string
 	for i, actor := range items(actors) {
 		r.only(actor, fmt.Sprintf("%s[%d]", at, i), "role", "reference")
+		name := strings.TrimSpace(actor.Text("reference", "display"))
+		if named && actor.Text("reference", "reference") == "" && name != "" && len(name) <= maxName && !strings.HasPrefix(name, "Organization/") {
+			out = append(out, name)
+			continue
+		}
 		ref := fhir.ParseReference(actor.Text("reference", "reference"))
 		if !ref.Local() || ref.Type != "Organization" {
 			r.fail(fmt.Sprintf("%s[%d].reference", at, i), "value", "Who is named in a directive is an Organization/id.")

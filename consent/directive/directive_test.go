@@ -118,6 +118,10 @@ func TestReadCompilesDirectives(t *testing.T) {
 			`"provision":{"actor":[{"role":{"text":"saaja"},"reference":{"reference":"Organization/county"}}]}`), func(w *consent.Terms) {
 			w.Kind, w.Statute, w.Recipients = consent.Assent, "SHL-35.1", []string{"Organization/county"}
 		}},
+		{"a consent that names an association", consentOf("directive", "consent", legalBasis("ATL-6"),
+			`"provision":{"actor":[{"role":{"text":"saaja"},"reference":{"display":" Apu ry "}},{"role":{"text":"saaja"},"reference":{"reference":"Organization/school"}}]}`), func(w *consent.Terms) {
+			w.Kind, w.Statute, w.Recipients = consent.Assent, "ATL-6", []string{"Apu ry", "Organization/school"}
+		}},
 		{"a consent whose statute is a category", strings.Replace(consentOf("directive", "consent"), `"category":[`,
 			`"category":[{"coding":[{"system":"`+codes+`legal-basis","code":"SHL-40.1"}]},`, 1), func(w *consent.Terms) {
 			w.Kind, w.Statute = consent.Assent, "SHL-40.1"
@@ -191,6 +195,9 @@ func TestReadRefusesWhatItWouldOnlyHalfUnderstand(t *testing.T) {
 		{"a consent to a statute that asks for none", consentOf("directive", "consent", legalBasis("ATL-53.2")), "Consent.policyRule"},
 		{"a consent with limits", consentOf("directive", "consent", legalBasis("SHL-35.1"), `"provision":{"purpose":[{"code":"TREAT"}]}`), "Consent.provision.purpose"},
 		{"a consent for a person", consentOf("directive", "consent", legalBasis("SHL-35.1"), `"provision":{"actor":[{"role":{"text":"x"},"reference":{"reference":"Practitioner/u"}}]}`), "Consent.provision.actor[0].reference"},
+		{"a consent to no association", consentOf("directive", "consent", legalBasis("ATL-6")), "Consent.provision.actor"},
+		{"an association's name that looks like a reference", consentOf("directive", "consent", legalBasis("ATL-6"), `"provision":{"actor":[{"role":{"text":"x"},"reference":{"display":"Organization/county"}}]}`), "Consent.provision.actor[0].reference"},
+		{"a contact to an authority of the display", consentOf("directive", "consent", legalBasis("SHL-35.1"), `"provision":{"actor":[{"role":{"text":"x"},"reference":{"display":"county"}}]}`), "Consent.provision.actor[0].reference"},
 		{"an agreement with the patient on nobody", consentOf("directive", "consent", legalBasis("ATL-54.5")), "Consent.provision.actor"},
 	}
 	for _, test := range tests {

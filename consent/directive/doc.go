@@ -82,6 +82,9 @@
 //	"policyRule": {"coding": [{"system": "https://sotesilta.example/fhir/CodeSystem/legal-basis", "code": "ATL-54.5"}]},
 //	"provision": {"type": "permit", "actor": [{"role": {…IRCP}, "reference": {"reference": "Organization/private-clinic"}}]}
 //
+// Recipients of SHL-39.3, VPL-17, KAYL-8, ATL-6 and JULKL-26 may be registered nowhere (an association, a school): such a
+// one is named by actor.reference.display alone, as the disclosure will name it. ATL-6 names its recipients always.
+//
 // # IHE PCF
 //
 // A basic Consent of IHE's Privacy Consent on FHIR (category LOINC 59284-0, and none of the categories above) is read as

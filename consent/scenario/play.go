@@ -99,7 +99,7 @@ func (st *stage) actor(name string) consent.Actor {
 	if !ok {
 		st.fail("cast.yaml knows no %q", name)
 	}
-	a := consent.Actor{Kind: p.Kind, App: "app", User: name, Task: p.Task, Service: p.Service, Authority: p.Authority, Clients: p.Clients}
+	a := consent.Actor{Kind: p.Kind, App: "app", User: name, Task: p.Task, Service: p.Service, Authority: p.Authority, Producer: p.Producer, Clients: p.Clients}
 	if a.Kind == "" {
 		a.Kind = consent.Professional
 	}
@@ -216,6 +216,7 @@ func (st *stage) directive(d *Directive, i int) consent.Terms {
 	for _, name := range d.To {
 		terms.Recipients = append(terms.Recipients, ref("Organization", name))
 	}
+	terms.Recipients = append(terms.Recipients, d.Named...)
 	switch {
 	case d.Permit != "":
 		from, to, ok := strings.Cut(d.Permit, " to ")

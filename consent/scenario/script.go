@@ -77,6 +77,7 @@ type Directive struct {
 	Valid        Span
 	Withdrawn    bool
 	GivenBy      consent.Giver `yaml:"given-by"` // the client, when not told
+	Named        []string      // recipients registered nowhere, by name; the scenarios' own is "somebody"
 }
 
 // Span is a time span of days; a missing bound is open.
@@ -135,6 +136,7 @@ type cast struct {
 		Unit, Task, Service, Controller string
 		Kind                            consent.Kind
 		Authority                       bool
+		Producer                        bool
 		Clients                         []string
 	}
 }

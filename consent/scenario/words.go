@@ -93,8 +93,8 @@ func directive(d *Directive) string {
 	if d.Controller != "" {
 		detail = append(detail, string(d.Register)+" of "+d.Controller)
 	}
-	if len(d.To) > 0 {
-		detail = append(detail, "for "+strings.Join(d.To, ", "))
+	if to := slices.Concat(d.To, d.Named); len(to) > 0 {
+		detail = append(detail, "for "+strings.Join(to, ", "))
 	}
 	if r := span("recorded ", d.Recorded); r != "" {
 		detail = append(detail, r)

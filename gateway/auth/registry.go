@@ -50,6 +50,7 @@ type Unit struct {
 	Register   consent.Register // health or social
 	Controller string           // Organization/…
 	OID        string           // urn:oid:…, which subject_organization_id may name as well
+	Producer   bool             // a producer's, which acts for the controller (703/2023 § 14)
 }
 
 // User is a registered user of a client.
@@ -155,6 +156,9 @@ func (c *Client) actorOf(u *User) consent.Actor {
 		return a
 	}
 	for _, unit := range c.Units {
+		if unit.ID == u.Unit {
+			a.Producer = unit.Producer && u.Kind == consent.Professional
+		}
 		if unit.Register == u.Register && unit.Controller == u.Controller {
 			a.Units = append(a.Units, unit.ID)
 		}
@@ -206,6 +210,7 @@ type unitEntry struct {
 	Register   string `yaml:"register"`
 	Controller string `yaml:"controller"`
 	OID        string `yaml:"oid"`
+	Producer   bool   `yaml:"producer"`
 }
 
 type userEntry struct {

@@ -167,7 +167,7 @@ func (l *loader) loadClient(place string, e clientEntry) *Client {
 }
 
 func (l *loader) loadUnit(place string, c *Client, e unitEntry) {
-	u := Unit{ID: l.ref(place, "id", e.ID, "Organization"), Name: l.text(place, "name", e.Name), OID: e.OID}
+	u := Unit{ID: l.ref(place, "id", e.ID, "Organization"), Name: l.text(place, "name", e.Name), OID: e.OID, Producer: e.Producer}
 	u.Register = l.register(place, or(e.Register, string(c.Register)))
 	u.Controller = l.ref(place, "controller", or(e.Controller, c.Controller), "Organization")
 	switch {
@@ -183,8 +183,8 @@ func (l *loader) loadUnit(place string, c *Client, e unitEntry) {
 		l.fail(place, "id: used twice")
 		return
 	}
-	if other, known := l.units[u.ID]; known && (other.Register != u.Register || other.Controller != u.Controller) {
-		l.fail(place, "id: another client's unit of the same id has another register or controller")
+	if other, known := l.units[u.ID]; known && (other.Register != u.Register || other.Controller != u.Controller || other.Producer != u.Producer) {
+		l.fail(place, "id: another client's unit of the same id has another register, controller or producer")
 	}
 	if other, known := l.oids[u.OID]; u.OID != "" && known && other != u.ID {
 		l.fail(place, "oid: used by another unit")

@@ -38,6 +38,27 @@ func TestPersonsAreFoundByRoleAndByPerson(t *testing.T) {
 	require.Equal(t, "omaks", digi.App)
 }
 
+// Who acts for a client is registered with the clients; a producer's unit makes its professionals a producer's.
+func TestRepresentativesAndProducers(t *testing.T) {
+	w := newWorld(t)
+	registry := w.registry(func(text string) string {
+		text = strings.Replace(text, "name: Jukola health station, oid", "name: Jukola health station, producer: true, oid", 1)
+		return strings.Replace(text, "kind: guardian", "kind: representative", 1)
+	})
+	w.Use(registry)
+	nurse, ok := w.Person("PractitionerRole/nurse")
+	require.True(t, ok)
+	require.True(t, nurse.Producer)
+	worker, ok := w.Person("PractitionerRole/social-worker")
+	require.True(t, ok)
+	require.False(t, worker.Producer)
+	acting, ok := registry.Actor("omaks", "lumi-guardian")
+	require.True(t, ok)
+	require.Equal(t, consent.Representative, acting.Kind)
+	require.Equal(t, []string{"lumi"}, acting.Clients)
+	require.Empty(t, acting.Units)
+}
+
 func TestARegistryWithFaultsIsRefusedWithThePlace(t *testing.T) {
 	w := newWorld(t)
 	data, err := os.ReadFile("testdata/registry.yaml")
