@@ -60,6 +60,7 @@ func (n *snapshot) search(ctx context.Context, q *search.Query, g store.Guard) (
 	}
 	seen := make(map[int64]bool, len(found))
 	rids := make([]int64, len(found))
+	out.Matches = make([]store.Found, 0, len(found))
 	for i, f := range found {
 		seen[f.rid], rids[i] = true, f.rid
 		grant := permitted[f.class]
@@ -108,6 +109,9 @@ func (n *snapshot) found(ctx context.Context, p *plan, q *search.Query, keys sor
 	}
 	return n.page(ctx, p, best, keys, from, q.Count+1)
 }
+
+// expected is how many rows of a page there is room for before they are there.
+const expected = 64
 
 // hit is a row found, with its sort keys.
 type hit struct {
@@ -292,17 +296,16 @@ func (n *snapshot) page(ctx context.Context, p *plan, best *driver, keys sorting
 	hits := fmt.Sprintf("(SELECT m.* FROM (%s) m%s ORDER BY %s LIMIT %d) p", from.sql(strings.Join(inner, ", ")), where, strings.Join(orderIn, ", "), limit)
 	sql := with + over(s.d, hits).look("version", "v", "v.vid = p.vid").
 		sql(strings.Join(append([]string{"p.type", "p.id", bodyColumns, "p.rid"}, outer...), ", ")) + " ORDER BY " + strings.Join(orderOut, ", ")
-	var out []hit
+	out := make([]hit, 0, min(limit, expected))
+	extra := make([]any, 1+len(keys.keys)) // scanned into anew by each row
 	err = each(ctx, n.r, func(rows Rows) error {
-		h := hit{keys: make([]any, len(keys.keys))}
-		extra := []any{&h.rid}
+		out = append(out, hit{keys: make([]any, len(keys.keys))})
+		h := &out[len(out)-1]
+		extra[0] = &h.rid
 		for i := range h.keys {
-			extra = append(extra, &h.keys[i])
+			extra[1+i] = &h.keys[i]
 		}
-		var err error
-		h.row, h.class, err = scanRow(rows, extra...)
-		out = append(out, h)
-		return err
+		return scanInto(rows, &h.row, &h.class, extra...)
 	}, sql, s.args...)
 	return out, err
 }

@@ -71,13 +71,19 @@ const (
 
 // scanRow reads a row; its class is a number yet.
 func scanRow(rows Rows, extra ...any) (row store.Row, class int64, err error) {
+	err = scanInto(rows, &row, &class, extra...)
+	return row, class, err
+}
+
+// scanInto is scanRow into what is there already.
+func scanInto(rows Rows, row *store.Row, class *int64, extra ...any) error {
 	var recorded, updated, deleted int64
-	dest := append([]any{&row.Type, &row.ID, &row.Version, &class, &recorded, &updated, &deleted, &row.Method, &row.Body}, extra...)
-	if err = rows.Scan(dest...); err != nil {
-		return row, class, err
+	dest := append([]any{&row.Type, &row.ID, &row.Version, class, &recorded, &updated, &deleted, &row.Method, &row.Body}, extra...)
+	if err := rows.Scan(dest...); err != nil {
+		return err
 	}
 	row.Recorded, row.Updated, row.Deleted = moment(recorded), moment(updated), deleted != 0
-	return row, class, nil
+	return nil
 }
 
 // rows reads rows with their classes.

@@ -53,8 +53,9 @@ func Upgraded(t *testing.T, e Engine, place string) {
 		"Observation?component-code-value-quantity=http://loinc.org|8462-4$gt140":           {},
 		"Observation?code-value-quantity=29463-7$70.5||kg":                                  {"weight"},
 		"Patient?identifier:of-type=http://terminology.hl7.org/CodeSystem/v2-0203|MR|12345": {"aino"},
-		"Patient?phonetic=Wirtanen":                                                         {"aino"},
-		"Organization?phonetic=jukolan terveisasema":                                        {"jukola"},
+
+		"Patient?phonetic=Wirtanen":                  {"aino"},
+		"Organization?phonetic=jukolan terveisasema": {"jukola"},
 	}
 	check := func(cases map[string][]string) {
 		t.Helper()
