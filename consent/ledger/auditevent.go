@@ -53,6 +53,8 @@ var shapes = map[string]shape{
 	"read":             {action: "R", rest: "read", profile: "Read"},
 	"vread":            {action: "R", rest: "vread", profile: "Read"},
 	"history-instance": {action: "R", rest: "history-instance"},
+	"history-type":     {action: "R", rest: "history-type"},
+	"history-system":   {action: "R", rest: "history-system"},
 	"search-type":      {action: "E", rest: "search-type", profile: "Query", inbound: true},
 	"create":           {action: "C", rest: "create", profile: "Create", inbound: true},
 	"update":           {action: "U", rest: "update", profile: "Update", inbound: true},

@@ -122,18 +122,20 @@ func (s scopes) String() string {
 
 // interactionRights is the rights an interaction needs, any one of them. What is not here is never allowed.
 var interactionRights = map[exchange.Interaction]rights{
-	exchange.Read:    rightR,
-	exchange.VRead:   rightR,
-	exchange.History: rightR,
-	exchange.Search:  rightS,
-	exchange.Create:  rightC,
-	exchange.Update:  rightU,
-	exchange.Patch:   rightU,
-	exchange.Delete:  rightD,
-	exchange.Match:   rightS | rightR,
-	exchange.Apply:   rightC,
-	exchange.Receive: rightC,
-	exchange.Notify:  rightR,
+	exchange.Read:          rightR,
+	exchange.VRead:         rightR,
+	exchange.History:       rightR,
+	exchange.Search:        rightS,
+	exchange.HistoryType:   rightR,
+	exchange.HistorySystem: rightR,
+	exchange.Create:        rightC,
+	exchange.Update:        rightU,
+	exchange.Patch:         rightU,
+	exchange.Delete:        rightD,
+	exchange.Match:         rightS | rightR,
+	exchange.Apply:         rightC,
+	exchange.Receive:       rightC,
+	exchange.Notify:        rightR,
 
 	exchange.DisclosureReport: rightR,
 }

@@ -86,7 +86,7 @@ func TestReadingTheLedger(t *testing.T) {
 		got, err := w.Read(w.ctx, as("auditor"), "AuditEvent", written.ID)
 		require.NoError(t, err)
 		require.Equal(t, written.ID, got.ID)
-		versions, next, err := w.History(w.ctx, as("auditor"), "AuditEvent", written.ID, 0, 10)
+		versions, next, err := w.History(w.ctx, as("auditor"), "AuditEvent", written.ID, exchange.Past{Count: 10})
 		require.NoError(t, err)
 		require.Zero(t, next)
 		require.Equal(t, got.Body, versions[0].Body)

@@ -26,14 +26,17 @@ const (
 	VRead   Interaction = "vread"
 	History Interaction = "history-instance"
 	Search  Interaction = "search-type"
-	Create  Interaction = "create"
-	Update  Interaction = "update"
-	Delete  Interaction = "delete"
-	Patch   Interaction = "patch"
-	Match   Interaction = "match"   // Patient/$match
-	Apply   Interaction = "apply"   // PlanDefinition/…/$apply
-	Receive Interaction = "receive" // a message that came in
-	Notify  Interaction = "notify"  // a message that went out
+	// HistoryType and HistorySystem are the histories of a type and of the system.
+	HistoryType   Interaction = "history-type"
+	HistorySystem Interaction = "history-system"
+	Create        Interaction = "create"
+	Update        Interaction = "update"
+	Delete        Interaction = "delete"
+	Patch         Interaction = "patch"
+	Match         Interaction = "match"   // Patient/$match
+	Apply         Interaction = "apply"   // PlanDefinition/…/$apply
+	Receive       Interaction = "receive" // a message that came in
+	Notify        Interaction = "notify"  // a message that went out
 )
 
 // Caller is who asks, as gateway/auth established it.

@@ -153,7 +153,7 @@ func TestWhereaboutsAreWithheld(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, page.Matches, 1)
 	require.NotContains(t, string(page.Matches[0].Body), `"address"`)
-	versions, _, err := w.History(w.ctx, as(physician), "Patient", "toivo", 0, 5)
+	versions, _, err := w.History(w.ctx, as(physician), "Patient", "toivo", exchange.Past{Count: 5})
 	require.NoError(t, err)
 	require.NotContains(t, string(versions[0].Body), `"address"`)
 	pushed, err := w.Gather(w.ctx, as("jukola-ehr"), "Patient/toivo")

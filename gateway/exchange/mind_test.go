@@ -106,7 +106,7 @@ func TestTheEndOfARelationshipClosesAtOnce(t *testing.T) {
 	require.Empty(t, page.Next)
 	_, err = w.VRead(w.ctx, as(worker), "QuestionnaireResponse", row.ID, 1)
 	require.Equal(t, exchange.Absent, kind(err))
-	_, _, err = w.History(w.ctx, as(worker), "QuestionnaireResponse", row.ID, 0, 10)
+	_, _, err = w.History(w.ctx, as(worker), "QuestionnaireResponse", row.ID, exchange.Past{Count: 10})
 	require.Equal(t, exchange.Absent, kind(err))
 	require.Empty(t, w.found(worker, "Patient", "_id=veikko"))
 }

@@ -57,7 +57,7 @@ func (w *world) everyWay(c exchange.Caller, typ string) map[string]func(id strin
 	return map[string]func(id string) error{
 		"read":    func(id string) error { _, err := w.Read(w.ctx, c, typ, id); return err },
 		"vread":   func(id string) error { _, err := w.VRead(w.ctx, c, typ, id, 1); return err },
-		"history": func(id string) error { _, _, err := w.History(w.ctx, c, typ, id, 0, 10); return err },
+		"history": func(id string) error { _, _, err := w.History(w.ctx, c, typ, id, exchange.Past{Count: 10}); return err },
 		"update": func(id string) error {
 			_, err := w.Transact(w.ctx, c, []exchange.Op{update(w.t, id, body)})
 			return err

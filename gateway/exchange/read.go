@@ -92,13 +92,16 @@ func (d *Desk) readOne(ctx context.Context, c Caller, typ, id string, i Interact
 	return out, releaseErr
 }
 
-// historyPage is how many versions are looked at together.
-const historyPage = 256
+// historyPage is how many versions are looked at together, maxHistory how many are answered.
+const (
+	historyPage = 256
+	maxHistory  = 500
+)
 
-// History answers the versions of a resource that the caller may see, newest first, below version before (0: from
-// the newest), at most limit, and the before of the next page (0: no more). Each version is decided by its own label.
+// History answers the versions of a resource that the caller may see, of the part of its past that is wanted, newest
+// first, and the Before of the next page (0: no more). Each version is decided by its own label.
 // One record, and one more for each further client whose data left.
-func (d *Desk) History(ctx context.Context, c Caller, typ, id string, before int64, limit int) (versions []Resource, following int64, err error) {
+func (d *Desk) History(ctx context.Context, c Caller, typ, id string, p Past) (versions []Resource, following int64, err error) {
 	began := time.Now()
 	defer func() {
 		if err != nil {
@@ -110,14 +113,15 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, before int
 		return nil, 0, err
 	}
 	if typ == auditEvent {
-		event, err := d.readAudit(ctx, c, id, History, before)
+		event, err := d.readAudit(ctx, c, id, History, p.Before)
 		if err != nil {
 			return nil, 0, err
 		}
 		return []Resource{*event}, 0, nil
 	}
-	if limit <= 0 || limit > historyPage {
-		limit = historyPage
+	limit := p.Count
+	if limit <= 0 || limit > maxHistory {
+		limit = maxHistory
 	}
 	snap, err := d.open(ctx)
 	if err != nil {
@@ -135,7 +139,14 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, before int
 	person := false
 	decided := map[string]*consent.Decision{}
 	facts := map[string]*consent.Facts{}
-	for cursor := before; next == 0; {
+	var visible *consent.Decision // of the newest version that the caller may see
+	var newest store.Row
+	var ended time.Time
+	cursor := p.Before
+	if !p.At.From.IsZero() {
+		cursor = 0 // when a version ended is told by the one above it
+	}
+	for next == 0 {
 		rows, err := snap.History(ctx, typ, id, cursor, historyPage)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, 0, unrecorded(err)
@@ -163,6 +174,13 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, before int
 				}
 				continue
 			}
+			if visible == nil {
+				visible, newest = decision, row
+			}
+			wanted := p.keeps(row.Updated, ended) && (p.Before == 0 || row.Version < p.Before)
+			if ended = row.Updated; !wanted {
+				continue
+			}
 			if len(out) == limit {
 				next = out[limit-1].Version
 				break
@@ -179,10 +197,17 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, before int
 		}
 	}
 	snap.Close()
-	if len(out) == 0 {
+	switch {
+	case visible == nil:
 		return nil, 0, firstError(d.commit(ctx, opened, denied), absent(typ, id))
+	case len(out) == 0 && person: // nothing of what is visible is of the part that is wanted
+		return nil, 0, d.commit(ctx, opened, everyone(first, newest.Class.Clients, facts, func(rec ledger.Record) ledger.Record {
+			rec = describe(rec, newest.Class, facts, visible)
+			rec.Success = true
+			return rec
+		})...)
 	}
-	if person {
+	if person && len(out) > 0 {
 		if err := d.commit(ctx, opened, left.records()...); err != nil {
 			return nil, 0, err
 		}

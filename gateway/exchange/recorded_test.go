@@ -26,7 +26,7 @@ func (w *world) releases(row exchange.Resource) map[string]func() (any, error) {
 			return deref(r), err
 		},
 		"history": func() (any, error) {
-			r, _, err := w.History(w.ctx, as(nurse), "Observation", row.ID, 0, 10)
+			r, _, err := w.History(w.ctx, as(nurse), "Observation", row.ID, exchange.Past{Count: 10})
 			return r, err
 		},
 		"search": func() (any, error) {
@@ -277,9 +277,12 @@ func TestDataAboutSeveralClientsAreInTheLogOfEach(t *testing.T) {
 	both := w.put(nurse, `{"resourceType":"Observation","status":"final","code":{"text":"family"},"subject":{"reference":"Patient/aino"},"focus":[{"reference":"`+base+`/Patient/onni"}]}`)
 	require.Equal(t, []string{"aino", "onni"}, w.row("Observation", both.ID).Class.Clients)
 	for name, way := range map[string]func() error{
-		"read":    func() error { _, err := w.Read(w.ctx, as(nurse), "Observation", both.ID); return err },
-		"history": func() error { _, _, err := w.History(w.ctx, as(nurse), "Observation", both.ID, 0, 5); return err },
-		"push":    func() error { _, err := w.Gather(w.ctx, as("jukola-ehr"), "Observation/"+both.ID); return err },
+		"read": func() error { _, err := w.Read(w.ctx, as(nurse), "Observation", both.ID); return err },
+		"history": func() error {
+			_, _, err := w.History(w.ctx, as(nurse), "Observation", both.ID, exchange.Past{Count: 5})
+			return err
+		},
+		"push": func() error { _, err := w.Gather(w.ctx, as("jukola-ehr"), "Observation/"+both.ID); return err },
 	} {
 		commits := w.records(func() { require.NoError(t, way()) })
 		var clients []string

@@ -230,7 +230,7 @@ func TestDeletes(t *testing.T) {
 	got, err := w.VRead(w.ctx, as(nurse), "Observation", row.ID, 1)
 	require.NoError(t, err)
 	require.NotEmpty(t, got.Body)
-	versions, _, err := w.History(w.ctx, as(nurse), "Observation", row.ID, 0, 10)
+	versions, _, err := w.History(w.ctx, as(nurse), "Observation", row.ID, exchange.Past{Count: 10})
 	require.NoError(t, err)
 	require.Len(t, versions, 2)
 	require.True(t, versions[0].Deleted)
@@ -274,7 +274,7 @@ func TestEverythingIsBounded(t *testing.T) {
 	}
 	var seen []int64
 	for before := int64(0); ; {
-		page, next, err := w.History(w.ctx, as(nurse), "Observation", row.ID, before, 2)
+		page, next, err := w.History(w.ctx, as(nurse), "Observation", row.ID, exchange.Past{Before: before, Count: 2})
 		require.NoError(t, err)
 		require.LessOrEqual(t, len(page), 2)
 		for _, v := range page {

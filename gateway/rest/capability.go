@@ -43,7 +43,7 @@ const deviations = "Every interaction needs a SMART scope and a legal basis (Act
 	"Patients have no search parameters on address and telecom, which may be withheld for personal safety. " +
 	"Labels of registers in meta.security are set by the gateway; those that a client sends are dropped. " +
 	"self and next links are opaque and of use to their receiver only. " +
-	"Not supported: history of a type or the system, search of compartments and across types."
+	"Not supported: search of compartments and across types."
 
 // searching is what a search may ask beyond the parameters that each type lists; the bounds are those of gateway/search.
 func (s *server) searching() string {
@@ -89,7 +89,7 @@ func (s *server) describe() *fhir.Value {
 			"documentation", deviations+" "+s.searching(),
 			"security", s.security(),
 			"resource", s.resources(),
-			"interaction", fhir.NewArray(object("code", "transaction"), object("code", "batch")),
+			"interaction", fhir.NewArray(object("code", "transaction"), object("code", "batch"), object("code", string(exchange.HistorySystem))),
 		)),
 	)
 }

@@ -43,7 +43,7 @@ func TestCapabilityStatementSaysWhatIsRegistered(t *testing.T) {
 		}
 		return out
 	}
-	require.Equal(t, []string{"read", "vread", "history-instance", "search-type", "create", "update", "patch", "delete"}, codes("Task"))
+	require.Equal(t, []string{"read", "vread", "history-instance", "history-type", "search-type", "create", "update", "patch", "delete"}, codes("Task"))
 	require.Equal(t, []string{"read", "search-type"}, codes("AuditEvent"))
 	for typ, r := range byType {
 		require.Equal(t, "versioned", r.Text("versioning"))

@@ -116,7 +116,8 @@ func (d *memoryDesk) VRead(_ context.Context, c exchange.Caller, typ, id string,
 	return &versions[version-1], nil
 }
 
-func (d *memoryDesk) History(_ context.Context, c exchange.Caller, typ, id string, before int64, limit int) ([]exchange.Resource, int64, error) {
+func (d *memoryDesk) History(_ context.Context, c exchange.Caller, typ, id string, p exchange.Past) ([]exchange.Resource, int64, error) {
+	before, limit := p.Before, p.Count
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.begin(c, exchange.History, typ, "/"+id); err != nil {
@@ -139,6 +140,38 @@ func (d *memoryDesk) History(_ context.Context, c exchange.Caller, typ, id strin
 		return nil, 0, exchange.Refuse(exchange.Absent, "not-found", "", "absent")
 	}
 	return out, 0, nil
+}
+
+// Histories answers every version newest first, by the order of rows; its cursor is how many were answered.
+func (d *memoryDesk) Histories(_ context.Context, c exchange.Caller, typ string, p exchange.Past) (*exchange.Page, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	i := exchange.HistorySystem
+	if typ != "" {
+		i = exchange.HistoryType
+	}
+	if err := d.begin(c, i, typ, ""); err != nil {
+		return nil, err
+	}
+	page := &exchange.Page{Total: -1}
+	from, _ := strconv.Atoi(p.Cursor)
+	for _, ref := range slices.Backward(d.order) {
+		for _, r := range slices.Backward(d.rows[ref]) {
+			if typ != "" && r.Type != typ || d.denied[ref] || r.Updated.Before(p.Since) {
+				continue
+			}
+			if from--; from >= 0 {
+				continue
+			}
+			if len(page.Matches) == p.Count {
+				before, _ := strconv.Atoi(p.Cursor)
+				page.Next = strconv.Itoa(before + p.Count)
+				return page, nil
+			}
+			page.Matches = append(page.Matches, r)
+		}
+	}
+	return page, nil
 }
 
 // Search knows the parameters _id, identifier and status, each by equality.

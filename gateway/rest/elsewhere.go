@@ -16,17 +16,9 @@ import (
 func notSupported(text string) error { return refuse(http.StatusNotFound, "not-supported", "", text) }
 
 var (
-	noSystemHistory = historyOf("The history of the system is not supported")
-	noTypeHistory   = historyOf("The history of a type is not supported")
-	noSystemSearch  = notSupported("A search across types is not supported: search one type, GET [base]/[type]?… or POST [base]/[type]/_search.")
-	noOperation     = notSupported("There is no such operation here. [base]/metadata names those that are.")
+	noSystemSearch = notSupported("A search across types is not supported: search one type, GET [base]/[type]?… or POST [base]/[type]/_search.")
+	noOperation    = notSupported("There is no such operation here. [base]/metadata names those that are.")
 )
-
-// historyOf refuses a history other than that of an instance (FHIR R4 § 3.1.0.12), as one of a type that has none.
-func historyOf(what string) error {
-	return refuse(http.StatusMethodNotAllowed, "not-supported", "", what+
-		": ask for that of a resource, GET [base]/[type]/[id]/_history, or search by _lastUpdated.")
-}
 
 // noCompartment refuses a search of a compartment (FHIR R4 § 3.1.1.2.5), and names the search that finds the same.
 func noCompartment(typ, id, of string) error {
@@ -83,11 +75,9 @@ func bundleAddress(parts []string) error {
 	case parts[0] == "metadata":
 		return notInBundle("metadata")
 	case parts[0] == "_history":
-		return noSystemHistory
+		return notInBundle("The history of the system")
 	case parts[0] == "_search":
 		return noSystemSearch
-	case len(parts) > 1 && parts[1] == "_history":
-		return noTypeHistory
 	case len(parts) > 1 && parts[1] == "_search":
 		return refuse(http.StatusBadRequest, "not-supported", "", "A search in a Bundle is a GET of [type]?…: its request.url stands in a body already.")
 	case len(parts) == 3 && fhir.IsResource(parts[2]) && fhir.IsResource(parts[0]):

@@ -17,8 +17,6 @@ func TestRefusalsSayTheWayRound(t *testing.T) {
 		status               int
 		says                 string
 	}{
-		{"GET", "/_history", "", 405, "The history of the system is not supported: ask for that of a resource"},
-		{"GET", "/Task/_history", "", 405, "The history of a type is not supported: ask for that of a resource"},
 		{"GET", "/Patient/aino/Observation", "", 404, "GET [base]/Observation?patient=Patient/aino finds the same"},
 		{"GET", "/Patient/aino/Task/", "", 404, "GET [base]/Task?patient=Patient/aino finds the same"},
 		{"GET", "/Patient/a_b/CareTeam", "", 404, "CareTeam?patient=Patient/[id]"},
@@ -42,8 +40,7 @@ func TestWhatBundlesDoNotTake(t *testing.T) {
 		"Patient/$match":                      "An operation such as $match is not taken in bundles",
 		"PlanDefinition/joint-client/$apply":  "An operation such as $apply is not taken in bundles",
 		"$export":                             "An operation such as $export is not taken in bundles",
-		"_history":                            "The history of the system is not supported",
-		"Task/_history":                       "The history of a type is not supported",
+		"_history":                            "The history of the system is not taken in bundles",
 		"Task/_search":                        "A search in a Bundle is a GET",
 		"Patient/aino/Observation":            "Observation?patient=Patient/aino finds the same",
 		base + "/PlanDefinition/joint/$apply": "An operation such as $apply is not taken in bundles",

@@ -18,7 +18,7 @@ type entry struct {
 	op      exchange.Op // of POST, PUT, PATCH and DELETE
 	typ, id string      // id is "" for POST and searches
 	version string      // GET Type/id/_history/version
-	history bool        // GET Type/id/_history
+	history bool        // GET Type/id/_history or Type/_history
 	search  *search.Query
 	place   place // of a search or history
 	held    held  // of a read: what the caller has
@@ -39,7 +39,8 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 	address = strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(address, v.server.Base), "/"), "/")
 	parts := strings.Split(address, "/")
 	e.typ = parts[0]
-	if len(parts) > 1 {
+	ofType := len(parts) == 2 && parts[1] == "_history"
+	if len(parts) > 1 && !ofType {
 		e.id = parts[1]
 	}
 	if _, known := ranks[e.method]; !known {
@@ -55,7 +56,7 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 	if known == nil {
 		return e, unknownType(e.typ)
 	}
-	if len(parts) > 1 && !fhir.ValidID(e.id) {
+	if len(parts) > 1 && !ofType && !fhir.ValidID(e.id) {
 		return e, refuse(http.StatusBadRequest, "invalid", "", "request.url names no resource: ids are 1 to 64 of A–Z, a–z, 0–9, - and . here.")
 	}
 
@@ -68,13 +69,15 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 	case write && hasQuery:
 		return e, refuse(http.StatusBadRequest, "not-supported", "",
 			"A condition stands in request.url of PUT, PATCH and DELETE of a type, Type?search; that of a create in request.ifNoneExist.")
-	case write && (len(parts) == 1) == (change == exchange.Create) && len(parts) <= 2:
+	case write && !ofType && (len(parts) == 1) == (change == exchange.Create) && len(parts) <= 2:
 		i = change
 	case write:
 		return e, refuse(http.StatusBadRequest, "not-supported", "",
 			"request.url does not fit request.method: POST Type; PUT, PATCH and DELETE Type/id or Type?search.")
 	case len(parts) == 1:
 		i = exchange.Search
+	case ofType:
+		i, e.history = exchange.HistoryType, true
 	case len(parts) == 2:
 		i = exchange.Read
 	case len(parts) == 3 && parts[2] == "_history":
@@ -113,7 +116,7 @@ func (v *visit) readOf(e *entry, i exchange.Interaction, rawQuery string) error 
 	switch i {
 	case exchange.Search:
 		e.search, e.place, err = v.understand(e.typ, query, true)
-	case exchange.History:
+	case exchange.History, exchange.HistoryType:
 		e.place, err = v.understandHistory(e.typ, e.id, query)
 	default:
 		err = v.none(query)

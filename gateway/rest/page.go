@@ -20,10 +20,14 @@ const pageParam = "_page"
 // It gives no rights: every page is decided anew.
 type place struct {
 	Type    string `json:"t"`
-	ID      string `json:"i,omitempty"` // history of this instance; otherwise a search
+	ID      string `json:"i,omitempty"` // history of this instance
+	Past    bool   `json:"a,omitempty"` // a history; otherwise a search
 	Params  string `json:"p,omitempty"` // the search, form-encoded as it was asked
-	Cursor  string `json:"c,omitempty"` // of a search
-	Before  int64  `json:"b,omitempty"` // of a history
+	Cursor  string `json:"c,omitempty"` // of a search, and of the history of a type or the system
+	Before  int64  `json:"b,omitempty"` // of the history of an instance
+	Since   int64  `json:"s,omitempty"` // of a history, in milliseconds; likewise From and To
+	From    int64  `json:"f,omitempty"`
+	To      int64  `json:"o,omitempty"`
 	Count   int    `json:"n,omitempty"` // of a history
 	Lenient bool   `json:"l,omitempty"` // asked with handling=lenient
 	Hidden  bool   `json:"h,omitempty"` // asked in a body: no link repeats the parameters

@@ -37,7 +37,8 @@ import (
 type Desk interface {
 	Read(ctx context.Context, c exchange.Caller, typ, id string) (*exchange.Resource, error)
 	VRead(ctx context.Context, c exchange.Caller, typ, id string, version int64) (*exchange.Resource, error)
-	History(ctx context.Context, c exchange.Caller, typ, id string, before int64, limit int) ([]exchange.Resource, int64, error)
+	History(ctx context.Context, c exchange.Caller, typ, id string, p exchange.Past) ([]exchange.Resource, int64, error)
+	Histories(ctx context.Context, c exchange.Caller, typ string, p exchange.Past) (*exchange.Page, error)
 	Search(ctx context.Context, c exchange.Caller, q *search.Query) (*exchange.Page, error)
 	Transact(ctx context.Context, c exchange.Caller, ops []exchange.Op) ([]exchange.Written, error)
 	Match(ctx context.Context, c exchange.Caller, id exchange.Identification) (*exchange.Resource, error)
@@ -70,7 +71,7 @@ type Type struct {
 // The usual sets of interactions of a Type.
 var (
 	ReadWrite = []exchange.Interaction{
-		exchange.Read, exchange.VRead, exchange.History, exchange.Search,
+		exchange.Read, exchange.VRead, exchange.History, exchange.HistoryType, exchange.Search,
 		exchange.Create, exchange.Update, exchange.Patch, exchange.Delete,
 	}
 	ReadOnly = []exchange.Interaction{exchange.Read, exchange.Search}

@@ -27,6 +27,8 @@ var (
 	atType      = methods{http.MethodGet: exchange.Search, http.MethodHead: exchange.Search, http.MethodPost: exchange.Create, http.MethodPut: exchange.Update, http.MethodPatch: exchange.Patch, http.MethodDelete: exchange.Delete}
 	atSearch    = methods{http.MethodPost: exchange.Search}
 	atInstance  = methods{http.MethodGet: exchange.Read, http.MethodHead: exchange.Read, http.MethodPut: exchange.Update, http.MethodPatch: exchange.Patch, http.MethodDelete: exchange.Delete}
+	ofSystem    = methods{http.MethodGet: exchange.HistorySystem, http.MethodHead: exchange.HistorySystem}
+	ofType      = methods{http.MethodGet: exchange.HistoryType, http.MethodHead: exchange.HistoryType}
 	atHistory   = methods{http.MethodGet: exchange.History, http.MethodHead: exchange.History}
 	atVersion   = methods{http.MethodGet: exchange.VRead, http.MethodHead: exchange.VRead}
 	atOperation = methods{http.MethodPost: operation}
@@ -38,13 +40,16 @@ var interactions = map[exchange.Interaction]func(*visit, params) (answer, error)
 	exchange.Read:    (*visit).getRead,
 	exchange.VRead:   (*visit).getVRead,
 	exchange.History: (*visit).getHistory,
-	exchange.Search:  (*visit).getSearch,
-	exchange.Create:  (*visit).postCreate,
-	exchange.Update:  (*visit).putUpdate,
-	exchange.Patch:   (*visit).patchPatch,
-	exchange.Delete:  (*visit).deleteDelete,
-	bundles:          (*visit).postBundle,
-	operation:        (*visit).postOperation,
+
+	exchange.HistoryType:   (*visit).getHistory,
+	exchange.HistorySystem: (*visit).getHistory,
+	exchange.Search:        (*visit).getSearch,
+	exchange.Create:        (*visit).postCreate,
+	exchange.Update:        (*visit).putUpdate,
+	exchange.Patch:         (*visit).patchPatch,
+	exchange.Delete:        (*visit).deleteDelete,
+	bundles:                (*visit).postBundle,
+	operation:              (*visit).postOperation,
 }
 
 // target is what a path names.
@@ -252,7 +257,7 @@ func (s *server) findBase(*visit, gin.Params) (target, error) { return target{me
 func (s *server) findType(_ *visit, p gin.Params) (target, error) {
 	switch typ := p[0].Value; {
 	case typ == "_history":
-		return target{}, noSystemHistory
+		return target{methods: ofSystem}, nil
 	case typ == "_search":
 		return target{}, noSystemSearch
 	case strings.HasPrefix(typ, "$"):
@@ -270,10 +275,7 @@ func (s *server) findInstance(_ *visit, p gin.Params) (target, error) {
 	case strings.HasPrefix(id, "$"):
 		return s.findOperationNamed(typ, "", id)
 	case id == "_history":
-		if _, err := s.find(typ, nil); err != nil {
-			return target{}, err
-		}
-		return target{}, noTypeHistory
+		return s.find(typ, ofType)
 	}
 	return s.findID(typ, id, atInstance)
 }

@@ -41,7 +41,7 @@ func (v *visit) understand(typ string, query params, hidden bool) (*search.Query
 		if p, err = v.server.unseal(v.caller, sealed); err != nil {
 			return nil, p, err
 		}
-		if p.Type != typ || p.ID != "" {
+		if p.Type != typ || p.ID != "" || p.Past {
 			return nil, p, otherPage
 		}
 		if query, err = readParams(p.Params); err != nil {

@@ -278,11 +278,61 @@ func TestHistoryPages(t *testing.T) {
 	require.Empty(t, links(doc)["next"])
 	require.Equal(t, string(parsed(t, f.ask("GET", links(doc)["self"], "")).Get("entry").JSON()), string(doc.Get("entry").JSON()))
 
-	for _, query := range []string{"_count=0", "_count=x", "_since=2026", "_page=x", "_page=" + next[len(next)-20:]} {
+	for _, query := range []string{"_count=0", "_count=x", "_since=soon", "_page=x", "_page=" + next[len(next)-20:]} {
 		require.Equal(t, 400, f.ask("GET", "/Task/t1/_history?"+query, "").Code, query)
 	}
 	other := strings.Replace(next, "/Task/t1/", "/Task/t2/", 1)
 	outcome(t, f.ask("GET", other, ""), 400, "invalid")
 	outcome(t, f.ask("GET", next, "", "Authorization", "Bearer doctor"), 400, "invalid")
 	outcome(t, f.ask("GET", "/Task/none/_history", ""), 404, "not-found")
+}
+
+func TestHistoriesOfATypeAndTheSystem(t *testing.T) {
+	f := newFace(t)
+	f.desk.put(`{"resourceType":"Task","id":"t1","status":"draft"}`)
+	f.desk.put(`{"resourceType":"Task","id":"t1","status":"ready"}`)
+	f.desk.put(`{"resourceType":"Patient","id":"aino"}`)
+	f.desk.put(`{"resourceType":"Task","id":"t2"}`)
+	f.desk.erase("Task/t2")
+	for target, want := range map[string][]string{
+		"/_history":      {"Task/t2", "Task/t2", "Patient/aino", "Task/t1", "Task/t1"},
+		"/Task/_history": {"Task/t2", "Task/t2", "Task/t1", "Task/t1"},
+		"/Task/_history?_since=2026-11-21T10:02:00Z": {"Task/t2", "Task/t1"},
+		"/Task/_history?_at=2026-11-21":              {"Task/t2", "Task/t2", "Task/t1", "Task/t1"},
+	} {
+		var got []string
+		for _, size := range []string{"", "_count=2"} {
+			got = nil
+			next := base + target
+			if size != "" {
+				if strings.Contains(target, "?") {
+					size = "&" + size
+				} else {
+					size = "?" + size
+				}
+			}
+			for next += size; next != ""; {
+				w := f.ask("GET", next, "")
+				require.Equal(t, 200, w.Code, "%s: %s", target, w.Body)
+				doc := parsed(t, w)
+				require.Equal(t, "history", doc.Text("type"))
+				for _, e := range doc.Get("entry").Items() {
+					got = append(got, strings.TrimPrefix(e.Text("fullUrl"), base+"/"))
+					require.Equal(t, e.Text("request", "method") == "DELETE", e.Get("resource") == nil)
+				}
+				next = links(doc)["next"]
+			}
+			require.Equal(t, want, got, "%s %s", target, size)
+		}
+	}
+	page := links(parsed(t, f.ask("GET", "/Task/_history?_count=1", "")))["next"]
+	_, token, _ := strings.Cut(page, "?")
+	for _, other := range []string{"/Task?", "/_history?", "/Patient/_history?", "/Task/t1/_history?"} {
+		outcome(t, f.ask("GET", other+token, ""), 400, "invalid")
+	}
+	for _, bad := range []string{"_since=yesterday", "_at=2026-13", "_count=0", "colour=red"} {
+		require.Equal(t, 400, f.ask("GET", "/_history?"+bad, "").Code, bad)
+	}
+	w := f.ask("POST", "", bundleOf("batch", `{"request":{"method":"GET","url":"Task/_history?_count=1"}}`))
+	require.Equal(t, "history", parsed(t, w).Get("entry").Items()[0].Text("resource", "type"))
 }

@@ -189,6 +189,9 @@ type Snapshot interface {
 	// Search finds rows. The guard is asked once, in this snapshot, and its permitted classes are joined into
 	// everything: matches, total, sort, chains, _has and includes. ErrTooCostly.
 	Search(ctx context.Context, q *search.Query, g Guard) (Result, error)
+	// Versions finds versions of resources of many types, under the guard as Search does: what it denies is not there. The
+	// Total is -1, and there are no Includes. ErrTooCostly.
+	Versions(ctx context.Context, q VersionQuery, g Guard) (Result, error)
 	// Identified is the current rows of a type and register that have an identifier, at most limit, oldest first. It is
 	// asked of no guard: what it finds is decided before it leaves. Its cost does not grow with the number of rows.
 	Identified(ctx context.Context, register consent.Register, typ, system, code string, limit int) ([]Row, error)
@@ -201,6 +204,19 @@ type Snapshot interface {
 	// Position is how far a consumer has come; 0 at first.
 	Position(ctx context.Context, consumer string) (int64, error)
 	Close() error
+}
+
+// VersionQuery asks for versions of resources, whatever their type. Empty fields do not narrow.
+type VersionQuery struct {
+	Types   []string // of these types
+	Client  string   // whose class names this client
+	Current bool     // rows as they are now, deletions left out, the oldest row first; otherwise all versions, the newest first
+	Since   time.Time
+	// From and To: versions that were the newest (among those that the guard permits) at some moment of this span, From
+	// inside and To outside. Not with Current.
+	From, To time.Time
+	Cursor   string // where the page begins: Result.Next of the page before
+	Limit    int
 }
 
 // EntryQuery finds ledger entries whose content is not erased. Empty fields do not narrow.

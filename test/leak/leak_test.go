@@ -180,6 +180,11 @@ func probes(t *testing.T, p *gatewaytest.Party, typ string, tw twin, resource st
 	} {
 		alike(t, p, tw, probe.method, probe.path, probe.body, probe.header...)
 	}
+	for _, path := range []string{typ + "/_history?_count=500", "_history?_count=500", "_history?_count=500&_at=2999", typ + "/_history?_count=500&_at=2999"} {
+		if answer := p.Do(t, "GET", path, nil); strings.Contains(string(answer.Body), `/`+typ+`/`+tw.hidden+`","re`) {
+			t.Errorf("%s: GET %s holds the hidden %s/%s", p, path, typ, tw.hidden)
+		}
+	}
 }
 
 const (

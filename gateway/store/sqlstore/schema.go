@@ -49,7 +49,13 @@ func Migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, words Words
 		}
 		return nil
 	}}, nil)
-	p, err := goose.NewProvider(dialect, db, nil, goose.WithGoMigrations(first), goose.WithDisableGlobalRegistry(true))
+	// Histories of types and of the system look versions up by class; resources that were deleted or labelled anew are
+	// in no index of the table resource.
+	histories := goose.NewGoMigration(2, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "CREATE INDEX version_class ON version (class, updated, vid)")
+		return err
+	}}, nil)
+	p, err := goose.NewProvider(dialect, db, nil, goose.WithGoMigrations(first, histories), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("sqlstore: migrations: %w", err)
 	}

@@ -1,0 +1,130 @@
+package exchange
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"sotesilta/consent"
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/store"
+)
+
+// Span is a span of time, From inside and To outside; the zero Span is all time.
+type Span struct{ From, To time.Time }
+
+// Past says which part of a history is wanted (FHIR R4 § 3.1.0.12).
+type Past struct {
+	Since  time.Time // versions made at or after
+	At     Span      // versions that were the newest, among those that the caller may see, at some moment of it
+	Count  int       // versions a page
+	Before int64     // of a resource: versions below; 0: from the newest
+	Cursor string    // of a type or the system: Page.Next of the page before
+}
+
+// keeps says whether a version is of the part that is wanted; ended is when a newer one that the caller may see was
+// made, zero when there is none.
+func (p Past) keeps(made, ended time.Time) bool {
+	return !made.Before(p.Since) && (p.At.To.IsZero() || made.Before(p.At.To)) &&
+		(p.At.From.IsZero() || ended.IsZero() || ended.After(p.At.From))
+}
+
+// Histories answers a page of the history of a type, or with "" of the system (every type that the caller's scopes let it
+// read), newest first. Each version is decided by its own
+// label, and what the caller may not see takes no part: it is in no page, moves no link, and ends no other version.
+// Deletions are without a body. One record for the question, and one per client whose data left.
+func (d *Desk) Histories(ctx context.Context, c Caller, typ string, p Past) (*Page, error) {
+	c = d.complete(c)
+	i, q := HistorySystem, store.VersionQuery{Since: p.Since, From: p.At.From, To: p.At.To, Cursor: p.Cursor, Limit: p.Count}
+	if typ != "" {
+		i, q.Types = HistoryType, []string{typ}
+	}
+	scope := typ
+	if scope == "" {
+		scope = "*"
+	}
+	if err := allowed(c, scope, i); err != nil {
+		return nil, err
+	}
+	if typ == auditEvent {
+		return nil, Refuse(NotAllowed, "not-supported", "", "AuditEvents have no versions: search them.")
+	}
+	return d.versions(ctx, c, i, typ, q)
+}
+
+// versions carries out a query of versions under the guard, and records it.
+func (d *Desk) versions(ctx context.Context, c Caller, i Interaction, target string, q store.VersionQuery) (*Page, error) {
+	snap, err := d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	opened := snap.Time()
+	query := d.record(c, i, target)
+	g := &guard{desk: d, caller: c, at: query.Time}
+	if q.Client != "" {
+		g.only = []string{q.Client}
+		query.Bound = bindings(g.only)
+	}
+	found, err := snap.Versions(ctx, q, g)
+	if err != nil {
+		return nil, d.failed(err)
+	}
+	var known map[string]*consent.Facts
+	if q.Client != "" {
+		if known, err = snap.Facts(ctx, q.Client); err != nil {
+			return nil, unrecorded(err)
+		}
+	}
+	snap.Close()
+
+	page := &Page{Total: -1, Next: found.Next}
+	left := &disclosed{first: query, follow: true}
+	if page.Matches, err = leave(found.Matches, "match", left, g.facts); err != nil {
+		return nil, err
+	}
+	data := left.records()
+	if len(data) == 0 && len(q.Types) > 0 && !slices.ContainsFunc(q.Types, func(typ string) bool { return !impersonalType(typ) || g.persons(typ) }) {
+		return page, nil // directory data only: the access log's
+	}
+	if q.Client != "" && known[q.Client] != nil {
+		query = about(query, q.Client, known)
+	}
+	if err := d.commit(ctx, opened, append([]ledger.Record{overview(query, g)}, data...)...); err != nil {
+		return nil, err
+	}
+	return page, nil
+}
+
+// overview makes the record of a question over many types: the bases that opened something, and nothing of what was
+// withheld.
+func overview(query ledger.Record, g *guard) ledger.Record {
+	query.Success = true
+	for i := range g.decisions {
+		decision := &g.decisions[i]
+		if decision.Outcome != consent.Permitted {
+			continue
+		}
+		query.Outcome = "permit"
+		if !recorded(g.classes[i]) {
+			continue
+		}
+		if len(g.only) == 1 {
+			decision = decision.Of(g.only[0])
+		}
+		for _, basis := range decision.Bases {
+			if !slices.ContainsFunc(query.Bases, func(b consent.Basis) bool { return b.ID == basis.ID }) {
+				query.Bases = append(query.Bases, basis)
+			}
+		}
+		query.Disclosure = query.Disclosure || decision.Disclosure
+	}
+	switch {
+	case query.Outcome == "permit":
+	case len(g.classes) > 0:
+		query = deny(query, &consent.Decision{Reason: "nothing within the caller's reach is open to it"})
+	default:
+		query.Outcome, query.Reason = "permit", "no client within the caller's reach"
+	}
+	return query
+}

@@ -1,0 +1,273 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sotesilta/consent"
+	"sotesilta/gateway/store"
+)
+
+// Versions implements store.Snapshot.
+func (n *snapshot) Versions(ctx context.Context, q store.VersionQuery, g store.Guard) (store.Result, error) {
+	out, err := n.versions(ctx, q, g)
+	if err != nil && !errors.Is(err, store.ErrTooCostly) && !errors.Is(err, store.ErrCursor) {
+		err = fmt.Errorf("sqlstore: versions: %w", err)
+	}
+	return out, err
+}
+
+func (n *snapshot) versions(ctx context.Context, q store.VersionQuery, g store.Guard) (store.Result, error) {
+	out := store.Result{Total: -1}
+	if q.Limit <= 0 {
+		return out, errors.New("a page of nothing")
+	}
+	print := fingerprint(fmt.Sprintf("%q %q %t", q.Types, q.Client, q.Current))
+	var from *cursor
+	if q.Cursor != "" {
+		c, err := readCursor(q.Cursor, print, []keyKind{intKey})
+		if err != nil || c.Keys[0] == nil {
+			return out, store.ErrCursor
+		}
+		if _, err := strconv.ParseInt(c.ID, 10, 64); err != nil {
+			return out, store.ErrCursor
+		}
+		from = &c
+	}
+	p := &plan{d: n.s.engine}
+	permitted, err := n.permitVersions(ctx, q, p, g)
+	if err != nil || len(permitted) == 0 {
+		return out, err
+	}
+	hits, err := n.versionPage(ctx, p, q, from)
+	if err != nil {
+		return out, err
+	}
+	if len(hits) > q.Limit {
+		hits = hits[:q.Limit]
+		last := hits[q.Limit-1]
+		out.Next = cursor{print, []any{last.keys[0]}, strconv.FormatInt(last.rid, 10)}.String()
+	}
+	for _, h := range hits {
+		grant := permitted[h.class]
+		if grant == nil {
+			return store.Result{}, errors.New("a version outside the permitted classes")
+		}
+		h.row.Class = grant.Class
+		out.Matches = append(out.Matches, store.Found{Row: h.row, Decision: &grant.Decision})
+	}
+	return out, nil
+}
+
+// permitVersions asks the guard about every class within its reach, those that only past versions have too, and makes
+// the grants of the plan.
+func (n *snapshot) permitVersions(ctx context.Context, q store.VersionQuery, p *plan, g store.Guard) (map[int64]*store.Grant, error) {
+	reach := g.Reach()
+	if q.Client != "" {
+		reach.Only = []string{q.Client}
+	}
+	r := n.reaching(p, reach, q.Types)
+	there := ""
+	if q.Current {
+		there = " WHERE " + exists("SELECT 1 FROM resource r WHERE r.class = u.class AND r.deleted = 0")
+	}
+	var numbers []int64
+	if err := each(ctx, n.r, func(rows Rows) error {
+		var no int64
+		err := rows.Scan(&no)
+		numbers = append(numbers, no)
+		return err
+	}, fmt.Sprintf("SELECT u.class FROM (%s) u%s LIMIT %d", r.all(), there, store.MaxClasses+1), r.args...); err != nil {
+		return nil, err
+	}
+	if len(numbers) > store.MaxClasses {
+		return nil, store.ErrTooCostly
+	}
+	slices.Sort(numbers)
+	classes, err := n.classes(ctx, numbers)
+	if err != nil {
+		return nil, err
+	}
+	if q.Client != "" { // what is about nobody is within every reach
+		var about []int64
+		for i, c := range classes {
+			if slices.Contains(c.Clients, q.Client) {
+				about = append(about, numbers[i])
+			}
+		}
+		classes = slices.DeleteFunc(classes, func(c consent.Class) bool { return !slices.Contains(c.Clients, q.Client) })
+		numbers = about
+	}
+	if len(numbers) == 0 {
+		return nil, nil
+	}
+	asked := set[string]{}
+	var clients []string
+	for _, c := range classes {
+		for _, client := range c.Clients {
+			asked.add(&clients, client)
+		}
+	}
+	facts, err := n.Facts(ctx, clients...)
+	if err != nil {
+		return nil, err
+	}
+	decisions, err := g.Permit(ctx, classes, facts)
+	if err != nil {
+		return nil, err
+	}
+	if len(decisions) != len(classes) {
+		return nil, fmt.Errorf("the guard decided %d of %d classes", len(decisions), len(classes))
+	}
+	permitted := make(map[int64]*store.Grant, len(classes))
+	var excluded []string
+	for i, no := range numbers {
+		d := decisions[i]
+		if d.Outcome != consent.Permitted {
+			continue
+		}
+		permitted[no] = &store.Grant{Class: classes[i], Decision: d}
+		p.own = append(p.own, no)
+		if len(d.Recorded) == 0 {
+			p.plain = append(p.plain, no)
+		}
+		for _, period := range d.Recorded {
+			p.ranged = append(p.ranged, span(no, period))
+		}
+		excluded = append(excluded, d.Exclude...)
+	}
+	p.excluded, err = n.rids(ctx, excluded)
+	return permitted, err
+}
+
+// rids are the numbers of rows, each Type/id. A row that is left out of one class is left out of its whole history.
+func (n *snapshot) rids(ctx context.Context, refs []string) ([]int64, error) {
+	byType := map[string][]string{}
+	for _, ref := range refs {
+		typ, id, ok := strings.Cut(ref, "/")
+		if !ok {
+			return nil, errors.New("an exclusion that is no Type/id: " + ref)
+		}
+		byType[typ] = append(byType[typ], clean(id))
+	}
+	var out []int64
+	d := n.s.engine
+	for typ, ids := range byType {
+		if err := each(ctx, n.r, func(rows Rows) error {
+			var rid int64
+			err := rows.Scan(&rid)
+			out = append(out, rid)
+			return err
+		}, over(d, "("+d.Texts("$1")+") x").look("resource", "r", "r.type = $2 AND r.id = x.v").sql("r.rid"), d.TextsArg(ids), clean(typ)); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// versionPage reads up to a page and one more: of history by time of the version, newest first; of what is there by the
+// row, oldest first. Each hit's rid is what breaks ties.
+func (n *snapshot) versionPage(ctx context.Context, p *plan, q store.VersionQuery, from *cursor) ([]hit, error) {
+	s := &statement{plan: p}
+	driver := over(s.d, "("+s.d.Ints(s.arg(s.d.IntsArg(p.own)))+") g")
+	key, tie, order := "v.updated", "v.vid", "p.k DESC, p.t DESC"
+	if q.Current {
+		driver.look("resource", "v", "v.class = g.v AND v.deleted = 0")
+		key, tie, order = "0", "v.rid", "p.t"
+	} else {
+		driver.look("version", "v", "v.class = g.v"+s.since("v", q.Since))
+	}
+	if q.Current && !q.Since.IsZero() {
+		driver.and("v.updated >= " + s.arg(ceilMillis(q.Since)))
+	}
+	driver.and(s.permittedVersion("v"))
+	if !q.Current {
+		driver.and(s.currentWithin("v", q.From, q.To))
+	}
+	if from != nil {
+		after, _ := strconv.ParseInt(from.ID, 10, 64)
+		if q.Current {
+			driver.and("v.rid > " + s.arg(after))
+		} else {
+			at := s.arg(from.Keys[0])
+			driver.and("v.updated <= " + at + " AND (v.updated < " + at + " OR v.vid < " + s.arg(after) + ")")
+		}
+	}
+	page := driver.sql(key + " AS k, " + tie + " AS t, v.vid AS vid, v.rid AS rid")
+	limited := fmt.Sprintf("(SELECT p.k AS k, p.t AS t, p.vid AS vid, p.rid AS rid FROM (%s) p ORDER BY %s LIMIT %d) p", page, order, q.Limit+1)
+	sql := over(s.d, limited).look("version", "v", "v.vid = p.vid").look("resource", "r", "r.rid = p.rid").
+		sql(versionColumns+", p.k, p.t") + " ORDER BY " + order
+	var out []hit
+	err := each(ctx, n.r, func(rows Rows) error {
+		var h hit
+		var at int64
+		var err error
+		h.row, h.class, err = scanRow(rows, &at, &h.rid)
+		h.keys = []any{at}
+		out = append(out, h)
+		return err
+	}, sql, s.args...)
+	return out, err
+}
+
+// since spells that a version was made at or after a time.
+func (s *statement) since(v string, at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return " AND " + v + ".updated >= " + s.arg(ceilMillis(at))
+}
+
+// permittedVersion spells that a version with alias v (or a row of the table resource) lies in a permitted class, is
+// within its recording dates and not of a row left out.
+func (s *statement) permittedVersion(v string) string {
+	var any []string
+	if len(s.plain) > 0 {
+		if s.guard[0] == "" {
+			s.guard[0] = s.arg(s.d.IntsArg(s.plain))
+		}
+		any = append(any, within(v+".class", s.d.Ints(s.guard[0])))
+	}
+	if len(s.ranged) > 0 {
+		if s.guard[1] == "" {
+			s.guard[1] = s.arg(s.d.SpansArg(s.ranged))
+		}
+		g := s.alias("g")
+		any = append(any, exists(fmt.Sprintf("SELECT 1 FROM (%s) %s WHERE %[2]s.c = %[3]s.class AND %[2]s.f <= %[3]s.recorded AND %[2]s.t > %[3]s.recorded",
+			s.d.Spans(s.guard[1]), g, v)))
+	}
+	if len(any) == 0 {
+		return "1 = 0"
+	}
+	all := join(any, " OR ")
+	if len(s.excluded) > 0 {
+		if s.guard[2] == "" {
+			s.guard[2] = s.arg(s.d.IntsArg(s.excluded))
+		}
+		all += " AND (" + v + ".rid IN (" + s.d.Ints(s.guard[2]) + ")) IS NOT TRUE"
+	}
+	return all
+}
+
+// currentWithin spells that a version was the newest that the guard permits at some moment of a span: what is hidden
+// ends nothing.
+func (s *statement) currentWithin(v string, from, to time.Time) string {
+	if from.IsZero() && to.IsZero() {
+		return ""
+	}
+	var all []string
+	if !to.IsZero() {
+		all = append(all, v+".updated < "+s.arg(ceilMillis(to)))
+	}
+	if !from.IsZero() {
+		n := s.alias("n")
+		all = append(all, "NOT "+exists(fmt.Sprintf("SELECT 1 FROM version %s WHERE %[1]s.rid = %[2]s.rid AND %[1]s.version > %[2]s.version AND %[1]s.updated <= %[3]s AND %[4]s",
+			n, v, s.arg(ceilMillis(from)), s.permittedVersion(n))))
+	}
+	return strings.Join(all, " AND ")
+}
