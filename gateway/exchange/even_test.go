@@ -17,7 +17,7 @@ func TestRefusalsLeaveOnAGrid(t *testing.T) {
 	asks := map[string]func(who, id string){
 		"read":    func(who, id string) { _, _ = w.Read(w.ctx, as(who), "Observation", id) },
 		"vread":   func(who, id string) { _, _ = w.VRead(w.ctx, as(who), "Observation", id, 1) },
-		"history": func(who, id string) { _, _, _ = w.History(w.ctx, as(who), "Observation", id, 0, 10) },
+		"history": func(who, id string) { _, _, _ = w.History(w.ctx, as(who), "Observation", id, exchange.Past{Count: 10}) },
 		"search":  func(who, id string) { _, _ = w.Search(w.ctx, as(who), query(t, "Observation", "_id="+id)) },
 		"evaluate": func(who, id string) {
 			_, _ = w.Evaluate(w.ctx, as(who), exchange.Read, "Observation", id)

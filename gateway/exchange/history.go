@@ -33,7 +33,13 @@ func (p Past) keeps(made, ended time.Time) bool {
 // read), newest first. Each version is decided by its own
 // label, and what the caller may not see takes no part: it is in no page, moves no link, and ends no other version.
 // Deletions are without a body. One record for the question, and one per client whose data left.
-func (d *Desk) Histories(ctx context.Context, c Caller, typ string, p Past) (*Page, error) {
+func (d *Desk) Histories(ctx context.Context, c Caller, typ string, p Past) (page *Page, err error) {
+	began := time.Now()
+	defer func() {
+		if err != nil || len(page.Matches) == 0 {
+			d.even(ctx, began)
+		}
+	}()
 	c = d.complete(c)
 	i, q := HistorySystem, store.VersionQuery{Since: p.Since, From: p.At.From, To: p.At.To, Cursor: p.Cursor, Limit: p.Count}
 	if typ != "" {
