@@ -319,6 +319,28 @@ func (n *node) openLedger(ctx context.Context, cfg nodeConfig) (*ledger.Log, err
 	return sealing, nil
 }
 
+// retainEvery is how often records over their retention time are looked for.
+const retainEvery = time.Hour
+
+// retain erases what is over its retention time, now and from time to time.
+func (n *node) retain(ctx context.Context, operator consent.Actor) {
+	n.run(func() {
+		for {
+			switch erased, err := n.desk.Retain(ctx, operator); {
+			case err != nil && ctx.Err() == nil:
+				n.log.Warn("ledger: records over their retention time could not be erased", "error", err)
+			case erased > 0:
+				n.log.Info("ledger: records over their retention time erased", "records", erased)
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(retainEvery):
+			}
+		}
+	})
+}
+
 // publish puts our own definitions, and what the operator publishes, into the directory and the population data.
 func (n *node) publish(ctx context.Context, operator consent.Actor, docs []*fhir.Value) error {
 	definitions, err := conformance.Resources()
@@ -328,6 +350,7 @@ func (n *node) publish(ctx context.Context, operator consent.Actor, docs []*fhir
 	if _, err = n.desk.Publish(ctx, operator, append(definitions, docs...)); err != nil {
 		return err
 	}
+	n.retain(n.background, operator)
 	return n.followLaw(ctx, operator)
 }
 

@@ -107,6 +107,9 @@ func (v *verifyCommand) Run(ctx context.Context, out streams) error {
 func printReport(out streams, report *ledger.Report) {
 	fmt.Fprintf(out.out, "ledger %s: %d records in the tree, %d waiting, by %d node(s), under %d checkpoint(s)\nroot %x\n",
 		report.Origin, report.Size, report.Pending, report.Nodes, report.Checkpoints, report.Root)
+	if report.Erased > 0 {
+		fmt.Fprintf(out.out, "%d of them without content: erased when their retention time was over, unless it says otherwise below\n", report.Erased)
+	}
 	for _, finding := range report.Findings {
 		fmt.Fprintln(out.out, finding)
 	}

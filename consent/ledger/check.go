@@ -26,6 +26,7 @@ func ErasedEntity(node string, first, last int64) Entity {
 type erasure struct {
 	node string
 	span span
+	at   time.Time // of the record
 }
 
 func erasuresOf(r *Record) []erasure {
@@ -43,7 +44,7 @@ func erasuresOf(r *Record) []erasure {
 		first, err1 := strconv.ParseInt(from, 10, 64)
 		last, err2 := strconv.ParseInt(to, 10, 64)
 		if err1 == nil && err2 == nil {
-			out = append(out, erasure{rest[:slash], span{first, last}})
+			out = append(out, erasure{rest[:slash], span{first, last}, r.Time})
 		}
 	}
 	return out

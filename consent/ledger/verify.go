@@ -98,7 +98,7 @@ func Verify(ctx context.Context, src Source, verifier string, o Options) (*Repor
 	}
 	a := &audit{
 		src: src, key: v, progress: o.Progress, report: &Report{Origin: v.Name()}, tree: ranges.NewEmptyRange(0),
-		nodes: map[string]*lane{}, erased: map[string][]span{}, unsigned: -1,
+		nodes: map[string]*lane{}, erased: map[string][]erasure{}, unsigned: -1,
 	}
 	a.remember(o.Seen)
 	// The census first, pending entries next and checkpoints as late as possible: what is written between only makes each later
@@ -157,8 +157,8 @@ type audit struct {
 	newest  time.Time
 	nodes   map[string]*lane
 	pending map[position]*checked
-	erased  map[string][]span // counts of a node that records of erasure name
-	missing []checked         // entries without content
+	erased  map[string][]erasure // by node: what records of erasure name
+	missing []checked            // entries without content
 }
 
 type position struct {
@@ -301,13 +301,14 @@ func (a *audit) judge(c *checked) {
 	}
 	if c.empty {
 		a.report.Erased++
-		a.missing = append(a.missing, checked{seq: c.seq, node: c.node, count: c.count})
+		// The record's own time is gone; it is not much older than those before it.
+		a.missing = append(a.missing, checked{seq: c.seq, node: c.node, count: c.count, time: a.newest})
 	}
 	if c.time.After(a.newest) {
 		a.newest = c.time
 	}
 	for _, e := range c.erases {
-		a.erased[e.node] = append(a.erased[e.node], e.span)
+		a.erased[e.node] = append(a.erased[e.node], e)
 	}
 }
 
@@ -540,15 +541,24 @@ func (a *audit) findUnseen() {
 // findMissing reports content that is gone without a record of its erasure.
 func (a *audit) findMissing() {
 	for node := range a.erased {
-		slices.SortFunc(a.erased[node], func(x, y span) int { return cmp.Compare(x.first, y.first) })
+		slices.SortFunc(a.erased[node], func(x, y erasure) int { return cmp.Compare(x.span.first, y.span.first) })
 	}
 	for i := range a.missing {
 		c := &a.missing[i]
 		spans := a.erased[c.node]
 		// Spans may overlap, so any of those that begin at or before the count may hold it.
-		n, _ := slices.BinarySearchFunc(spans, c.count+1, func(s span, count int64) int { return cmp.Compare(s.first, count) })
-		if !slices.ContainsFunc(spans[:n], func(s span) bool { return c.count <= s.last }) {
+		n, _ := slices.BinarySearchFunc(spans, c.count+1, func(e erasure, count int64) int { return cmp.Compare(e.span.first, count) })
+		named, due := false, false
+		for _, e := range spans[:n] {
+			if c.count <= e.span.last {
+				named, due = true, due || !early(e.at, c.time)
+			}
+		}
+		switch {
+		case !named:
 			a.findAt(Missing, c, "its content is gone and no record of an erasure names it")
+		case !due:
+			a.findAt(Missing, c, "its content was erased before its retention time was over: the records before it are newer")
 		}
 	}
 }

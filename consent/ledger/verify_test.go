@@ -278,6 +278,7 @@ func TestErasureOnRecordIsNoFinding(t *testing.T) {
 	}
 	record := sample(20)
 	record.Interaction, record.Target = Erase, ""
+	record.Time = record.Time.AddDate(RetentionYears, 0, 1)
 	record.Entities = []Entity{ErasedEntity("a", 3, 7)}
 	m.write("a", record)
 	m.sequence(t, log, 100, false)
@@ -294,6 +295,29 @@ func TestErasureOnRecordIsNoFinding(t *testing.T) {
 	require.Len(t, r.Findings, 1)
 	require.Equal(t, Missing, r.Findings[0].Kind)
 	require.EqualValues(t, 7, r.Findings[0].Seq)
+}
+
+// Tampering disguised as an erasure: a forged record of one, placed like any other, does not cover what is too new.
+func TestAnErasureBeforeItsTimeIsAFinding(t *testing.T) {
+	key, err := NewKey(Origin)
+	require.NoError(t, err)
+	m, log := new(memory), NewLog(key)
+	for i := range 20 {
+		m.write("a", sample(i))
+	}
+	forged := sample(20)
+	forged.Interaction, forged.Target = Erase, ""
+	forged.Time = forged.Time.AddDate(RetentionYears, 0, -2)
+	forged.Entities = []Entity{ErasedEntity("a", 8, 8)}
+	m.write("a", forged)
+	m.sequence(t, log, 100, false)
+	e := &m.placed[7]
+	e.Salt, e.Canonical, e.Columns = nil, nil, nil
+	r := verified(t, m, key)
+	require.Len(t, r.Findings, 1)
+	require.Equal(t, Missing, r.Findings[0].Kind)
+	require.EqualValues(t, 7, r.Findings[0].Seq)
+	require.Contains(t, r.Findings[0].Detail, "before its retention time")
 }
 
 // growing lets a ledger grow while it is read: between its pages and its lists.

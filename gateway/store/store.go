@@ -113,6 +113,12 @@ type Position struct {
 	Seq      int64
 }
 
+// Span is a range of a node's counts of ledger entries, both ends inside.
+type Span struct {
+	Node        string // Entry.Node
+	First, Last int64
+}
+
 // Change is one transaction.
 type Change struct {
 	Expect   []Expect
@@ -123,6 +129,7 @@ type Change struct {
 	Records  []ledger.Record
 	Events   []Event
 	Position *Position
+	Erase    []Span // ledger entries that lose content, salt and columns; a record of the same change names them
 }
 
 // Guard is asked by a store before anything is matched, counted, limited, chained or included.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"sotesilta/gateway/store/sqlstore"
@@ -168,6 +169,9 @@ var entryInsert = func() string {
 	return "INSERT INTO ledger_entry (" + strings.Join(columns, ", ") + ") SELECT * FROM unnest(" + strings.Join(arrays, ", ") + ")"
 }()
 
+// erase takes the content from a range of entries.
+var erase = sqlstore.EraseSQL(func(n int) string { return "$" + strconv.Itoa(n) })
+
 func storeLedger(p *pipeline, w *sqlstore.Writes) {
 	if len(w.Entries) > 0 {
 		type row = sqlstore.EntryRow
@@ -182,6 +186,9 @@ func storeLedger(p *pipeline, w *sqlstore.Writes) {
 			args = append(args, column(e, func(r *row) string { return r.Columns[i] }))
 		}
 		p.add(nil, entryInsert, args...)
+	}
+	for _, keys := range w.Erased {
+		p.add(nil, erase, keys[0], keys[1])
 	}
 	if len(w.Leaves) > 0 {
 		type row = sqlstore.Leaf

@@ -183,6 +183,7 @@ var (
 	indexInserts [sqlstore.Tables]string
 	indexDeletes [sqlstore.Tables]string
 	entryInsert  string
+	erase        = sqlstore.EraseSQL(func(int) string { return "?" })
 )
 
 func init() {
@@ -265,6 +266,9 @@ func (t *tx) Store(ctx context.Context, w *sqlstore.Writes) error {
 			do.args = append(do.args, e.Columns[j])
 		}
 		do.exec(entryInsert, do.args...)
+	}
+	for _, keys := range w.Erased {
+		do.exec(erase, keys[0], keys[1])
 	}
 	for _, l := range w.Leaves {
 		do.exec("INSERT INTO ledger_leaf (seq, entry) VALUES (?, ?)", l.Seq, l.Entry)

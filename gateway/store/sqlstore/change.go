@@ -123,6 +123,7 @@ type job struct {
 	puts    []put
 	facts   []string // JSON, per Change.Facts
 	records []record
+	erased  [][2]int64 // keys of entries, both ends inside
 
 	state atomic.Int32
 	err   error
@@ -144,8 +145,8 @@ type record struct {
 // prepare checks a change and makes it ready.
 func prepare(c *store.Change) (*job, error) {
 	j := &job{change: c, done: make(chan struct{})}
-	j.writing = len(c.Put)+len(c.Facts)+len(c.Keys)+len(c.Events)+len(c.Once) > 0 || c.Position != nil
-	needless := len(c.Put)+len(c.Facts)+len(c.Keys)+len(c.Events) == 0 && (len(c.Once) > 0 || c.Position != nil)
+	j.writing = len(c.Put)+len(c.Facts)+len(c.Keys)+len(c.Events)+len(c.Once)+len(c.Erase) > 0 || c.Position != nil
+	needless := len(c.Put)+len(c.Facts)+len(c.Keys)+len(c.Events)+len(c.Erase) == 0 && (len(c.Once) > 0 || c.Position != nil)
 	if len(c.Records) == 0 && !needless {
 		return nil, store.ErrUnrecorded
 	}
@@ -166,6 +167,13 @@ func prepare(c *store.Change) (*job, error) {
 	}
 	if err := distinct(c); err != nil {
 		return nil, err
+	}
+	for _, s := range c.Erase {
+		from, to, ok := spanKeys(s)
+		if !ok {
+			return nil, fmt.Errorf("sqlstore: entries %d to %d of %q cannot be erased: not a range of a node's counts", s.First, s.Last, s.Node)
+		}
+		j.erased = append(j.erased, [2]int64{from, to})
 	}
 	j.puts = make([]put, len(c.Put))
 	for i := range c.Put {

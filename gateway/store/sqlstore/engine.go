@@ -159,7 +159,8 @@ type Writes struct {
 	Events     []EventRow
 	Positions  []Counter
 	Entries    []EntryRow
-	Now        int64 // milliseconds; Once keys that ended before may be used again
+	Erased     [][2]int64 // keys of entries that lose their content, both ends inside
+	Now        int64      // milliseconds; Once keys that ended before may be used again
 	Leaves     []Leaf
 	Checkpoint *ledger.Signed // nil: none
 }

@@ -25,6 +25,26 @@ func nodeName(no int64, id string) string { return strconv.FormatInt(no, 10) + "
 // EntryKey is the key of a node's count-th entry.
 func EntryKey(node, count int64) int64 { return node<<nodeBits | count }
 
+// spanKeys are the keys of a range of a node's entries; false when it is none.
+func spanKeys(s store.Span) (first, last int64, ok bool) {
+	number, _, named := strings.Cut(s.Node, "-")
+	no, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || !named || no < 1 || no >= 1<<(63-nodeBits) || s.First < 1 || s.Last < s.First || s.Last >= 1<<nodeBits {
+		return 0, 0, false
+	}
+	return EntryKey(no, s.First), EntryKey(no, s.Last), true
+}
+
+// EraseSQL is the statement, with two arguments written by arg, that takes content, salt and columns from the entries of
+// a range of keys. What stays is what the tree and the chains are made of.
+func EraseSQL(arg func(n int) string) string {
+	set := []string{"salt = NULL", "canonical = NULL"}
+	for _, name := range ColumnNames() {
+		set = append(set, name+" = ''")
+	}
+	return "UPDATE ledger_entry SET " + strings.Join(set, ", ") + " WHERE entry BETWEEN " + arg(1) + " AND " + arg(2)
+}
+
 // chain is where a node's chain of ledger entries stands.
 type chain struct {
 	node  string // id: random, of this run of the store
@@ -290,6 +310,7 @@ func (t *settling) apply(j *job) {
 	for _, e := range c.Events {
 		t.w.Events = append(t.w.Events, EventRow{e.Type, e.ID, e.Version, e.Interaction, millis(e.Time), e.Record})
 	}
+	t.w.Erased = append(t.w.Erased, j.erased...)
 	if c.Position != nil {
 		t.moved[c.Position.Consumer] = c.Position.Seq
 	}

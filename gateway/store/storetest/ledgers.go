@@ -55,6 +55,49 @@ func intact(t testing.TB, entries []ledger.Entry) {
 }
 
 func testLedger(t *testing.T, e Engine) {
+	t.Run("erases content with the record that names it, and the ledger stays whole", func(t *testing.T) {
+		s := open(t, e)
+		key, err := ledger.NewKey(ledger.Origin)
+		require.NoError(t, err)
+		var ids []string
+		for range 5 {
+			r := record()
+			r.Time = noon.AddDate(-ledger.RetentionYears, 0, -1)
+			ids = append(ids, r.ID)
+			commit(t, s, store.Change{Records: []ledger.Record{r}})
+		}
+		log := ledger.NewLog(key)
+		_, err = s.Sequence(t.Context(), "one", 100, log.Seal)
+		require.NoError(t, err)
+		second := within(t, s, func(n store.Snapshot) (ledger.Entry, error) { return n.Entry(t.Context(), ids[1]) })
+
+		erasing := ledger.Record{
+			ID: ledger.NewID(), Time: noon, Interaction: ledger.Erase, Outcome: "permit", Success: true,
+			Entities: []ledger.Entity{ledger.ErasedEntity(second.Node, 2, 4)},
+		}
+		erase := []store.Span{{Node: second.Node, First: 2, Last: 4}}
+		require.ErrorIs(t, s.Commit(t.Context(), store.Change{Erase: erase}), store.ErrUnrecorded)
+		require.Error(t, s.Commit(t.Context(), store.Change{Erase: []store.Span{{Node: "x", First: 2, Last: 4}}, Records: []ledger.Record{erasing}}))
+		commit(t, s, store.Change{Erase: erase, Records: []ledger.Record{erasing}})
+		_, err = s.Sequence(t.Context(), "one", 100, log.Seal)
+		require.NoError(t, err)
+
+		for i, e := range all(t, s.Ledger().Entries(t.Context(), 0)) {
+			require.Equal(t, i < 1 || i > 3, e.Canonical != nil, "entry %d", i)
+			require.Equal(t, e.Canonical != nil, e.Salt != nil && len(e.Columns) > 0)
+			require.Empty(t, e.Damage)
+		}
+		report, err := ledger.Verify(t.Context(), s.Ledger(), key.Verifier(), ledger.Options{})
+		require.NoError(t, err)
+		require.Empty(t, report.Findings)
+		require.EqualValues(t, 3, report.Erased)
+		n := snapshot(t, s)
+		_, err = n.Entry(t.Context(), ids[1])
+		require.ErrorIs(t, err, store.ErrNotFound)
+		page, err := n.Entries(t.Context(), store.EntryQuery{Limit: 10})
+		require.NoError(t, err)
+		require.Len(t, page.Entries, 3)
+	})
 	t.Run("keeps each record as it is, in the chain of its node", func(t *testing.T) {
 		s := open(t, e)
 		long := record()
