@@ -53,6 +53,7 @@ type law struct {
 	grounds []string
 	none    []noneRow
 	days    []time.Time // when policies come into force or cease, earliest first
+	all     []*policy   // in the order of the files
 }
 
 // epoch counts the days of law.days that have come: within one epoch the same policies are in force.
@@ -280,6 +281,7 @@ func readLaw(files map[string][]byte, switches map[string]string) (law, error) {
 	}
 	slices.SortFunc(l.days, time.Time.Compare)
 	l.days = slices.CompactFunc(l.days, time.Time.Equal)
+	l.all = all
 	if err := l.cut(all, answersOf(switches)); err != nil {
 		return l, err
 	}

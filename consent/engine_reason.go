@@ -13,6 +13,9 @@ func (e *Engine) unmet(r *ruling, w *weighing, req *Request) string {
 	}
 	var b strings.Builder
 	b.Grow(256)
+	if w.facts == nil && len(w.class.Clients) > 0 {
+		b.WriteString("nothing is known of the client; ")
+	}
 	for i, f := range r.failed {
 		if i > 0 {
 			b.WriteString("; ")
