@@ -56,7 +56,7 @@ type Explained struct {
 	Facts      int64        `json:"facts"` // version; 0: nothing is known of the client
 	Outcome    string       `json:"outcome"`
 	Bases      []Basis      `json:"bases,omitempty"`
-	Reason     string       `json:"reason"`
+	Reason     string       `json:"reason,omitempty"`
 	Directives []string     `json:"directives,omitempty"` // that weighed
 	Evidence   []string     `json:"evidence,omitempty"`   // relationships that weighed
 	Exclude    []string     `json:"exclude,omitempty"`

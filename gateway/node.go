@@ -245,7 +245,9 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		Mount: func(r gin.IRouter) {
 			who.Routes(r)
 			mountLedger(r, tree, n.store.Ledger())
-			access.Routes(r, access.Config{Desk: n.desk, Authenticate: who.Authenticate, Allowance: allowed, Log: cfg.Log})
+			access.Routes(r, access.Config{
+				Desk: n.desk, Authenticate: who.Authenticate, Staff: staff(cfg.Registry), Allowance: allowed, Log: cfg.Log,
+			})
 		},
 		Ready: func(ctx context.Context) ([]string, error) {
 			if err := loaded.err(); err != nil {
@@ -365,6 +367,11 @@ func (n *node) followLaw(ctx context.Context, operator consent.Actor) error {
 		n.run(func() { follow(n.background, n.clients.files, n.clients.load) })
 	}
 	return nil
+}
+
+// staff is the registry as explanations and simulations know it.
+func staff(registry *auth.Registry) access.Staff {
+	return access.Staff{Actor: registry.Actor, Professionals: registry.Professionals()}
 }
 
 // use makes the use of an assertion durable: the truth behind auth.

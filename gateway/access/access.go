@@ -10,6 +10,27 @@
 // The answer tells whether a resource is there, so each evaluation is decided and recorded as a read by id would be, and
 // denied looks like absent: the same decision, reason and headers. What the auditor may know stands in the ledger, under
 // the record id that the answer gives.
+//
+// Two more questions are for the auditor and for the client in the client's own app, nobody else:
+//
+//	POST /access/v1/explain   how a recorded exchange was decided, or a hypothetical one would be
+//	POST /access/v1/simulate  what a wish of the client would change, before it is given
+//
+// An explain request is an evaluation request. {"resource": {"type": "AuditEvent", "id": ID}} asks about a past exchange,
+// by X-Request-Id or the id of any of its AuditEvents. Otherwise subject is a registered user ({"type": "user", "id": USER,
+// "properties": {"client": API-CLIENT}}), an API client ({"type": "client"}) or a unit ({"type": "Organization"}: the one
+// of its professionals who would be let furthest; the only subject a client may name), action and resource are as above, and
+// context holds what the token would: purpose, task, service, ground, facts, reason, confirm, and time. The answer is an
+// evaluation response whose context says:
+//
+//	id           the ledger record of this very question
+//	reason_user  fi, en: what the client may read, naming their own directives and the law, and nobody
+//	reason_admin en: what the log keeps; to the auditor
+//	explanation  policy (version), kept, labels, record (the exchange, to the auditor), and parts: for each label decided on
+//	             its class and outcome, and for each client of it outcome, bases, reason, directives and evidence that
+//	             weighed, policies (every one, with file, line and verdict: permits, human, stopped, limits, fails with the
+//	             clause, other-case, not-in-force), will (every directive and its effect) and missing (facts that conditions
+//	             asked for). To the client: outcome, bases and the client's own directives
 package access
 
 import (
@@ -39,6 +60,7 @@ import (
 const (
 	EvaluationPath  = "/access/v1/evaluation"
 	EvaluationsPath = "/access/v1/evaluations"
+	ExplainPath     = "/access/v1/explain"
 )
 
 // Bounds of a request.
@@ -50,14 +72,17 @@ const (
 // Desk is as much of the one door as this package needs.
 type Desk interface {
 	Evaluate(ctx context.Context, c exchange.Caller, i exchange.Interaction, typ, id string) (bool, error)
+	ExplainRecord(ctx context.Context, c exchange.Caller, id string) (*exchange.Explanation, error)
+	ExplainHypothesis(ctx context.Context, c exchange.Caller, h exchange.Hypothesis) (*exchange.Explanation, error)
 }
 
 var _ Desk = (*exchange.Desk)(nil)
 
-// Config is what Routes needs: Desk and Authenticate.
+// Config is what Routes needs: Desk, Authenticate and Staff.
 type Config struct {
 	Desk         Desk
 	Authenticate rest.Authenticate
+	Staff        Staff
 	Allowance    *allowance.Allowance // evaluations and requests together, per API client; nil: everything
 	Log          *slog.Logger
 }
@@ -148,6 +173,7 @@ func Routes(r gin.IRouter, cfg Config) {
 	a := &api{Config: cfg}
 	r.POST(EvaluationPath, func(c *gin.Context) { a.serve(c, a.one) })
 	r.POST(EvaluationsPath, func(c *gin.Context) { a.serve(c, a.many) })
+	r.POST(ExplainPath, func(c *gin.Context) { a.serve(c, a.explain) })
 }
 
 // visit is one request.

@@ -92,6 +92,19 @@ func (r *Registry) KeyFiles() []string { return r.keyFiles }
 // Clients gives the clients in the order of the file.
 func (r *Registry) Clients() iter.Seq[*Client] { return slices.Values(r.clients) }
 
+// Professionals gives the registered users at work, in the order of the file.
+func (r *Registry) Professionals() iter.Seq[consent.Actor] {
+	return func(yield func(consent.Actor) bool) {
+		for _, c := range r.clients {
+			for i := range c.Users {
+				if c.Users[i].Kind == consent.Professional && !yield(c.actorOf(&c.Users[i])) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Person finds the registered user behind Practitioner/… or PractitionerRole/…; it is an exchange.Person. A
 // Practitioner who is registered in several roles is found by role only: by person alone it would be a guess whose
 // unit and register count.

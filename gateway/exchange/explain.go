@@ -1,0 +1,488 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"sotesilta/consent"
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/search"
+	"sotesilta/gateway/store"
+)
+
+// Explain is asking how a decision came about, and Simulate what a wish would change; recorded by these names.
+const (
+	Explain  Interaction = "explain"
+	Simulate Interaction = "simulate"
+)
+
+// Hypothesis is an exchange that nobody made: what registered actors would be answered now, or at another time.
+type Hypothesis struct {
+	Actors      []consent.Actor // one, or the professionals of a unit: then the one who would be let furthest
+	Interaction Interaction     // Read, Update or Delete
+	Type, ID    string
+	Purpose     consent.Purpose // "": care
+	Assertion   consent.Assertion
+	Time        time.Time // zero: now
+}
+
+// Explanation tells how a past exchange was decided, or a hypothetical one would be.
+type Explanation struct {
+	Permitted bool
+	Plain     map[string]string // fi, en: for the client
+	Record    *ledger.Record    // the past exchange; to the auditor only
+	// Policy is the version that is explained. Kept is false where the exchange was decided under another one whose text is
+	// not kept: then the explanation is that of Policy, and may differ.
+	Policy string
+	Kept   bool
+	// Labels says where a search, whose record lists no withheld labels, is explained by those that are there now.
+	Labels string
+	Parts  []ExplainedPart
+}
+
+// ExplainedPart is one class of an exchange.
+type ExplainedPart struct {
+	Action consent.Action   `json:"action"`
+	Class  consent.Class    `json:"class"`
+	Result consent.Decision `json:"-"`
+	// Outcome is that of the class as a whole; of each client of it, Clients tell.
+	Outcome string              `json:"outcome"`
+	Clients []consent.Explained `json:"clients"`
+	Rows    []ExplainedRow      `json:"rows,omitempty"`
+}
+
+// ExplainedRow is a row of a class that was decided otherwise than the class: outside the range of a permit, or banned
+// alone.
+type ExplainedRow struct {
+	What    string `json:"what"` // Type/id/_history/version
+	Outcome string `json:"outcome"`
+	Reason  string `json:"reason,omitempty"`
+}
+
+// explainer is the law as far as it explains.
+type explainer interface {
+	Explain(req consent.Request, class consent.Class, facts []*consent.Facts) consent.Explanation
+	Version() string
+}
+
+// asking refuses everybody but the auditor and the client in the client's own app (contract: decision API).
+func asking(c Caller) error {
+	if c.Actor.Kind == consent.Auditor || c.Actor.Kind == consent.Client {
+		return nil
+	}
+	return Refuse(Forbidden, "forbidden", "", "Explanations and simulations are for the auditor and for the client's own app.")
+}
+
+// own keeps of an explanation what its client may see: the decision in plain words, and what it rests on.
+func (x *Explanation) own(client string) {
+	x.Record, x.Labels = nil, ""
+	for i := range x.Parts {
+		p := &x.Parts[i]
+		p.Rows = nil
+		p.Clients = slices.DeleteFunc(p.Clients, func(e consent.Explained) bool { return e.Client != client })
+		for j := range p.Clients {
+			e := &p.Clients[j]
+			p.Clients[j] = consent.Explained{Client: e.Client, Facts: e.Facts, Outcome: e.Outcome, Bases: e.Bases, Directives: e.Directives}
+		}
+		p.Class = consent.Class{
+			Type: p.Class.Type, Clients: []string{client}, Register: p.Class.Register, Controller: p.Class.Controller,
+			ServiceTask: p.Class.ServiceTask, DataClass: p.Class.DataClass,
+		}
+	}
+}
+
+// part explains one class.
+func part(law explainer, req consent.Request, class consent.Class, facts map[string]*consent.Facts) ExplainedPart {
+	known := make([]*consent.Facts, len(class.Clients))
+	for i, client := range class.Clients {
+		known[i] = facts[client]
+	}
+	told := law.Explain(req, class, known)
+	return ExplainedPart{Action: req.Action, Class: class, Result: told.Decision, Outcome: told.Decision.Outcome.String(), Clients: told.Clients}
+}
+
+// narrow tells of rows that the decision on their class does not cover.
+func (p *ExplainedPart) narrow(rows []store.Row) {
+	for _, row := range rows {
+		if one := covering(&p.Result, row); one.Outcome != p.Result.Outcome {
+			p.Rows = append(p.Rows, ExplainedRow{versioned(row), one.Outcome.String(), one.Reason})
+		}
+	}
+}
+
+// conclude is the whole of the parts, and its plain words: those of the first part that stops it.
+func (x *Explanation) conclude() {
+	x.Permitted = len(x.Parts) > 0
+	var stopped, whole *consent.Explained
+	for i := range x.Parts {
+		p := &x.Parts[i]
+		if p.Result.Outcome != consent.Permitted || len(p.Rows) > 0 {
+			x.Permitted = false
+		}
+		for j := range p.Clients {
+			if whole == nil {
+				whole = &p.Clients[j]
+			}
+			if stopped == nil && p.Clients[j].Outcome != consent.Permitted.String() {
+				stopped = &p.Clients[j]
+			}
+		}
+	}
+	switch {
+	case stopped != nil:
+		x.Plain = stopped.Plain()
+	case whole != nil && x.Permitted:
+		x.Plain = whole.Plain()
+	default:
+		x.Plain = map[string]string{
+			"fi": "Tietoa ei anneta: se jää luvan ulkopuolelle tai on kielletty erikseen.",
+			"en": "The data are not given: they lie outside the permit, or are banned by themselves.",
+		}
+	}
+}
+
+// ExplainRecord tells how a recorded exchange was decided: to the auditor of its controller, by the id of any of its
+// records, all of it; to the client in plain words, if data moved that are about the client alone. Otherwise it is Absent.
+// Asking is itself recorded.
+func (d *Desk) ExplainRecord(ctx context.Context, c Caller, id string) (*Explanation, error) {
+	if err := asking(c); err != nil {
+		return nil, err
+	}
+	c = d.complete(c)
+	if c.Actor.Kind == consent.Auditor {
+		if err := allowed(c, auditEvent, Read); err != nil {
+			return nil, err
+		}
+	}
+	snap, err := d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	opened := snap.Time()
+	asked := d.record(c, Explain, auditEvent+"/"+id)
+	absent := absent(auditEvent, id)
+
+	rec, err := d.auditable(ctx, c, snap, id)
+	if err != nil {
+		return nil, err
+	}
+	if c.Actor.Kind == consent.Auditor {
+		class := auditClass(c.Actor.Controller)
+		decision := d.decide(c, consent.Audit, class, nil, asked.Time)
+		asked = describe(asked, class, nil, &decision)
+		if decision.Outcome != consent.Permitted {
+			return nil, firstError(d.commit(ctx, opened, deny(asked, &decision)), absent)
+		}
+	} else if asked, err = d.ownRecord(ctx, c, snap, asked, rec); err != nil {
+		return nil, err
+	}
+	if rec == nil || c.Actor.Kind == consent.Client && asked.Outcome != consent.Permitted.String() {
+		if asked.Reason == "" {
+			asked.Reason = "absent: there is no such record, or it is another's"
+		}
+		return nil, firstError(d.commit(ctx, opened, asked), absent)
+	}
+	out, err := d.explained(ctx, c, snap, rec)
+	if err != nil {
+		return nil, err
+	}
+	snap.Close()
+	if c.Actor.Kind == consent.Client {
+		out.own(rec.Client)
+	}
+	asked.Success = true
+	asked.Entities = []ledger.Entity{{What: auditEvent + "/" + id, Role: "match"}}
+	if err := d.commit(ctx, opened, asked); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// auditable is the record of an id, as far as the caller could have to do with it; nil when there is none such.
+func (d *Desk) auditable(ctx context.Context, c Caller, snap store.Snapshot, id string) (*ledger.Record, error) {
+	query := store.EntryQuery{ID: []string{id}, Limit: 1}
+	if c.Actor.Kind == consent.Auditor {
+		query.Controllers = []string{c.Actor.Controller}
+	} else {
+		query.Client = c.Actor.Clients
+		if len(query.Client) == 0 {
+			return nil, nil
+		}
+	}
+	page, err := snap.Entries(ctx, query)
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	if len(page.Entries) == 0 {
+		return nil, nil
+	}
+	rec, err := ledger.ParseRecord(page.Entries[0].Canonical)
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	return rec, nil
+}
+
+// ownRecord decides whether the client may have a record explained: data moved in it, all of it about the client alone, in
+// nobody's statutory act of which the client may not be told, and the client may read such data.
+func (d *Desk) ownRecord(ctx context.Context, c Caller, snap store.Snapshot, asked ledger.Record, rec *ledger.Record) (ledger.Record, error) {
+	if rec == nil || !rec.Success || rec.Outcome != consent.Permitted.String() || len(rec.Classes) == 0 || rec.Purpose == consent.StatutoryAct {
+		return asked, nil
+	}
+	facts, err := snap.Facts(ctx, rec.Client)
+	if err != nil {
+		return asked, unrecorded(err)
+	}
+	for _, class := range rec.Classes {
+		decision := d.decide(c, consent.Read, class, facts, asked.Time)
+		asked = describe(asked, class, facts, &decision)
+		switch {
+		case decision.Outcome != consent.Permitted:
+			return deny(asked, &decision), nil
+		case !slices.Contains(class.Clients, rec.Client):
+			return deny(asked, &consent.Decision{Reason: "the record is about somebody else too"}), nil
+		}
+	}
+	return asked, nil
+}
+
+// explained tells how a record's exchange was decided, under the policies of then if their text is kept, with the facts
+// of then.
+func (d *Desk) explained(ctx context.Context, c Caller, snap store.Snapshot, rec *ledger.Record) (*Explanation, error) {
+	out := &Explanation{Record: rec, Kept: true}
+	law, ok := d.lawOf(c).(explainer)
+	if !ok {
+		return nil, unrecorded(errors.New("exchange: the law explains nothing"))
+	}
+	if rec.Policy != law.Version() {
+		then, err := readLaw(ctx, snap, rec.Policy)
+		if err == nil {
+			law = then
+		}
+		out.Kept = err == nil
+	}
+	out.Policy = law.Version()
+	p := &past{ctx: ctx, store: d.store, facts: map[factsAt]*consent.Facts{}}
+	defer p.close()
+	request := func(q ledger.Question) consent.Request {
+		return consent.Request{
+			Actor: rec.Actor, Action: q.Action, Purpose: rec.Purpose, Assertion: rec.Assertion, Time: rec.Time, Invitee: q.Invitee,
+		}
+	}
+	var missing *missingInput
+	moved, err := p.moved(rec)
+	if err != nil && !errors.As(err, &missing) {
+		return nil, unrecorded(err)
+	}
+	for i, class := range rec.Classes {
+		question := ledger.Question{Class: i, Action: consent.Read}
+		for _, other := range rec.Asked {
+			if other.Class == i {
+				question = other
+			}
+		}
+		facts, err := p.factsOf(rec, class)
+		if err != nil && !errors.As(err, &missing) {
+			return nil, unrecorded(err)
+		}
+		one := part(law, request(question), class, facts)
+		if question.Action == consent.Read || question.Action == consent.Notify {
+			one.narrow(moved[class.Key()])
+		}
+		out.Parts = append(out.Parts, one)
+	}
+	if err := d.explainQuery(ctx, snap, p, rec, law, out); err != nil {
+		return nil, err
+	}
+	out.conclude()
+	if len(out.Parts) == 0 {
+		out.Permitted = rec.Outcome == consent.Permitted.String()
+		out.Plain = map[string]string{
+			"fi": "Tapahtumassa ei kysytty kenenkään yksittäisen henkilön tietojen käsittelystä.",
+			"en": "In this exchange nothing was asked about the data of any one person.",
+		}
+	}
+	return out, nil
+}
+
+// maxExplained bounds the classes of one explanation.
+const maxExplained = 50
+
+// explainQuery explains the search of one client, whose record does not list what was withheld, by the labels that are
+// there now; without any, by what the caller's own register would have held.
+func (d *Desk) explainQuery(ctx context.Context, snap store.Snapshot, p *past, rec *ledger.Record, law explainer, out *Explanation) error {
+	if len(rec.Classes) > 0 || rec.Interaction != string(Search) || len(rec.Bound) != 1 || rec.Bound[0] == "" || rec.Target == auditEvent {
+		return nil
+	}
+	list := &listing{only: rec.Bound}
+	if _, err := snap.Search(ctx, &search.Query{Type: rec.Target, Count: 1}, list); err != nil {
+		return d.failed(err)
+	}
+	out.Labels = "now"
+	classes := slices.DeleteFunc(list.classes, func(class consent.Class) bool {
+		return class.Type != rec.Target || !slices.Contains(class.Clients, rec.Bound[0])
+	})
+	if len(classes) == 0 {
+		classes = []consent.Class{{Type: rec.Target, Clients: rec.Bound, Controller: rec.Actor.Controller, Register: rec.Actor.Register}}
+	}
+	slices.SortFunc(classes, func(a, b consent.Class) int { return strings.Compare(a.Key(), b.Key()) })
+	for _, class := range classes[:min(len(classes), maxExplained)] {
+		facts := map[string]*consent.Facts{}
+		for _, client := range class.Clients {
+			known, err := snap.Facts(ctx, client)
+			if err != nil {
+				return unrecorded(err)
+			}
+			facts[client] = known[client]
+			if client == rec.Client {
+				var missing *missingInput
+				if facts[client], err = p.factsAt(client, rec.Facts); err != nil && !errors.As(err, &missing) {
+					return unrecorded(err)
+				}
+			}
+		}
+		out.Parts = append(out.Parts, part(law, consent.Request{
+			Actor: rec.Actor, Action: consent.Read, Purpose: rec.Purpose, Assertion: rec.Assertion, Time: rec.Time,
+		}, class, facts))
+	}
+	return nil
+}
+
+// listing is a guard that lists classes and lets nothing out.
+type listing struct {
+	only    []string
+	classes []consent.Class
+}
+
+func (l *listing) Reach() store.Reach { return store.Reach{All: true, Only: l.only} }
+
+func (l *listing) Permit(_ context.Context, classes []consent.Class, _ map[string]*consent.Facts) ([]consent.Decision, error) {
+	l.classes = append(l.classes, classes...)
+	return make([]consent.Decision, len(classes)), nil
+}
+
+// ExplainHypothesis tells what a registered actor would be answered, and why: to the auditor about data of the
+// controller, to the client about data that the client may read. Otherwise it is Absent. Asking is itself recorded.
+func (d *Desk) ExplainHypothesis(ctx context.Context, c Caller, h Hypothesis) (*Explanation, error) {
+	if err := asking(c); err != nil {
+		return nil, err
+	}
+	if h.Interaction != Read && h.Interaction != Update && h.Interaction != Delete {
+		return nil, Refuse(Invalid, "not-supported", "", "An explanation is about read, update or delete.")
+	}
+	if h.Type == auditEvent {
+		return nil, Refuse(Invalid, "not-supported", "", "A record is explained as the exchange that it tells of.")
+	}
+	c = d.complete(c)
+	scope := h.Type
+	if c.Actor.Kind == consent.Auditor {
+		scope = auditEvent
+	}
+	if err := allowed(c, scope, Read); err != nil {
+		return nil, err
+	}
+	law, ok := c.law.(explainer)
+	if !ok {
+		return nil, unrecorded(errors.New("exchange: the law explains nothing"))
+	}
+	snap, err := d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	opened := snap.Time()
+	asked := d.record(c, Explain, h.Type+"/"+h.ID)
+	missing := absent(h.Type, h.ID)
+
+	row, err := snap.Get(ctx, h.Type, h.ID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, unrecorded(err)
+	}
+	there := err == nil && !row.Deleted
+	var facts map[string]*consent.Facts
+	if there {
+		if facts, err = snap.Facts(ctx, row.Class.Clients...); err != nil {
+			return nil, unrecorded(err)
+		}
+	}
+	snap.Close()
+	if asked, there = d.mayAsk(c, asked, row, there, facts); !there || len(h.Actors) == 0 {
+		return nil, firstError(d.commit(ctx, opened, asked), missing)
+	}
+	out := &Explanation{Policy: law.Version(), Kept: true}
+	var furthest consent.Actor
+	for _, actor := range h.Actors[:min(len(h.Actors), maxExplained)] {
+		parts := h.explain(law, actor, row, facts, asked.Time)
+		if out.Parts == nil || parts[len(parts)-1].Result.Outcome > out.Parts[len(out.Parts)-1].Result.Outcome || len(parts) > len(out.Parts) {
+			out.Parts, furthest = parts, actor
+		}
+	}
+	asked.Reason = "as if " + who(furthest) + " asked to " + string(h.Interaction)
+	out.conclude()
+	if c.Actor.Kind == consent.Client {
+		out.own(asked.Client)
+	}
+	asked.Success = true
+	if err := d.commit(ctx, opened, asked); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// explain asks the law on behalf of one actor.
+func (h *Hypothesis) explain(law explainer, actor consent.Actor, row store.Row, facts map[string]*consent.Facts, now time.Time) []ExplainedPart {
+	request := consent.Request{Actor: actor, Action: consent.Read, Purpose: h.Purpose, Assertion: h.Assertion, Time: h.Time}
+	if request.Purpose == "" {
+		request.Purpose = consent.Care
+	}
+	if request.Time.IsZero() {
+		request.Time = now
+	}
+	one := part(law, request, row.Class, facts)
+	one.narrow([]store.Row{row})
+	parts := []ExplainedPart{one}
+	if h.Interaction != Read && one.Result.Outcome == consent.Permitted {
+		request.Action = consent.Change
+		if row.Class.Register == consent.Directive {
+			request.Action = consent.Direct
+		}
+		parts = append(parts, part(law, request, row.Class, facts))
+	}
+	return parts
+}
+
+// mayAsk decides whether a hypothesis about a row may be explained to the caller.
+func (d *Desk) mayAsk(c Caller, asked ledger.Record, row store.Row, there bool, facts map[string]*consent.Facts) (ledger.Record, bool) {
+	if c.Actor.Kind == consent.Auditor {
+		class := auditClass(c.Actor.Controller)
+		decision := d.decide(c, consent.Audit, class, nil, asked.Time)
+		asked = describe(asked, class, nil, &decision)
+		switch {
+		case decision.Outcome != consent.Permitted:
+			return deny(asked, &decision), false
+		case !there || row.Class.Register != consent.Identity && row.Class.Controller != c.Actor.Controller:
+			asked.Reason = "absent: there is no such resource, or it is another controller's"
+			return asked, false
+		}
+		return asked, true
+	}
+	if !there {
+		asked.Reason = "absent: there is no such resource"
+		return asked, false
+	}
+	class := d.decide(c, consent.Read, row.Class, facts, asked.Time)
+	decision := covering(&class, row)
+	asked = describe(asked, row.Class, facts, decision)
+	asked.Row = versioned(row)
+	switch {
+	case decision.Outcome != consent.Permitted:
+		return deny(asked, decision), false
+	case len(row.Class.Clients) != 1:
+		return deny(asked, &consent.Decision{Reason: "the data are about nobody, or about others too"}), false
+	}
+	return asked, true
+}

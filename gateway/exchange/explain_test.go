@@ -1,0 +1,150 @@
+package exchange_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"sotesilta/consent"
+	"sotesilta/gateway/exchange"
+)
+
+func actor(user string) consent.Actor { return as(user).Actor }
+
+// The auditor is told of a past exchange how it was decided, whatever happened since.
+func TestARecordedExchangeIsExplained(t *testing.T) {
+	w := newWorld(t)
+	seen := w.put("jukola-ehr", observation("onni", "2026-01-10")).ID
+	hidden := w.put("jukola-ehr", observation("eino", "2026-01-10")).ID
+	explain := func(who string, do func()) *exchange.Explanation {
+		t.Helper()
+		rec := flat(w.records(do))[0]
+		var out *exchange.Explanation
+		asked := flat(w.records(func() {
+			var err error
+			out, err = w.ExplainRecord(w.ctx, as(who), rec.ID)
+			require.NoError(t, err)
+		}))
+		require.Len(t, asked, 1)
+		require.Equal(t, "explain", asked[0].Interaction)
+		require.Equal(t, "AuditEvent/"+rec.ID, asked[0].Target)
+		require.Equal(t, "permit", asked[0].Outcome)
+		require.True(t, asked[0].Success)
+		return out
+	}
+	policy := func(x *exchange.Explanation, row string, verdict consent.Verdict) consent.Considered {
+		t.Helper()
+		for _, p := range x.Parts[0].Clients[0].Policies {
+			if p.Basis.ID == row && p.Verdict == verdict {
+				return p
+			}
+		}
+		t.Fatalf("%s is not %s", row, verdict)
+		return consent.Considered{}
+	}
+
+	x := explain("auditor", func() { _, _ = w.Read(w.ctx, as(worker), "Observation", seen) })
+	require.True(t, x.Permitted)
+	require.True(t, x.Kept)
+	require.Equal(t, law().Version(), x.Policy)
+	policy(x, "ATL-53.2", consent.Permits)
+	require.Len(t, x.Parts[0].Clients[0].Directives, 1)
+	require.Contains(t, x.Plain["fi"], "703/2023 § 53.2")
+	require.Equal(t, worker, x.Record.Actor.User+"@"+x.Record.Actor.App)
+
+	x = explain("auditor", func() { _, err := w.Read(w.ctx, as(worker), "Observation", hidden); require.Error(t, err) })
+	require.False(t, x.Permitted)
+	require.Equal(t, []string{"ATL-59"}, policy(x, "ATL-53.2", consent.Stopped).By)
+	require.Contains(t, x.Plain["fi"], "Luovutuskieltosi (Consent/")
+
+	x = explain("auditor", func() { w.found(worker, "Observation", "patient=Patient/eino") })
+	require.Equal(t, "now", x.Labels, "a search does not list what it withheld")
+	require.NotEmpty(t, x.Parts)
+	require.False(t, x.Permitted)
+	policy(x, "ATL-59", consent.Limits)
+
+	x = explain("auditor", func() { w.found(worker, "Observation", "patient=Patient/veikko") })
+	require.Contains(t, x.Parts[0].Clients[0].Missing, "client.relationship")
+
+	x = explain("auditor", func() { _, err := w.Read(w.ctx, as(worker), "Observation", "nowhere"); require.Error(t, err) })
+	require.Empty(t, x.Parts)
+	require.False(t, x.Permitted)
+}
+
+// The client is told in plain words of what moved about the client alone, and of nobody else's part in it.
+func TestTheClientIsToldOfTheirOwn(t *testing.T) {
+	w := newWorld(t)
+	mine := w.put("jukola-ehr", observation("aino", "2026-01-10")).ID
+	theirs := w.put("jukola-ehr", observation("onni", "2026-01-10")).ID
+	read := func(who, id string) string {
+		return flat(w.records(func() { _, _ = w.Read(w.ctx, as(who), "Observation", id) }))[0].ID
+	}
+	const aino = "aino@omaks"
+	x, err := w.ExplainRecord(w.ctx, as(aino), read(nurse, mine))
+	require.NoError(t, err)
+	require.True(t, x.Permitted)
+	require.Nil(t, x.Record, "no names of the staff")
+	require.Contains(t, x.Plain["fi"], "Oman potilasrekisterin käyttö")
+	require.Empty(t, x.Parts[0].Clients[0].Policies)
+
+	for name, id := range map[string]string{
+		"another client's": read(nurse, theirs), "a denied one": read(worker, mine), "none": "nothing-there",
+	} {
+		recs := flat(w.records(func() {
+			_, err = w.ExplainRecord(w.ctx, as(aino), id)
+			require.True(t, exchange.IsRefusal(err, exchange.Absent), name)
+		}))
+		require.Len(t, recs, 1, name)
+		require.Equal(t, "deny", recs[0].Outcome)
+	}
+	for _, who := range []string{nurse, worker, "lumi-guardian@omaks", "jukola-ehr"} {
+		recs := w.records(func() {
+			_, err := w.ExplainRecord(w.ctx, as(who), "anything")
+			require.True(t, exchange.IsRefusal(err, exchange.Forbidden), who)
+			_, err = w.ExplainHypothesis(w.ctx, as(who), exchange.Hypothesis{})
+			require.True(t, exchange.IsRefusal(err, exchange.Forbidden), who)
+		})
+		require.Empty(t, recs)
+	}
+}
+
+// What a registered person would be answered is explained without that anybody asked.
+func TestAHypothesisIsExplained(t *testing.T) {
+	w := newWorld(t)
+	mine := w.put("jukola-ehr", observation("aino", "2026-01-10")).ID
+	ask := func(who string, h exchange.Hypothesis) (*exchange.Explanation, error) {
+		h.Type, h.ID = "Observation", mine
+		if h.Interaction == "" {
+			h.Interaction = exchange.Read
+		}
+		return w.ExplainHypothesis(w.ctx, as(who), h)
+	}
+	x, err := ask("auditor", exchange.Hypothesis{Actors: []consent.Actor{actor(worker)}})
+	require.NoError(t, err)
+	require.False(t, x.Permitted)
+	require.Contains(t, x.Parts[0].Clients[0].Missing, "client.permit")
+	require.Contains(t, x.Plain["fi"], "lupasi tai suostumuksesi")
+
+	x, err = ask("auditor", exchange.Hypothesis{
+		Actors: []consent.Actor{actor(worker)}, Purpose: consent.NeedAssessment,
+		Assertion: consent.Assertion{Ground: "ATL-53.5b", Task: "palvelutarpeen arviointi"},
+	})
+	require.NoError(t, err)
+	require.True(t, x.Permitted)
+	require.Equal(t, "ATL-53.5b", x.Parts[0].Clients[0].Bases[0].ID)
+
+	x, err = ask("aino@omaks", exchange.Hypothesis{Actors: []consent.Actor{actor(worker), actor(nurse)}})
+	require.NoError(t, err)
+	require.True(t, x.Permitted, "the one who is let furthest")
+	require.Empty(t, x.Parts[0].Clients[0].Policies)
+
+	x, err = ask("auditor", exchange.Hypothesis{Actors: []consent.Actor{actor(nurse)}, Interaction: exchange.Update})
+	require.NoError(t, err)
+	require.Len(t, x.Parts, 2)
+	require.Equal(t, consent.Change, x.Parts[1].Action)
+
+	_, err = ask("lumi@omaks", exchange.Hypothesis{Actors: []consent.Actor{actor(nurse)}})
+	require.True(t, exchange.IsRefusal(err, exchange.Absent), "another's data")
+	_, err = w.ExplainHypothesis(w.ctx, as("auditor"), exchange.Hypothesis{Actors: []consent.Actor{actor(nurse)}, Interaction: exchange.Read, Type: "Observation", ID: "nowhere"})
+	require.True(t, exchange.IsRefusal(err, exchange.Absent))
+}
