@@ -117,3 +117,18 @@ func EachStore(t *testing.T, test func(t *testing.T, store, dir string)) {
 		})
 	}
 }
+
+// Another starts another node over the same database and keys, for the length of the test. SQLite has one node only.
+func (g *Gateway) Another(t *testing.T) *Gateway {
+	t.Helper()
+	node, err := start(g.Store, filepath.Dir(g.Keys))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := node.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return node
+}

@@ -12,3 +12,5 @@ import (
 func TestSoakTimes(t *testing.T) {
 	gatewaytest.Own(t, func(t *testing.T, g *gatewaytest.Gateway) { times(t, g, 10_000) })
 }
+
+func TestSoakWithdrawalUnderLoad(t *testing.T) { withdrawals(t, 100) }
