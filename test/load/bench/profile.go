@@ -13,7 +13,7 @@ import (
 
 // profiled runs a load and, when profiles are wanted, keeps the gateway's CPU profile of it.
 func (b *bench) profiled(ctx context.Context, name string, g *load.Gateway, run func() (line, error)) (line, error) {
-	if b.profile == "" {
+	if b.profile == "" || g == nil {
 		return run()
 	}
 	seconds := max(int(b.duration.Seconds()), 1)
