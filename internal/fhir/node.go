@@ -16,6 +16,7 @@ type Node struct {
 	Ext    *Value // what stands beside a primitive in _name: its id and extensions; nil where there is none
 	In     *Value // the object that holds the element; nil of a root
 	Member string // the JSON member of In, without the underscore
+	def    *elementDef
 	index  int32
 	typ    uint16
 }
@@ -32,6 +33,15 @@ func (t *tables) typeOf(v *Value) uint16 {
 		return uint16(firstComplex + i)
 	}
 	return typeUnknown
+}
+
+// Name is the name of the element in its definition, which of a choice is shorter than its Member: value, not
+// valueQuantity. It is "" of a root.
+func (n Node) Name() string {
+	if n.def == nil {
+		return ""
+	}
+	return n.def.name
 }
 
 // Index is the place of the element in its array, or -1 where it is in none.
@@ -92,7 +102,7 @@ func (n Node) Elements(dst []Node, name string) []Node {
 	at := 0
 	if value != nil || ext != nil {
 		if md := def.member(name, &at); md != nil && def.elements[md.element].name == name {
-			return t.append(dst, of, md, value, ext)
+			return t.append(dst, of, def, md, value, ext)
 		}
 		return dst
 	}
@@ -104,7 +114,7 @@ func (n Node) Elements(dst []Node, name string) []Node {
 		}
 		if md := def.member(member, &at); md != nil && def.elements[md.element].choice && def.elements[md.element].name == name {
 			value, ext := of.Get(member), of.Get("_"+member)
-			return t.append(dst, of, md, value, ext)
+			return t.append(dst, of, def, md, value, ext)
 		}
 	}
 	return dst
@@ -140,7 +150,7 @@ func (n Node) Children(dst []Node) []Node {
 		if extended && value != nil && md.extensible() {
 			ext = of.Get("_" + name)
 		}
-		dst = t.append(dst, of, md, value, ext)
+		dst = t.append(dst, of, def, md, value, ext)
 	}
 	return dst
 }
@@ -160,12 +170,12 @@ func (n Node) inside(t *tables) (*typeDef, *Value) {
 }
 
 // append appends the element or elements of one member.
-func (t *tables) append(dst []Node, in *Value, md *memberDef, value, ext *Value) []Node {
+func (t *tables) append(dst []Node, in *Value, def *typeDef, md *memberDef, value, ext *Value) []Node {
 	if !md.extensible() {
 		ext = nil
 	}
 	if value.Kind() != Array && ext.Kind() != Array {
-		return append(dst, t.node(in, md, value, ext, -1))
+		return append(dst, t.node(in, def, md, value, ext, -1))
 	}
 	values, exts := value.Items(), ext.Items()
 	for i := range max(len(values), len(exts)) {
@@ -177,18 +187,18 @@ func (t *tables) append(dst []Node, in *Value, md *memberDef, value, ext *Value)
 			x = exts[i]
 		}
 		if v != nil || x != nil {
-			dst = append(dst, t.node(in, md, v, x, i))
+			dst = append(dst, t.node(in, def, md, v, x, i))
 		}
 	}
 	return dst
 }
 
-func (t *tables) node(in *Value, md *memberDef, value, ext *Value, index int) Node {
+func (t *tables) node(in *Value, def *typeDef, md *memberDef, value, ext *Value, index int) Node {
 	typ := md.typ
 	if typ == typeResource {
 		typ = t.typeOf(value)
 	}
-	return Node{Value: value, Ext: ext, In: in, Member: md.name, index: int32(index), typ: typ}
+	return Node{Value: value, Ext: ext, In: in, Member: md.name, def: &def.elements[md.element], index: int32(index), typ: typ}
 }
 
 // ElementNames are the names of all elements of all types; the map is not to be changed.

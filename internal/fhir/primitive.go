@@ -36,6 +36,9 @@ var primitives = [...]primitiveDef{
 	{"xhtml", String, IsXHTML, "a well-formed XHTML div with content, and with formatting elements and attributes only (txt-1, txt-2)"},
 }
 
+// links says whether values of the type may be #id of a contained resource.
+func (p *primitiveDef) links() bool { return p.name == "uri" || p.name == "url" || p.name == "canonical" }
+
 func isAny(string) bool { return true }
 
 // isText: no characters below U+0020 but tab, line feed and carriage return, and at most 1 MB (FHIR R4 string).

@@ -16,8 +16,8 @@ const MaxReferences = 2000
 // Validate checks a resource against the official definition of its type: members known, cardinalities, arrays where
 // arrays belong, one variant of each choice, formats of primitives, codes of required bindings, targets of literal
 // references, nothing empty or null, null-padding of primitive arrays and their extensions (FHIR R4 § 2.6.2), no
-// contained resource in a contained one (dom-2), no reference to a contained resource that is not there (ref-1), an
-// extension with either a value or extensions (ext-1). Resources within a Bundle or Parameters are checked alike.
+// contained resource in a contained one (dom-2), none without purpose (dom-3), no reference to a contained resource that
+// is not there (ref-1), an extension with either a value or extensions (ext-1). Resources within a Bundle or Parameters are checked alike.
 // Profiles and the other invariants are not.
 //
 // An issue names the place and what is allowed there, never what was found. There are none where all is well, and at
@@ -44,6 +44,9 @@ type checker struct {
 	// container is the outermost resource that is not a Bundle's or Parameters' own, for references to #id.
 	container *Value
 	contained map[string]string // id and type of the contained resources of container, once asked for
+	// used are the ids of the contained resources that something refers to, or that refer to container.
+	used   map[string]bool
+	within string // id of the contained resource under way
 	// references are those of container so far.
 	references int
 	stopped    bool // it has too many
@@ -98,16 +101,29 @@ func (c *checker) resource(v *Value, want string, contained bool) {
 		if v.Get("contained") != nil {
 			c.report("invariant", "a contained resource must not contain resources (dom-2)")
 		}
+		c.within = ID(v)
 		c.object(v, def)
+		c.within = ""
 		return
 	}
-	container, ids, references := c.container, c.contained, c.references
-	c.container, c.contained, c.references = v, nil, 0
+	container, ids, used, references := c.container, c.contained, c.used, c.references
+	c.container, c.contained, c.used, c.references = v, nil, nil, 0
 	c.object(v, def)
 	if v.Get("contained") != nil {
 		c.containedIDs()
 	}
-	c.container, c.contained, c.references = container, ids, references
+	c.container, c.contained, c.used, c.references = container, ids, used, references
+}
+
+// uses notes that something refers to the contained resource of an id, "" for container itself.
+func (c *checker) uses(id string) {
+	if id == "" {
+		id = c.within
+	}
+	if c.used == nil {
+		c.used = map[string]bool{}
+	}
+	c.used[id] = true
 }
 
 // object checks the members of an object of the type.
@@ -277,6 +293,8 @@ func (c *checker) one(value, ext *Value, md *memberDef) {
 			c.report("structure", "must be %s, as a JSON %s", p.rule, p.kind)
 		case !p.ok(value.text):
 			c.report("value", "must be %s", p.rule)
+		case value.text != "" && value.text[0] == '#' && p.links():
+			c.uses(value.text[1:])
 		case md.set != 0 && !c.tables.sets[md.set].has(value.text):
 			c.report("code-invalid", "must be a code of %s", c.tables.sets[md.set].allowed())
 		}
@@ -315,6 +333,7 @@ func (c *checker) reference(v *Value, md *memberDef) {
 		c.reportAt("reference", "value", "must be Type/id with a resource type of FHIR R4 and a valid id, an absolute URL, a URN or #id")
 		return
 	case ContainedReference:
+		c.uses(r.Fragment)
 		if r.Fragment == "" {
 			typ = ResourceType(c.container)
 			break
@@ -333,7 +352,8 @@ func (c *checker) reference(v *Value, md *memberDef) {
 	}
 }
 
-// containedIDs checks that each contained resource has an id of its own, so that #id means one of them only.
+// containedIDs checks that each contained resource has an id of its own, so that #id means one of them only, and that
+// none stands there without purpose.
 func (c *checker) containedIDs() {
 	ids := map[string]bool{}
 	for i, item := range c.container.Get("contained").Items() {
@@ -342,6 +362,11 @@ func (c *checker) containedIDs() {
 			c.path.push("contained")
 			c.path.index(i)
 			c.report("structure", "a contained resource must have an id of its own")
+			c.path.pop()
+		} else if !c.used[id] && len(c.issues) == 0 { // what refers to it may stand where something is wrong
+			c.path.push("contained")
+			c.path.index(i)
+			c.report("invariant", "a contained resource must be referred to, or refer to what contains it (dom-3)")
 			c.path.pop()
 		}
 		ids[id] = true

@@ -159,7 +159,7 @@ func TestReferencesAreBounded(t *testing.T) {
 		entity := func(n int) string {
 			return strings.TrimSuffix(strings.Repeat(`{"entity":{"reference":"Patient/a"}},`, n), ",")
 		}
-		return `{"resourceType":"Group","type":"person","actual":true,"contained":[{"resourceType":"Group","id":"g","type":"person","actual":true,"member":[` +
+		return `{"resourceType":"Group","type":"person","actual":true,"extension":[{"url":"http://example.org/g","valueUri":"#g"}],"contained":[{"resourceType":"Group","id":"g","type":"person","actual":true,"member":[` +
 			entity(contained) + `]}],"member":[` + entity(members) + `]}`
 	}
 	assert.Empty(t, issuesOf(t, group(MaxReferences-1, 1)))

@@ -1,6 +1,7 @@
 package fhirpath
 
 import (
+	"regexp"
 	"strconv"
 
 	"sotesilta/internal/fhir"
@@ -18,7 +19,8 @@ type (
 type compiler struct {
 	tests map[*node]test // of the nodes that know a cheaper way to a truth
 	kept  int
-	err   error
+	// patterns are the regular expressions that stand in the expression as they are.
+	patterns map[string]*regexp.Regexp
 }
 
 // compile makes an evaluation of a tree.

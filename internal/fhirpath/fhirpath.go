@@ -14,6 +14,7 @@ package fhirpath
 
 import (
 	"fmt"
+	"regexp"
 	"sync"
 	"time"
 
@@ -26,6 +27,8 @@ type Expression struct {
 	eval eval
 	test test
 	kept int // parts that depend on the resource only
+	// patterns are the regular expressions that stand in it as they are.
+	patterns map[string]*regexp.Regexp
 }
 
 // Context is what an evaluation knows besides its focus.
@@ -35,6 +38,8 @@ type Context struct {
 	Variables map[string]fhir.Node // further %names
 	Now       time.Time            // of now() and today(); the clock if zero
 	Steps     int                  // that the evaluation may take; DefaultSteps if 0
+	// Budget, where it is not nil, is what several evaluations together may take; each lessens it by the steps it took.
+	Budget *int
 }
 
 // DefaultSteps bound an evaluation to some tens of milliseconds at most: each element looked at is a step.
@@ -51,7 +56,7 @@ func Compile(text string) (*Expression, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Expression{text: text, eval: e, test: c.test(tree, e), kept: c.kept}, c.err
+	return &Expression{text: text, eval: e, test: c.test(tree, e), kept: c.kept, patterns: c.patterns}, nil
 }
 
 // String is the expression as it was written.
@@ -84,6 +89,10 @@ func begin(e *Expression, focus fhir.Node, c Context) *run {
 	if r.limit <= 0 {
 		r.limit = DefaultSteps
 	}
+	r.literal, r.budget = e.patterns, c.Budget
+	if r.budget != nil {
+		r.limit = min(r.limit, *r.budget)
+	}
 	r.resource, r.root, r.now, r.vars = c.Resource, c.Root, c.Now, c.Variables
 	if r.resource.Value == nil {
 		r.resource = focus
@@ -109,13 +118,19 @@ func (r *run) end(err *error) {
 		}
 		*err = s.err
 	}
+	if r.budget != nil {
+		*r.budget = max(0, *r.budget-r.steps)
+		r.budget = nil
+	}
 	if cap(r.items) > maxKept {
 		return
 	}
-	clear(r.items[:cap(r.items)])
-	clear(r.nodes[:cap(r.nodes)])
+	if cap(r.items) > few*8 { // a small rest of a document may wait for the next evaluation, a large one not
+		clear(r.items[:cap(r.items)])
+		clear(r.nodes[:cap(r.nodes)])
+	}
 	clear(r.kept)
-	r.this, r.focus, r.total, r.vars, r.patterns = nil, nil, nil, nil, nil
+	r.this, r.focus, r.total, r.vars, r.patterns, r.literal = nil, nil, nil, nil, nil, nil
 	r.resource, r.root = fhir.Node{}, fhir.Node{}
 	runs.Put(r)
 }

@@ -1,6 +1,7 @@
 package fhirpath
 
 import (
+	"regexp"
 	"strconv"
 
 	"sotesilta/internal/fhir"
@@ -20,6 +21,16 @@ func (c *compiler) call(n *node) (step, error) {
 	}
 	if len(n.args) < f.least || len(n.args) > f.most {
 		return nil, fail(n.at, "the function has %d to %d arguments", f.least, f.most)
+	}
+	if len(n.args) > 0 && n.args[0].kind == nodeLiteral && (n.text == "matches" || n.text == "replaceMatches") {
+		re, err := compilePattern(n.args[0].value.text)
+		if err != nil {
+			return nil, fail(n.args[0].at, "%v", err)
+		}
+		if c.patterns == nil {
+			c.patterns = map[string]*regexp.Regexp{}
+		}
+		c.patterns[n.args[0].value.text] = re
 	}
 	return f.build(c, n)
 }

@@ -20,13 +20,15 @@ type run struct {
 	focus    []Item // %context
 	steps    int
 	limit    int
+	budget   *int
 	resource fhir.Node
 	root     fhir.Node
 	now      time.Time
 	vars     map[string]fhir.Node
 	kept     [][]Item // results of the parts that depend on the resource only
 	known    []bool
-	patterns map[string]*regexp.Regexp
+	literal  map[string]*regexp.Regexp // of the expression
+	patterns map[string]*regexp.Regexp // made under way
 }
 
 // ErrTooCostly says that an evaluation took more steps than it may.
@@ -202,6 +204,9 @@ func (r *run) has(in []Item, it *Item) bool {
 
 // pattern compiles a regular expression, which takes time in proportion to the text (RE2), whatever it says.
 func (r *run) pattern(text string) *regexp.Regexp {
+	if re := r.literal[text]; re != nil {
+		return re
+	}
 	if re := r.patterns[text]; re != nil {
 		return re
 	}
