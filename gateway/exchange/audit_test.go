@@ -44,7 +44,7 @@ func TestTheAuditorSeesTheControllersExchanges(t *testing.T) {
 		_, err := w.Read(w.ctx, as(physician), "Observation", mine.ID)
 		require.Equal(t, exchange.Absent, kind(err))
 	})
-	w.give(physician, "onni", `{"resourceType":"Consent","status":"active","scope":{"coding":[{"code":"patient-privacy"}]},"category":[{"coding":[{"system":"https://sotesilta.example/fhir/CodeSystem/permit-direction","code":"3"}]}],"patient":{"reference":"Patient/onni"},"provision":{"type":"permit"}}`)
+	w.give(physician, "onni", `{"resourceType":"Consent","status":"active","scope":{"coding":[{"code":"patient-privacy"}]},"category":[{"coding":[{"system":"https://sotesilta.example/fhir/CodeSystem/permit-direction","code":"3"}]}],"patient":{"reference":"Patient/onni"},"policyRule":{"text":"lupa"},"provision":{"type":"permit"}}`)
 	var page *exchange.Page
 	searched := flat(w.records(func() {
 		var err error

@@ -55,7 +55,7 @@ func TestRelationships(t *testing.T) {
 		"an episode that is over":                   {nurse, strings.Replace(episode("veikko", "", "active"), `"start":"2025-01-01"`, `"start":"2025-01-01","end":"2025-02-01"`, 1), ""},
 		"an episode yet to come":                    {nurse, strings.Replace(episode("veikko", "", "active"), `2025-01-01`, `2099-01-01`, 1), ""},
 		"an observation":                            {nurse, observation("veikko", "2026-01-01"), ""},
-		"an appointment":                            {nurse, `{"resourceType":"Appointment","status":"booked","participant":[{"actor":{"reference":"Patient/veikko"},"status":"accepted"}]}`, ""},
+		"an appointment":                            {nurse, `{"resourceType":"Appointment","status":"booked","start":"2026-11-23T08:00:00Z","end":"2026-11-23T08:30:00Z","participant":[{"actor":{"reference":"Patient/veikko"},"status":"accepted"}]}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			row := w.put(c.who, c.text)

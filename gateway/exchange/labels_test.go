@@ -37,7 +37,7 @@ func TestLabels(t *testing.T) {
 		"a client in an extension":        {nurse, `{"resourceType":"Observation","extension":[{"url":"http://example.org/x","valueReference":{"reference":"Patient/onni"}}],"status":"final","code":{"text":"x"},"subject":{"reference":"Patient/aino"}}`, consent.Health, county, []string{"aino", "onni"}},
 		"directory data":                  {nurse, `{"resourceType":"Location","name":"Huone 3"}`, consent.Directory, county, nil},
 		"a directory that names a client": {nurse, `{"resourceType":"Practitioner","extension":[{"url":"http://example.org/x","valueReference":{"reference":"Patient/onni"}}]}`, consent.Health, county, []string{"onni"}},
-		"a directory that holds a person": {nurse, `{"resourceType":"Location","contained":[{"resourceType":"Patient","id":"p","name":[{"family":"Salainen"}]}],"name":"Huone 3"}`, consent.Health, county, nil},
+		"a directory that holds a person": {nurse, `{"resourceType":"Location","extension":[{"url":"http://example.org/x","valueReference":{"reference":"#p"}}],"contained":[{"resourceType":"Patient","id":"p","name":[{"family":"Salainen"}]}],"name":"Huone 3"}`, consent.Health, county, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			row := w.put(c.who, c.text)
@@ -89,7 +89,7 @@ func TestAnUpdateChangesNoRegister(t *testing.T) {
 	place := w.put(nurse, `{"resourceType":"Location","name":"Huone"}`)
 	_, err = w.Transact(w.ctx, as(nurse), []exchange.Op{update(t, place.ID, `{"resourceType":"Location","name":"Huone","extension":[{"url":"http://example.org/x","valueReference":{"reference":"Patient/aino"}}]}`)})
 	require.Equal(t, exchange.Forbidden, kind(err))
-	_, err = w.Transact(w.ctx, as(nurse), []exchange.Op{update(t, place.ID, `{"resourceType":"Location","contained":[{"resourceType":"Patient","id":"p"}],"name":"Huone"}`)})
+	_, err = w.Transact(w.ctx, as(nurse), []exchange.Op{update(t, place.ID, `{"resourceType":"Location","extension":[{"url":"http://example.org/x","valueReference":{"reference":"#p"}}],"contained":[{"resourceType":"Patient","id":"p"}],"name":"Huone"}`)})
 	require.Equal(t, exchange.Forbidden, kind(err))
 	_, err = w.Transact(w.ctx, as(worker), []exchange.Op{update(t, place.ID, `{"resourceType":"Location","name":"Toinen"}`)})
 	require.Equal(t, exchange.Forbidden, kind(err), "another client's directory entry")

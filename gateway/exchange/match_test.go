@@ -111,7 +111,7 @@ func TestPublish(t *testing.T) {
 	for name, text := range map[string]string{
 		"care data":                    observation("aino", "2026-01-01"),
 		"a directory naming a client":  `{"resourceType":"Practitioner","id":"x","extension":[{"url":"http://example.org/x","valueReference":{"reference":"Patient/aino"}}]}`,
-		"a directory holding a person": `{"resourceType":"Location","id":"x","contained":[{"resourceType":"Patient","id":"p"}]}`,
+		"a directory holding a person": `{"resourceType":"Location","id":"x","extension":[{"url":"http://example.org/x","valueReference":{"reference":"#p"}}],"contained":[{"resourceType":"Patient","id":"p"}]}`,
 		"without an id":                `{"resourceType":"Location","name":"x"}`,
 		"invalid":                      `{"resourceType":"Location","id":"x","nonsense":true}`,
 	} {

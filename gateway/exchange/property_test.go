@@ -62,7 +62,7 @@ func (o *oracle) sees(a consent.Actor, r modelRow) bool {
 		o.permits[r.client] > 0 && (o.bans[r.client] == 0 || r.by.Controller != "Organization/county")
 }
 
-const countyBan = `{"resourceType":"Consent","status":"active","scope":{"coding":[{"code":"patient-privacy"}]},"category":[{"coding":[{"system":"https://sotesilta.example/fhir/CodeSystem/directive","code":"ban"}]}],"patient":{"reference":"Patient/%s"},"provision":{"type":"deny","actor":[{"role":{"text":"controller"},"reference":{"reference":"Organization/county"}}],"class":[{"system":"https://sotesilta.example/fhir/CodeSystem/register","code":"health"}]}}`
+const countyBan = `{"resourceType":"Consent","status":"active","scope":{"coding":[{"code":"patient-privacy"}]},"category":[{"coding":[{"system":"https://sotesilta.example/fhir/CodeSystem/directive","code":"ban"}]}],"patient":{"reference":"Patient/%s"},"policyRule":{"text":"kielto"},"provision":{"type":"deny","actor":[{"role":{"text":"controller"},"reference":{"reference":"Organization/county"}}],"class":[{"system":"https://sotesilta.example/fhir/CodeSystem/register","code":"health"}]}}`
 
 // Whatever systems and users write in whatever order, a reader sees exactly what the oracle says: never a row without
 // relationship and basis, and never less than its basis gives; and what was read was recorded.

@@ -30,19 +30,19 @@ func TestTypesAreClassed(t *testing.T) {
 		register consent.Register
 		clients  []string
 	}{
-		`{"resourceType":"RelatedPerson","patient":{"reference":"Patient/aino"}}`:                                                                            {consent.Health, []string{"aino"}},
-		`{"resourceType":"Goal","lifecycleStatus":"active","description":{"text":"kotona"},"subject":{"reference":"Patient/aino"}}`:                          {consent.Health, []string{"aino"}},
-		`{"resourceType":"Flag","status":"active","code":{"text":"x"},"subject":{"reference":"Patient/aino"}}`:                                               {consent.Health, []string{"aino"}},
-		`{"resourceType":"Group","type":"person","actual":true,"member":[{"entity":{"reference":"Patient/onni"}},{"entity":{"reference":"Patient/aino"}}]}`:  {consent.Health, []string{"aino", "onni"}},
-		`{"resourceType":"MeasureReport","status":"complete","type":"summary","measure":"http://example.org/m","period":{"start":"2026"}}`:                   {consent.Health, nil},
-		`{"resourceType":"Schedule","actor":[{"reference":"Location/jukola"}]}`:                                                                              {consent.Directory, nil},
-		`{"resourceType":"Schedule","actor":[{"reference":"Patient/aino"}]}`:                                                                                 {consent.Health, []string{"aino"}},
-		`{"resourceType":"Slot","schedule":{"reference":"Schedule/s"},"status":"free","start":"2026-11-23T08:00:00Z","end":"2026-11-23T08:30:00Z"}`:          {consent.Directory, nil},
-		`{"resourceType":"Measure","status":"draft","subjectCodeableConcept":{"text":"asiakkaat"}}`:                                                          {consent.Directory, nil},
-		`{"resourceType":"Measure","status":"draft","subjectReference":{"reference":"Group/` + group.ID + `"}}`:                                              {consent.Health, nil},
-		`{"resourceType":"ValueSet","status":"active"}`:                                                                                                      {consent.Directory, nil},
-		`{"resourceType":"Endpoint","status":"active","connectionType":{"code":"hl7-fhir-rest"},"payloadType":[{"text":"x"}],"address":"https://x.example"}`: {consent.Directory, nil},
-		`{"resourceType":"Questionnaire","status":"draft","contained":[{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"}}]}`:       {consent.Health, nil},
+		`{"resourceType":"RelatedPerson","patient":{"reference":"Patient/aino"}}`:                                                                                                                                                       {consent.Health, []string{"aino"}},
+		`{"resourceType":"Goal","lifecycleStatus":"active","description":{"text":"kotona"},"subject":{"reference":"Patient/aino"}}`:                                                                                                     {consent.Health, []string{"aino"}},
+		`{"resourceType":"Flag","status":"active","code":{"text":"x"},"subject":{"reference":"Patient/aino"}}`:                                                                                                                          {consent.Health, []string{"aino"}},
+		`{"resourceType":"Group","type":"person","actual":true,"member":[{"entity":{"reference":"Patient/onni"}},{"entity":{"reference":"Patient/aino"}}]}`:                                                                             {consent.Health, []string{"aino", "onni"}},
+		`{"resourceType":"MeasureReport","status":"complete","type":"summary","measure":"http://example.org/m","period":{"start":"2026"}}`:                                                                                              {consent.Health, nil},
+		`{"resourceType":"Schedule","actor":[{"reference":"Location/jukola"}]}`:                                                                                                                                                         {consent.Directory, nil},
+		`{"resourceType":"Schedule","actor":[{"reference":"Patient/aino"}]}`:                                                                                                                                                            {consent.Health, []string{"aino"}},
+		`{"resourceType":"Slot","schedule":{"reference":"Schedule/s"},"status":"free","start":"2026-11-23T08:00:00Z","end":"2026-11-23T08:30:00Z"}`:                                                                                     {consent.Directory, nil},
+		`{"resourceType":"Measure","status":"draft","subjectCodeableConcept":{"text":"asiakkaat"}}`:                                                                                                                                     {consent.Directory, nil},
+		`{"resourceType":"Measure","status":"draft","subjectReference":{"reference":"Group/` + group.ID + `"}}`:                                                                                                                         {consent.Health, nil},
+		`{"resourceType":"ValueSet","status":"active"}`:                                                                                                                                                                                 {consent.Directory, nil},
+		`{"resourceType":"Endpoint","status":"active","connectionType":{"code":"hl7-fhir-rest"},"payloadType":[{"text":"x"}],"address":"https://x.example"}`:                                                                            {consent.Directory, nil},
+		`{"resourceType":"Questionnaire","status":"draft","extension":[{"url":"http://example.org/x","valueReference":{"reference":"#o"}}],"contained":[{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"}}]}`: {consent.Health, nil},
 	} {
 		v := doc(t, text)
 		made := w.put(nurse, text)
@@ -66,8 +66,8 @@ func TestAGroupNamesItsMembersByID(t *testing.T) {
 func TestNewTypesAreRecordedWhenTheySay(t *testing.T) {
 	w := newWorld(t)
 	for text, want := range map[string]string{
-		`{"resourceType":"AllergyIntolerance","patient":{"reference":"Patient/aino"},"recordedDate":"2020-05-01","onsetDateTime":"2001-01-01"}`:                                                                 "2020-05-01",
-		`{"resourceType":"MedicationStatement","status":"active","subject":{"reference":"Patient/aino"},"medicationCodeableConcept":{"text":"x"},"dateAsserted":"2021-06-01","effectiveDateTime":"2002-02-02"}`: "2021-06-01",
+		`{"resourceType":"AllergyIntolerance","clinicalStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical","code":"active"}]},"patient":{"reference":"Patient/aino"},"recordedDate":"2020-05-01","onsetDateTime":"2001-01-01"}`: "2020-05-01",
+		`{"resourceType":"MedicationStatement","status":"active","subject":{"reference":"Patient/aino"},"medicationCodeableConcept":{"text":"x"},"dateAsserted":"2021-06-01","effectiveDateTime":"2002-02-02"}`:                                                              "2021-06-01",
 	} {
 		made := w.put(nurse, text)
 		require.Equal(t, want, w.row(made.Type, made.ID).Recorded.Format("2006-01-02"), text)

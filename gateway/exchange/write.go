@@ -86,15 +86,10 @@ func (d *Desk) acceptable(c Caller, op Op) error {
 	if got := fhir.ResourceType(op.Doc); got != op.Type {
 		return Refuse(Invalid, "invalid", "resourceType", "The resource must be a "+op.Type+", as the address says.")
 	}
-	if issues := failing(fhir.Validate(op.Doc)); len(issues) > 0 {
-		return &Error{Kind: Invalid, Issues: issues, Entry: -1}
+	if err := unsound(op.Doc); err != nil {
+		return err
 	}
 	return nil
-}
-
-// failing are the issues that refuse a resource; warnings do not.
-func failing(issues []fhir.Issue) []fhir.Issue {
-	return slices.DeleteFunc(issues, func(i fhir.Issue) bool { return i.Severity == "warning" || i.Severity == "information" })
 }
 
 // writing is one attempt at a change.
@@ -567,8 +562,8 @@ func (w *writing) row(item *Item) (store.Row, error) {
 		return row, nil
 	}
 	if item.Consequence {
-		if issues := failing(fhir.Validate(item.Doc)); len(issues) > 0 {
-			return row, &Error{Kind: Unrecorded, Entry: -1, Issues: issues, Err: errors.New("exchange: the process made an invalid " + item.Type)}
+		if refusal := unsound(item.Doc); refusal != nil {
+			return row, &Error{Kind: Unrecorded, Entry: -1, Issues: refusal.Issues, Err: errors.New("exchange: the process made an invalid " + item.Type)}
 		}
 	}
 	setMeta(item.Doc, row)

@@ -115,8 +115,9 @@ func (w *writing) patched(i int, item *Item) error {
 	if doc, err = fhir.Parse(doc.JSON(), fhir.DefaultLimits); err != nil {
 		return Refuse(Unprocessable, "too-costly", item.Type, "The patched resource is larger or deeper than a resource may be.")
 	}
-	if issues := failing(fhir.Validate(doc)); len(issues) > 0 {
-		return &Error{Kind: Unprocessable, Issues: issues, Entry: -1}
+	if refusal := unsound(doc); refusal != nil {
+		refusal.Kind = Unprocessable // the patch is well formed, what it makes is not
+		return refusal
 	}
 	item.Doc = doc
 	return nil

@@ -151,9 +151,12 @@ func TestInvitationsCarryNothingFromARegister(t *testing.T) {
 		change func(*fhir.Value)
 		says   string
 	}{
-		"a focus":              {set("focus", `{"reference":"Observation/1"}`), "nothing from a register"},
-		"a note":               {set("note", `[{"text":"x"}]`), "nothing from a register"},
-		"contained data":       {set("contained", `[{"resourceType":"Basic","id":"x","code":{"text":"x"}}]`), "nothing from a register"},
+		"a focus": {set("focus", `{"reference":"Observation/1"}`), "nothing from a register"},
+		"a note":  {set("note", `[{"text":"x"}]`), "nothing from a register"},
+		"contained data": {func(doc *fhir.Value) {
+			set("contained", `[{"resourceType":"Basic","id":"x","code":{"text":"x"}}]`)(doc)
+			set("focus", `{"reference":"#x"}`)(doc)
+		}, "nothing from a register"},
 		"an extension":         {set("extension", `[{"url":"http://example.org/x","valueString":"x"}]`), "nothing from a register"},
 		"another input":        {set("input", `[{"type":{"text":"x"},"valueString":"x"}]`), "at most one service"},
 		"two sentences":        {set("input", `[`+said+`,`+said+`]`), "at most one service"},

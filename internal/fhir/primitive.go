@@ -37,7 +37,9 @@ var primitives = [...]primitiveDef{
 }
 
 // links says whether values of the type may be #id of a contained resource.
-func (p *primitiveDef) links() bool { return p.name == "uri" || p.name == "url" || p.name == "canonical" }
+func (p *primitiveDef) links() bool {
+	return p.name == "uri" || p.name == "url" || p.name == "canonical"
+}
 
 func isAny(string) bool { return true }
 

@@ -157,6 +157,8 @@ func TestRefusals(t *testing.T) {
 			{"HTML wanted", "GET", own, nil, []string{"Accept", "text/html"}, 406, ""},
 			{"XML of no namespace", "POST", "Observation", "<Observation/>", []string{"Content-Type", "application/fhir+xml"}, 400, "structure"},
 			{"history since no time", "GET", "Observation/_history?_since=soon", nil, nil, 400, "value"},
+			{"Turtle wanted", "GET", own, nil, []string{"Accept", "text/turtle"}, 406, ""},
+			{"Turtle sent", "POST", "Observation", "<Observation/>", []string{"Content-Type", "text/turtle"}, 415, ""},
 			{"text sent", "POST", "Observation", note("x"), []string{"Content-Type", "text/plain"}, 415, ""},
 			{"no content type", "POST", "Observation", note("x"), []string{"Content-Type", ""}, 415, ""},
 			{"compressed", "POST", "Observation", note("x"), []string{"Content-Encoding", "gzip"}, 415, ""},

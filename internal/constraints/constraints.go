@@ -1,4 +1,4 @@
-// Package rules checks a resource against what the definitions of FHIR R4 say beyond structure: the invariants of every
+// Package constraints checks a resource against what the definitions of FHIR R4 say beyond structure: the invariants of every
 // type (invariants.tsv, which gen lists from the official definitions) and, where one is claimed or asked for, profiles.
 //
 //	fhir.Validate: structure, cardinality, types, codes, reference targets ─▶ Check: invariants, profiles ─▶ issues
@@ -9,7 +9,7 @@
 //
 // An invariant is broken when it comes to false. What comes to nothing, such as the order of two dates of which one is
 // known to the year only, breaks nothing.
-package rules
+package constraints
 
 import (
 	_ "embed"
@@ -78,7 +78,7 @@ func newTable(lines, errata string) *table {
 	for line := range strings.Lines(lines) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
 		if len(f) != 5 {
-			panic("rules: a line of the invariants has not five fields")
+			panic("constraints: a line of the invariants has not five fields")
 		}
 		i := &Invariant{Place: f[0], Key: f[1], Severity: f[2], Expression: f[3], Human: f[4]}
 		if other, ok := instead[[2]string{i.Key, i.Place}]; ok {
@@ -103,7 +103,7 @@ func newTable(lines, errata string) *table {
 		at := strings.LastIndexByte(i.Place, '.')
 		n, ok := numbers[i.Place[:max(at, 0)]]
 		if !ok {
-			panic("rules: an invariant stands at no place of R4: " + i.Place)
+			panic("constraints: an invariant stands at no place of R4: " + i.Place)
 		}
 		t.elements[i.Place] = append(t.elements[i.Place], i)
 		t.parents[n] = true

@@ -1,4 +1,4 @@
-package rules
+package constraints
 
 import "sotesilta/internal/fhir"
 

@@ -1,4 +1,4 @@
-// Command gen lists the invariants of the official FHIR R4 definitions for internal/rules.
+// Command gen lists the invariants of the official FHIR R4 definitions for internal/constraints.
 //
 //	go run ./gen -definitions FOLDER -out invariants.tsv
 //
