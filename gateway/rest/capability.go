@@ -146,7 +146,7 @@ func (s *server) resource(t Type) *fhir.Value {
 	)
 	if known.allows[exchange.Search] {
 		includes, revIncludes := s.includes(t)
-		if t.Params == nil {
+		if len(includes) > 0 { // a wildcard that could follow nothing is refused
 			includes = append(includes, "*", t.Name+":*")
 		}
 		r.Set("searchInclude", orNone(texts(includes...)))
