@@ -110,7 +110,7 @@ func readActs(files map[string][]byte) (acts, error) {
 	for list, m := range lists {
 		for name, code := range m {
 			if code.Fi == "" || code.En == "" || code.Source == "" {
-				return acts{}, fmt.Errorf("consent/bases/acts.yaml: %s: %s lacks fi, en or source", list, name)
+				return acts{}, fmt.Errorf("%s: %s: %s lacks fi, en or source", keyed("acts.yaml", files, name, ""), list, name)
 			}
 			code.Code = name
 			m[name] = code

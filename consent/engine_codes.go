@@ -76,7 +76,7 @@ func readCodes(files map[string][]byte, switches map[string]string) (codes, erro
 	} {
 		for name, code := range m {
 			if code.Fi == "" || code.En == "" || code.Source == "" {
-				return c, fmt.Errorf("consent/bases/classes.yaml: %s %s lacks fi, en or source", list, name)
+				return c, fmt.Errorf("%s: %s %s lacks fi, en or source", keyed("classes.yaml", files, name, ""), list, name)
 			}
 			code.Code = name
 			m[name] = code
@@ -161,7 +161,7 @@ func readSwitches(files map[string][]byte, answers map[string]string) (map[strin
 	out := map[string]string{}
 	for name, s := range written {
 		if s.Question == "" || len(s.Values) == 0 {
-			return nil, fmt.Errorf("consent/bases/switches.yaml: %s lacks question or values", name)
+			return nil, fmt.Errorf("%s: %s lacks question or values", keyed("switches.yaml", files, name, ""), name)
 		}
 		out[name] = s.Values[0]
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
 	"maps"
 	"path"
@@ -21,7 +20,6 @@ import (
 	"github.com/cedar-policy/cedar-go/x/exp/ast"
 	"github.com/cedar-policy/cedar-go/x/exp/schema"
 	"github.com/cedar-policy/cedar-go/x/exp/schema/validate"
-	"go.yaml.in/yaml/v3"
 )
 
 // reading is raised when the engine's own computing of circumstances changes what a policy means: the Go code that
@@ -192,26 +190,6 @@ func (r *run) All() iter.Seq2[cedar.PolicyID, *cedar.Policy] {
 	}
 }
 
-// readFiles reads the files of a folder, by name.
-func readFiles(from fs.FS, folder string) (map[string][]byte, error) {
-	entries, err := fs.ReadDir(from, folder)
-	if err != nil {
-		return nil, fmt.Errorf("consent: %w", err)
-	}
-	files := map[string][]byte{}
-	for _, entry := range entries {
-		if entry.IsDir() {
-			continue
-		}
-		data, err := fs.ReadFile(from, path.Join(folder, entry.Name()))
-		if err != nil {
-			return nil, fmt.Errorf("consent: %w", err)
-		}
-		files[entry.Name()] = data
-	}
-	return files, nil
-}
-
 // version is the hash of everything that decisions depend on beside their inputs.
 func version(files map[string][]byte, switches map[string]string, joint map[place]string, public map[string]bool) string {
 	h := sha256.New()
@@ -252,22 +230,28 @@ func readLaw(files map[string][]byte, switches map[string]string) (law, error) {
 		return l, err
 	}
 	var all []*policy
+	written := map[string]string{} // policies by their text: where
 	for _, name := range policyFiles(files) {
 		list, err := cedar.NewPolicyListFromBytes("consent/bases/"+name, files[name])
 		if err != nil {
-			return l, fmt.Errorf("consent/bases/%s: %w", name, err)
+			return l, unparsed(name, err)
 		}
 		for _, parsed := range list {
 			p, err := compile(parsed, validator, switches)
 			if err != nil {
-				return l, fmt.Errorf("%s:%d: %w", parsed.Position().Filename, parsed.Position().Line, err)
+				return l, fmt.Errorf("%s: %w", blame(name, files[name], parsed.Position().Line, err), err)
 			}
+			text := string(parsed.MarshalCedar())
+			if before, double := written[text]; double {
+				return l, fmt.Errorf("%s:%d: the policy is there before, at %s", parsed.Position().Filename, parsed.Position().Line, before)
+			}
+			written[text] = fmt.Sprintf("%s:%d", parsed.Position().Filename, parsed.Position().Line)
 			if same := l.byID[p.basis.ID]; same == nil {
 				l.byID[p.basis.ID] = p
 				l.rows = append(l.rows, p.row())
 			} else if same.basis != p.basis || same.cedar.Effect() != parsed.Effect() {
-				return l, fmt.Errorf("%s:%d: row %s is written with another citation, title or effect before",
-					parsed.Position().Filename, parsed.Position().Line, p.basis.ID)
+				return l, fmt.Errorf("%s:%d: row %s is written with another citation, title or effect before, at %s:%d",
+					parsed.Position().Filename, parsed.Position().Line, p.basis.ID, same.cedar.Position().Filename, same.cedar.Position().Line)
 			}
 			all = append(all, p)
 			if p.discloses() && !slices.Contains(l.grounds, p.basis.ID) {
@@ -322,7 +306,7 @@ func readSchema(files map[string][]byte) (*validate.Validator, error) {
 	}
 	resolved, err := s.Resolve()
 	if err != nil {
-		return nil, fmt.Errorf("consent/bases/%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", blame(name, files[name], 1, err), err)
 	}
 	return validate.New(resolved, validate.WithStrict()), nil
 }
@@ -560,60 +544,4 @@ func (p *policy) row() Row {
 		row.Ban = cmp.Or(string(notes["ban"]), "yes")
 	}
 	return row
-}
-
-// noneRow is a row that gives no right of its own.
-type noneRow struct {
-	Basis   `yaml:"-"`
-	Reason  string
-	Instead []string
-}
-
-// readNone reads none.yaml: rows that people take for a right and that give none.
-func readNone(files map[string][]byte, byID map[string]*policy) ([]noneRow, error) {
-	const name = "none.yaml"
-	var written []struct {
-		ID       string   `yaml:"id"`
-		Citation string   `yaml:"citation"`
-		TitleFi  string   `yaml:"title_fi"`
-		TitleEn  string   `yaml:"title_en"`
-		Reason   string   `yaml:"reason"`
-		Instead  []string `yaml:"instead"`
-	}
-	if err := strictYAML(files, name, &written); err != nil {
-		return nil, err
-	}
-	seen := map[string]bool{}
-	var out []noneRow
-	for _, w := range written {
-		switch {
-		case w.ID == "" || w.Citation == "" || w.TitleFi == "" || w.TitleEn == "" || w.Reason == "" || len(w.Instead) == 0:
-			return nil, fmt.Errorf("consent/bases/%s: row %q lacks id, citation, titles, reason or instead", name, w.ID)
-		case byID[w.ID] != nil:
-			return nil, fmt.Errorf("consent/bases/%s: row %s is also a policy", name, w.ID)
-		case seen[w.ID]:
-			return nil, fmt.Errorf("consent/bases/%s: row %s is there twice", name, w.ID)
-		}
-		for _, other := range w.Instead {
-			if p := byID[other]; p == nil || p.cedar.Effect() != cedar.Permit {
-				return nil, fmt.Errorf("consent/bases/%s: row %s: instead: %s is no policy that permits", name, w.ID, other)
-			}
-		}
-		seen[w.ID] = true
-		out = append(out, noneRow{Basis{w.ID, w.Citation, w.TitleFi, w.TitleEn}, w.Reason, w.Instead})
-	}
-	return out, nil
-}
-
-// strictYAML reads a YAML file of consent/bases; unknown keys are errors.
-func strictYAML(files map[string][]byte, name string, into any) error {
-	if files[name] == nil {
-		return fmt.Errorf("consent/bases/%s: there is no such file", name)
-	}
-	d := yaml.NewDecoder(bytes.NewReader(files[name]))
-	d.KnownFields(true)
-	if err := d.Decode(into); err != nil {
-		return fmt.Errorf("consent/bases/%s: %w", name, err)
-	}
-	return nil
 }

@@ -27,7 +27,7 @@ func TestPoliciesAreCheckedWhenLoaded(t *testing.T) {
 		{
 			"an attribute that the schema does not know", goodNotes + "\n" +
 				`permit (principal is Professional, action == Action::"read", resource) when { context.relatedd };`,
-			`consent/bases/extra.cedar:1:`,
+			`consent/bases/extra.cedar:2:`,
 		},
 		{
 			"an attribute of another kind of actor", goodNotes + `permit (principal is Client, action == Action::"read", resource) when { principal.task == "3.1" };`,

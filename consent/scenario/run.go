@@ -136,7 +136,8 @@ func sameSet(a, b []string) bool {
 }
 
 // Gaps says which rows lack the scenarios that a row must have: a row that permits, one in which it does and one in which
-// it does not; a row that leaves it to a human, one of that and one of denial; a limit, one in which it stops.
+// it does not; a row that leaves it to a human, one of that and one of denial; a limit, one in which it stops
+// and one of something like it that passes.
 func Gaps(rows []consent.Row, scenarios []Scenario) []string {
 	seen := map[string]map[string]int{}
 	for i := range scenarios {
@@ -163,6 +164,9 @@ func Gaps(rows []consent.Row, scenarios []Scenario) []string {
 		case row.Limit:
 			if n["deny"]+n["needs-human"] == 0 {
 				lacks("in which it stops something")
+			}
+			if n["permit"] == 0 {
+				lacks("in which it lets something pass")
 			}
 		case row.Human:
 			if n["needs-human"] == 0 {
