@@ -27,7 +27,7 @@ func TestCapabilityStatementSaysWhatIsRegistered(t *testing.T) {
 	require.Equal(t, "SMART-on-FHIR", server.Text("security", "service", "coding", "code"))
 	for _, deviation := range []string{
 		"bodies only", "exactly as what is absent", "Unknown search parameters", "no update-as-create", "address and telecom",
-		"_sort", "_count (50", "_total=accurate", "_summary=count", "_include and _revinclude", "_has and chained", "5 MB", "1000 entries",
+		"_sort", "_count (50", "_total=accurate", "_summary", "_elements", "_include and _revinclude", "_has and chained", "5 MB", "1000 entries",
 	} {
 		require.Contains(t, server.Text("documentation"), deviation)
 	}

@@ -119,7 +119,7 @@ func (v *visit) readOf(e *entry, i exchange.Interaction, rawQuery string) error 
 	case exchange.History, exchange.HistoryType:
 		e.place, err = v.understandHistory(e.typ, e.id, query)
 	default:
-		err = v.none(query)
+		e.place.subset, err = v.subsetOf(query)
 	}
 	return err
 }
@@ -198,13 +198,16 @@ func (v *visit) get(e entry) (answer, error) {
 		return v.search(e.search, e.place)
 	case e.history:
 		return v.history(e.place)
-	case e.version != "":
-		return v.readVersion(e.typ, e.id, e.version)
-	default:
-		a, err := v.readResource(e.typ, e.id)
-		if err == nil && e.held.still(a.resource) {
-			a.status = http.StatusNotModified
-		}
-		return a, err
 	}
+	var a answer
+	var err error
+	if e.version != "" {
+		a, err = v.readVersion(e.typ, e.id, e.version)
+	} else if a, err = v.readResource(e.typ, e.id); err == nil && e.held.still(a.resource) {
+		a.status = http.StatusNotModified
+	}
+	if err == nil {
+		a.resource, err = e.place.subset.of(a.resource)
+	}
+	return a, err
 }

@@ -353,9 +353,9 @@ func TestNegotiation(t *testing.T) {
 	}
 	require.Equal(t, "{\n  \"resourceType\"", f.ask("GET", "/Patient/aino?_pretty=true", "").Body.String()[:18])
 	outcome(t, f.ask("GET", "/Patient/aino?_pretty=maybe", ""), 400, "value")
-	is := outcome(t, f.ask("GET", "/Patient/aino?_elements=name", ""), 400, "not-supported")
-	require.Contains(t, is.Text("diagnostics"), `"_elements"`)
-	require.Equal(t, 200, f.ask("GET", "/Patient/aino?_elements=name", "", "Prefer", "handling=lenient").Code)
+	is := outcome(t, f.ask("GET", "/Patient/aino?_contained=true", ""), 400, "not-supported")
+	require.Contains(t, is.Text("diagnostics"), `"_contained"`)
+	require.Equal(t, 200, f.ask("GET", "/Patient/aino?_contained=true", "", "Prefer", "handling=lenient").Code)
 }
 
 func TestMalformedBodiesChangeNothing(t *testing.T) {

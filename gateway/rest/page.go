@@ -29,6 +29,7 @@ type place struct {
 	From    int64  `json:"f,omitempty"`
 	To      int64  `json:"o,omitempty"`
 	Count   int    `json:"n,omitempty"` // of a history
+	subset  wanted // of a search; Params hold what asked for it
 	Lenient bool   `json:"l,omitempty"` // asked with handling=lenient
 	Hidden  bool   `json:"h,omitempty"` // asked in a body: no link repeats the parameters
 }

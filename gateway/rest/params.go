@@ -38,6 +38,16 @@ func (p *params) take(name string) (value string, ok bool) {
 	return value, ok
 }
 
+// value is the value of the first parameter of a name, which stays.
+func (p params) value(name string) (value string, ok bool) {
+	for _, pair := range p {
+		if pair.Name == name {
+			return pair.Value, true
+		}
+	}
+	return "", false
+}
+
 // encode is the parameters as a query string.
 func (p params) encode() string {
 	var b strings.Builder

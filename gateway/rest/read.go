@@ -8,14 +8,33 @@ import (
 
 // getRead answers the current version of a resource (FHIR R4 § 3.1.0.2); HEAD alike.
 func (v *visit) getRead(query params) (answer, error) {
-	if err := v.none(query); err != nil {
+	subset, err := v.subsetOf(query)
+	if err != nil {
 		return answer{}, err
 	}
 	a, err := v.readResource(v.target.typ, v.target.id)
 	if err == nil && v.holds().still(a.resource) {
 		a.status = http.StatusNotModified
 	}
+	if err == nil {
+		a.resource, err = subset.of(a.resource)
+	}
 	return a, err
+}
+
+// subsetOf reads the only parameters that a read has.
+func (v *visit) subsetOf(query params) (wanted, error) {
+	if len(query) == 0 {
+		return wanted{}, nil
+	}
+	if text, ok := query.value("_summary"); ok && text == "false" {
+		query.take("_summary")
+	}
+	subset, err := takeSubset(&query)
+	if err != nil {
+		return subset, err
+	}
+	return subset, v.none(query)
 }
 
 func (v *visit) readResource(typ, id string) (answer, error) {

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/http"
+	"strings"
 
 	"sotesilta/gateway/exchange"
 	"sotesilta/gateway/search"
@@ -50,9 +51,16 @@ func (v *visit) understand(typ string, query params, hidden bool) (*search.Query
 	} else {
 		p.Params = query.encode()
 	}
+	var err error
+	if p.subset, err = takeSubset(&query); err != nil {
+		return nil, p, err
+	}
 	q, err := v.parse(typ, query, p.Lenient)
 	if err != nil {
 		return nil, p, err
+	}
+	if p.subset.Mode == fhir.Narrative && len(q.Includes) > 0 { // FHIR R4 § 3.1.1.5.8
+		return nil, p, refuse(http.StatusBadRequest, "not-supported", "http._summary", "_summary=text is not combined with _include and _revinclude.")
 	}
 	q.Cursor = p.Cursor
 	return q, p, nil
@@ -74,10 +82,22 @@ func (v *visit) search(q *search.Query, p place) (answer, error) {
 	b := newBundle(v.server.Base, "searchset", page.Total, sizeOf(page.Matches)+sizeOf(page.Includes), links...)
 	if !q.Summary {
 		for i := range page.Matches {
-			b.found(&page.Matches[i], "match")
+			part, err := p.subset.of(&page.Matches[i])
+			if err != nil {
+				return answer{}, err
+			}
+			b.found(part, "match")
+		}
+		included := p.subset
+		if included.Mode == fhir.OfElements { // _elements speaks of what is searched
+			included = wanted{}
 		}
 		for i := range page.Includes {
-			b.found(&page.Includes[i], "include")
+			part, err := included.of(&page.Includes[i])
+			if err != nil {
+				return answer{}, err
+			}
+			b.found(part, "include")
 		}
 		if issues := v.notices(caller, q, page.Cut); len(issues) > 0 {
 			b.notice(issues...)
@@ -92,11 +112,14 @@ func (v *visit) self(c exchange.Caller, q *search.Query, p place) string {
 	if p.Hidden || q.HasSecrets || p.Cursor != "" || textCarriesIdentityCode(q.Raw) {
 		return v.pageURL(c, p)
 	}
-	address := v.server.Base + "/" + q.Type
-	if q.Raw != "" {
-		address += "?" + q.Raw
+	raw := q.Raw
+	if asked := p.subset.asked.encode(); asked != "" {
+		raw = strings.TrimPrefix(raw+"&"+asked, "&")
 	}
-	return address
+	if raw == "" {
+		return v.server.Base + "/" + q.Type
+	}
+	return v.server.Base + "/" + q.Type + "?" + raw
 }
 
 func (v *visit) pageURL(c exchange.Caller, p place) string {

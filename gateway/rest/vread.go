@@ -7,10 +7,15 @@ import (
 
 // getVRead answers one version of a resource (FHIR R4 § 3.1.0.3); HEAD alike.
 func (v *visit) getVRead(query params) (answer, error) {
-	if err := v.none(query); err != nil {
+	subset, err := v.subsetOf(query)
+	if err != nil {
 		return answer{}, err
 	}
-	return v.readVersion(v.target.typ, v.target.id, v.target.version)
+	a, err := v.readVersion(v.target.typ, v.target.id, v.target.version)
+	if err == nil {
+		a.resource, err = subset.of(a.resource)
+	}
+	return a, err
 }
 
 func (v *visit) readVersion(typ, id, version string) (answer, error) {

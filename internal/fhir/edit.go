@@ -26,11 +26,12 @@ type Definition struct{ def *typeDef }
 
 // Element is an element of a Definition as one JSON member carries it.
 type Element struct {
-	Name   string     // of the element, without [x]
-	Member string     // of the JSON object; differs from Name where the element is a choice of types
-	Array  bool       // it may repeat
-	Choice bool       // it is a choice of types (value[x])
-	Type   Definition // of its content; zero for primitives and for resources, which say their own type
+	Name     string     // of the element, without [x]
+	Member   string     // of the JSON object; differs from Name where the element is a choice of types
+	Array    bool       // it may repeat
+	Required bool       // it must be there
+	Choice   bool       // it is a choice of types (value[x])
+	Type     Definition // of its content; zero for primitives and for resources, which say their own type
 }
 
 // DefinitionOf is the definition of a resource type.
@@ -70,5 +71,5 @@ func (d Definition) Members(name string) []Element {
 
 func (d Definition) element(md *memberDef) Element {
 	e := &d.def.elements[md.element]
-	return Element{Name: e.name, Member: md.name, Array: e.array, Choice: e.choice, Type: Definition{definitions().complex(md)}}
+	return Element{Name: e.name, Member: md.name, Array: e.array, Choice: e.choice, Required: d.def.required&(1<<md.element) != 0, Type: Definition{definitions().complex(md)}}
 }

@@ -1,0 +1,76 @@
+package rest
+
+import (
+	"net/http"
+	"strings"
+
+	"sotesilta/gateway/exchange"
+	"sotesilta/internal/fhir"
+)
+
+// maxElements bounds the names in _elements.
+const maxElements = 64
+
+// subsets are the values of _summary that leave parts of resources out; count and false are the search's own.
+var subsets = map[string]fhir.SubsetMode{"true": fhir.Summary, "text": fhir.Narrative, "data": fhir.Data}
+
+// wanted is the part of each resource that is asked for, with the parameters that asked for it.
+type wanted struct {
+	fhir.Subset
+	asked params
+}
+
+// takeSubset takes _elements, and the values of _summary that leave parts of resources out, from the parameters of a read
+// or search. Both at once ask for contrary things and are refused.
+func takeSubset(query *params) (wanted, error) {
+	var w wanted
+	kept := (*query)[:0]
+	for _, pair := range *query {
+		mode := fhir.Whole
+		switch {
+		case pair.Name == "_summary":
+			mode = subsets[pair.Value]
+		case pair.Name == "_elements":
+			mode = fhir.OfElements
+			w.Elements = strings.Split(pair.Value, ",")
+		}
+		if mode == fhir.Whole {
+			kept = append(kept, pair)
+			continue
+		}
+		if w.Mode != fhir.Whole {
+			return w, refuse(http.StatusBadRequest, "invalid", "", "_summary and _elements are given once, and not together.")
+		}
+		w.Mode = mode
+		w.asked = append(w.asked, pair)
+	}
+	*query = kept
+	if len(w.Elements) > maxElements {
+		return w, refuse(http.StatusBadRequest, "too-costly", "http._elements", "_elements names too many elements.")
+	}
+	for _, name := range w.Elements {
+		if _, element, of := strings.Cut(name, "."); of {
+			name = element
+		}
+		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') }) {
+			return w, refuse(http.StatusBadRequest, "value", "http._elements",
+				"_elements names elements of the resource, such as status or Task.status, separated by commas.")
+		}
+	}
+	return w, nil
+}
+
+// of is a resource without what is not wanted. All of what was released is recorded: that less of it is sent is the
+// caller's choice.
+func (w wanted) of(r *exchange.Resource) (*exchange.Resource, error) {
+	if w.Mode == fhir.Whole || r.Body == nil {
+		return r, nil
+	}
+	doc, err := fhir.Parse(r.Body, limitsOf(max(len(r.Body), fhir.DefaultLimits.Bytes)))
+	if err != nil {
+		return nil, err
+	}
+	part := *r
+	part.Body = w.Of(doc).JSON()
+	return &part, nil
+}

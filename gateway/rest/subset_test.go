@@ -1,0 +1,55 @@
+package rest
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestPartsOfResources(t *testing.T) {
+	f := newFace(t)
+	for _, id := range []string{"t1", "t2"} {
+		f.desk.put(`{"resourceType":"Task","id":"` + id + `","text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">x</div>"},"status":"draft","intent":"order","description":"d","note":[{"text":"n"}]}`)
+	}
+	members := map[string]string{
+		"_summary=true":            "resourceType id meta status intent description",
+		"_summary=text":            "resourceType id meta text status intent",
+		"_summary=data":            "resourceType id meta status intent description note",
+		"_summary=false":           "resourceType id meta text status intent description note",
+		"_elements=note":           "resourceType id meta status intent note",
+		"_elements=note,Task.text": "resourceType id meta text status intent note",
+	}
+	for query, want := range members {
+		for _, target := range []string{"/Task/t1?", "/Task/t1/_history/1?"} {
+			doc := parsed(t, f.ask("GET", target+query, ""))
+			var names []string
+			for _, m := range doc.Members() {
+				names = append(names, m.Name)
+			}
+			require.ElementsMatch(t, strings.Fields(want), names, target+query)
+			require.Equal(t, query != "_summary=false", doc.Text("meta", "tag", "code") == "SUBSETTED", target+query)
+		}
+		next, seen := base+"/Task?_count=1&"+query, 0
+		for next != "" {
+			doc := parsed(t, f.ask("GET", next, ""))
+			for _, e := range doc.Get("entry").Items() {
+				require.Len(t, e.Get("resource").Members(), len(strings.Fields(want)), "%s: pages keep what was asked", query)
+				seen++
+			}
+			if query != "_summary=false" && seen == 1 {
+				require.Contains(t, links(doc)["self"], strings.SplitN(query, "=", 2)[0])
+			}
+			next = links(doc)["next"]
+		}
+		require.Equal(t, 2, seen)
+	}
+	w := f.ask("POST", "", bundleOf("batch", `{"request":{"method":"GET","url":"Task/t1?_elements=note"}}`))
+	require.Nil(t, parsed(t, w).Get("entry").Items()[0].Get("resource").Get("description"))
+	require.Equal(t, 400, f.ask("GET", "/Task?_summary=text&_include=Task:patient", "").Code)
+	for _, bad := range []string{"_summary=true&_elements=note", "_elements=", "_elements=a%20b", "_summary=short", "_elements=" + strings.Repeat("a,", 70) + "a"} {
+		require.Equal(t, 400, f.ask("GET", "/Task/t1?"+bad, "").Code, bad)
+		require.Equal(t, 400, f.ask("GET", "/Task?"+bad, "").Code, bad)
+	}
+	require.Contains(t, string(f.desk.rows["Task/t1"][0].Body), "description", "what is kept stays whole")
+}
