@@ -391,6 +391,9 @@ func (d *Decision) Of(client string) *Decision {
 			one.Reason = p.Reason
 		}
 	}
+	for i := range one.Covers {
+		one.Obligations = gathered(one.Obligations, one.Covers[i].obligations)
+	}
 	return &one
 }
 

@@ -304,12 +304,12 @@ func (e *Engine) judge(w *weighing, permits, forbids []*policy) verdict {
 			} else {
 				unranged = true
 			}
-			if row.bans == banPasses {
+			if row.passes(w.req) {
 				free = true
 			} else {
 				excluding = true
 			}
-			whole = whole || row.bans == banPasses && !(row.fromPermit && len(w.recorded) > 0)
+			whole = whole || row.passes(w.req) && !(row.fromPermit && len(w.recorded) > 0)
 		}
 	}
 	if v.outcome != Permitted {
@@ -327,7 +327,7 @@ func (e *Engine) judge(w *weighing, permits, forbids []*policy) verdict {
 func (e *Engine) covering(w *weighing, client string, rows []*policy) []Cover {
 	out := make([]Cover, 0, len(rows))
 	var exclude []string
-	if slices.ContainsFunc(rows, func(p *policy) bool { return p.bans != banPasses }) {
+	if slices.ContainsFunc(rows, func(p *policy) bool { return !p.passes(w.req) }) {
 		exclude = w.exclude()
 	}
 	disclosed := discloses(w.req, w.class)
@@ -336,7 +336,7 @@ func (e *Engine) covering(w *weighing, client string, rows []*policy) []Cover {
 		if row.ofRelationship {
 			cover.Basis = w.invitation
 		}
-		if row.bans != banPasses {
+		if !row.passes(w.req) {
 			cover.Exclude = exclude
 		}
 		place := slices.Index(directedRows[:], cover.Basis.ID)

@@ -42,6 +42,11 @@ func (p *policy) owes(disclosure bool) []string {
 	return p.obligations
 }
 
+// passes says whether bans do not touch the row: where the law is silent and a human decides, the act is that decision.
+func (p *policy) passes(req *Request) bool {
+	return p.bans == banPasses || p.bans == banHuman && req.Action == Disclose
+}
+
 // gathered joins two lists; it shares the first that is not empty, because nobody appends to it in place.
 func gathered(all, more []string) []string {
 	if len(all) == 0 {

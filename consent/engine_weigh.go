@@ -489,7 +489,7 @@ func (e *Engine) redacts(w *weighing, req *Request, class *Class) bool {
 	if w.facts != nil && w.facts.Version > 0 && !w.facts.Person.Turvakielto {
 		return false
 	}
-	if req.Action == Disclose {
+	if req.Action == Disclose || req.Action == Correct {
 		return true // what a person gives away goes where nobody can say who sees it
 	}
 	switch req.Actor.Kind {

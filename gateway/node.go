@@ -175,7 +175,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		bases = append(bases, twin+"/fhir")
 	}
 	if n.desk, err = exchange.New(exchange.Config{
-		Store: n.store, Law: law, Person: func(ref string) (consent.Actor, bool) { return n.who.Person(ref) }, Rules: rules, Bases: bases, Sequencer: sequencer.Err, Tree: tree, Log: cfg.Log,
+		Store: n.store, Law: law, Person: func(ref string) (consent.Actor, bool) { return n.who.Party(ref) }, Rules: rules, Bases: bases, Sequencer: sequencer.Err, Tree: tree, Log: cfg.Log,
 	}); err != nil {
 		return nil, err
 	}

@@ -113,6 +113,22 @@ func (r *Registry) Person(ref string) (consent.Actor, bool) {
 	return actor, ok
 }
 
+// Party is Person, and for Organization/… the registered unit, as the system that serves it: who may be asked for data, or
+// be given them by a human's act.
+func (r *Registry) Party(ref string) (consent.Actor, bool) {
+	if actor, ok := r.persons[ref]; ok {
+		return actor, true
+	}
+	for _, c := range r.clients {
+		if unit := c.units[ref]; c.Kind == SystemApp && unit != nil && unit.ID == ref {
+			return consent.Actor{
+				Kind: consent.System, App: c.ID, Controller: unit.Controller, Register: unit.Register, Unit: unit.ID, Units: []string{unit.ID},
+			}, true
+		}
+	}
+	return consent.Actor{}, false
+}
+
 // Actor is who speaks when the client's token names the user; "" is the client itself.
 func (r *Registry) Actor(clientID, userID string) (consent.Actor, bool) {
 	c, ok := r.byID[clientID]

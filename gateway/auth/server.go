@@ -150,6 +150,9 @@ func (s *Server) Registry() *Registry { return s.state.Load().registry }
 // Person is an exchange.Person over the registry in use.
 func (s *Server) Person(ref string) (consent.Actor, bool) { return s.Registry().Person(ref) }
 
+// Party finds a registered professional or unit: Registry.Party of the registry in force.
+func (s *Server) Party(ref string) (consent.Actor, bool) { return s.Registry().Party(ref) }
+
 // Routes sets the handlers on the gateway's root. The remote address is gin's ClientIP: set the engine's trusted
 // proxies, or one sender can pass for many.
 func (s *Server) Routes(r gin.IRouter) {

@@ -211,6 +211,8 @@ type Item struct {
 	// Invitee, when set, makes the Desk decide consent.Invite for it; the row found is put into the relationships'
 	// Basis. Without a basis the change is Unprocessable.
 	Invitee *consent.Invitee
+	// Act, when set, makes the Desk decide and record the human's act that the item carries out.
+	Act *Act
 
 	given given // a Consent: who gave it, as its Provenance tells
 }

@@ -61,10 +61,24 @@ func (d *Desk) readOne(ctx context.Context, c Caller, typ, id string, i Interact
 	if err != nil {
 		return nil, unrecorded(err)
 	}
+	var label *consent.Class // as it was mended, where the version read has another
+	if i == VRead {
+		facts = maps.Clone(facts)
+		if label, err = d.mended(ctx, snap, row, facts); err != nil {
+			return nil, err
+		}
+	}
 	snap.Close()
 
 	class := d.decide(c, consent.Read, row.Class, facts, rec.Time)
 	decision := covering(&class, row)
+	if label != nil && decision.Outcome == consent.Permitted {
+		if now := d.decide(c, consent.Read, *label, facts, rec.Time); now.Outcome != consent.Permitted {
+			rec = deny(describe(describe(rec, row.Class, facts, decision), *label, facts, &now), &now)
+			rec.Row = versioned(row)
+			return nil, firstError(d.commit(ctx, opened, rec), absent(typ, id))
+		}
+	}
 	permitted := decision.Outcome == consent.Permitted
 	if permitted && !recorded(row.Class) {
 		if row.Deleted {
@@ -139,6 +153,26 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, p Past) (v
 	person := false
 	decided := map[string]*consent.Decision{}
 	facts := map[string]*consent.Facts{}
+	// What the current label does not let the caller see, older labels do not either.
+	current, err := snap.Get(ctx, typ, id)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, 0, unrecorded(err)
+	}
+	if err == nil {
+		known, err := snap.Facts(ctx, current.Class.Clients...)
+		if err != nil {
+			return nil, 0, unrecorded(err)
+		}
+		maps.Copy(facts, known)
+		class := d.decide(c, consent.Read, current.Class, facts, first.Time)
+		decided[current.Class.Key()] = &class
+		if class.Outcome != consent.Permitted {
+			denied = deny(describe(denied, current.Class, facts, &class), &class)
+			denied.Row = versioned(current)
+			snap.Close()
+			return nil, 0, firstError(d.commit(ctx, opened, denied), absent(typ, id))
+		}
+	}
 	var visible *consent.Decision // of the newest version that the caller may see
 	var newest store.Row
 	var ended time.Time

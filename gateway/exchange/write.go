@@ -114,6 +114,8 @@ type writing struct {
 	// withheld are the members of an item's current version that the caller may not see.
 	withheld  map[*Item][]string
 	referrals map[string]string // conditional references that were resolved, to Type/id
+	// delivered are the records, per client, of what a human's act puts into another register.
+	delivered map[*Item]map[string]*ledger.Record
 }
 
 func (w *writing) run(ctx context.Context) ([]Written, error) {
@@ -385,6 +387,16 @@ func (w *writing) decide(ctx context.Context) error {
 		}
 		if !item.Consequence {
 			if err := w.decideItem(item); err != nil {
+				return err
+			}
+		}
+		if item.Act != nil {
+			for _, doc := range item.Act.Documents {
+				if err := w.know(ctx, doc.Class.Clients); err != nil {
+					return err
+				}
+			}
+			if err := w.decideAct(item); err != nil {
 				return err
 			}
 		}

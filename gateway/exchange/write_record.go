@@ -37,6 +37,10 @@ func (w *writing) entity(item *Item, row store.Row) error {
 		role = "created"
 	}
 	for _, client := range orNobody(item.Class.Clients) {
+		if rec := w.delivered[item][client]; rec != nil {
+			rec.Entities = append(rec.Entities, ledger.Entity{What: versioned(row), Role: role})
+			continue
+		}
 		if w.basis[client] == nil {
 			return unrecorded(fmt.Errorf("exchange: the process changes %s of a client whom nothing was decided about", item.Ref()))
 		}

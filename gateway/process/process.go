@@ -41,6 +41,8 @@ type Process struct {
 	canonical   string
 	flow        flow
 	transitions transitions
+	facts       map[string]bool // facts that a human's act may tell (consent/bases/acts.yaml)
+	labels      map[string]bool // system|code that a label may have (consent/bases/classes.yaml)
 }
 
 // New reads the definitions of the joint-client process; an error says which one is not understood.
@@ -56,6 +58,26 @@ func New() (*Process, error) {
 	if p.transitions, err = readTransitions(transitionsFile); err != nil {
 		return nil, fmt.Errorf("process: %w", err)
 	}
+	acts, err := consent.ActLists()
+	if err != nil {
+		return nil, fmt.Errorf("process: %w", err)
+	}
+	p.facts = map[string]bool{}
+	for _, fact := range acts.Facts {
+		p.facts[fact.Code] = true
+	}
+	lists, err := consent.CodeLists()
+	if err != nil {
+		return nil, fmt.Errorf("process: %w", err)
+	}
+	p.labels = map[string]bool{}
+	for system, list := range map[string][]consent.Code{
+		terms.ServiceTask: lists.ServiceTasks, terms.DataClass: lists.DataClasses, terms.Protection: lists.Protections,
+	} {
+		for _, code := range list {
+			p.labels[system+"|"+code.Code] = true
+		}
+	}
 	return p, nil
 }
 
@@ -65,14 +87,18 @@ func (p *Process) Govern(ctx context.Context, v exchange.View, d *exchange.Draft
 	if d.Caller.Interaction == exchange.Apply {
 		return g.start(ctx)
 	}
-	asked := slices.Clone(d.Items) // consequences are ours already
+	asked := slices.DeleteFunc(slices.Clone(d.Items), func(i *exchange.Item) bool { return i.Consequence }) // those are ours already
+	asked, err := g.acts(ctx, asked)
+	if err != nil {
+		return err
+	}
 	for _, pass := range [][]rule{
 		{{"CarePlan", g.plan}, {"CareTeam", g.team}}, // before the steps change them
 		{{"Task", g.task}, {"QuestionnaireResponse", g.assessment}},
 	} {
 		for _, item := range asked {
 			for _, r := range pass {
-				if r.typ != item.Type || item.Consequence {
+				if r.typ != item.Type {
 					continue
 				}
 				if err := r.govern(ctx, item); err != nil {

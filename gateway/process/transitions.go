@@ -18,6 +18,10 @@ type transitions struct {
 	Version      string        `yaml:"version"`
 	Invite       table         `yaml:"invite"`
 	Step         table         `yaml:"step"`
+	Request      table         `yaml:"request"`
+	Decide       table         `yaml:"decide"`
+	Disclose     table         `yaml:"disclose"`
+	Notice       table         `yaml:"notice"`
 	Deviations   []deviation   `yaml:"deviations"`
 	Requirements []requirement `yaml:"requirements"`
 }
@@ -68,7 +72,9 @@ func readTransitions(text []byte) (transitions, error) {
 	if err := decoder.Decode(&t); err != nil {
 		return t, fmt.Errorf("transitions.yaml: %w", err)
 	}
-	for name, rows := range map[string]table{"invite": t.Invite, "step": t.Step} {
+	for name, rows := range map[string]table{
+		"invite": t.Invite, "step": t.Step, "request": t.Request, "decide": t.Decide, "disclose": t.Disclose, "notice": t.Notice,
+	} {
 		for _, row := range rows {
 			for _, status := range append([]string{row.From}, row.To...) {
 				if !slices.Contains(taskStatuses, status) {
@@ -134,7 +140,7 @@ func (t table) ways(what, from string) string {
 		}
 		ways = append(ways, oneOf(row.To)+" by "+oneOf(by))
 	}
-	if len(ways) == 0 {
+	if len(ways) == 0 { // also of a table that is empty: what mends a mistake is over when it is written
 		return what + " that is " + from + " is over and stays so."
 	}
 	return what + " that is " + from + " goes to " + strings.Join(ways, "; or to ") + "."
