@@ -17,6 +17,7 @@ import (
 
 // memoryDesk stands in for *exchange.Desk: it keeps versions in memory and knows no law but a list of what is denied.
 type memoryDesk struct {
+	cut     bool // says that more was to be included
 	mu      sync.Mutex
 	rows    map[string][]exchange.Resource // by Type/id, oldest first
 	order   []string
@@ -183,7 +184,7 @@ func (d *memoryDesk) Search(_ context.Context, c exchange.Caller, q *search.Quer
 		return nil, err
 	}
 	found := d.matching(q)
-	page := &exchange.Page{Total: -1}
+	page := &exchange.Page{Total: -1, Cut: d.cut}
 	if q.Total || q.Summary {
 		page.Total = int64(len(found))
 	}

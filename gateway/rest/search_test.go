@@ -123,6 +123,17 @@ func TestUnknownParametersAreRefusedUnlessLenient(t *testing.T) {
 	require.Contains(t, entries[len(entries)-1].Text("resource", "issue", "diagnostics"), "colour")
 }
 
+func TestAnAnswerWhoseIncludesAreCutSaysSo(t *testing.T) {
+	f := newFace(t)
+	f.desk.put(`{"resourceType":"Patient","id":"aino"}`)
+	require.Len(t, parsed(t, f.ask("GET", "/Patient?_revinclude=Task:*", "")).Get("entry").Items(), 1)
+	f.desk.cut = true
+	entries := parsed(t, f.ask("GET", "/Patient?_revinclude=Task:*", "")).Get("entry").Items()
+	require.Len(t, entries, 2)
+	require.Equal(t, "outcome", entries[1].Text("search", "mode"))
+	require.Equal(t, "incomplete", entries[1].Text("resource", "issue", "code"))
+}
+
 func TestTheNoticeIsThereWhetherOrNotAnythingIs(t *testing.T) {
 	const notice = "Protected data, if any, need confirmation."
 	f := newFace(t, func(c *Config) {

@@ -61,13 +61,14 @@ func (b *bench) scale(ctx context.Context) error {
 			return err
 		}
 		b.show(before)
-		begun, from := time.Now(), s.made
+		begun, from, used := time.Now(), s.made, g.Usage().CPU
 		if err := s.fill(ctx, b.tasks); err != nil {
 			return err
 		}
 		rate := float64(s.made-from) / time.Since(begun).Seconds()
 		peak := float64(g.Usage().Peak >> 20)
-		fmt.Fprintf(b.out, "import by transactions of %d, %s: %.0f resources/s, peak %.0f MB\n", bundleOf, name, rate, peak)
+		fmt.Fprintf(b.out, "import by transactions of %d, %s: %.0f resources/s, CPU %.0f µs a resource, peak %.0f MB\n", bundleOf, name, rate,
+			float64((g.Usage().CPU-used).Microseconds())/float64(s.made-from), peak)
 		b.goal("resources a second imported, "+name, rate, imports, false)
 		b.goal("MB resident while importing, "+name, peak, wantRSS, true)
 		for _, connections := range []int{8, 32} {
