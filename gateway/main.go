@@ -17,7 +17,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -44,15 +43,8 @@ const (
 // errNotWell says that what was checked is not as it must be; it was told already.
 var errNotWell = errors.New("not well")
 
-// gcPercent lets the heap grow to five times what lives in it before it is collected, unless GOGC says otherwise. Little
-// lives long in a gateway (some tens of megabytes of caches), and each request leaves much behind, so the usual double
-// spends a tenth of the processor on collecting.
-const gcPercent = 400
-
 func main() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	tuneCollection()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

@@ -64,7 +64,7 @@ func newEngine(ctx context.Context, path string, opts Options, lim limits) (*eng
 	}
 	e := &engine{path: path, limits: lim, dsn: file + fmt.Sprintf(pragmas, -16_000), readers: newPool(opts.Readers)}
 	var err error
-	if e.writer, err = open(file + fmt.Sprintf(pragmas, -64_000)); err != nil {
+	if e.writer, err = open(file + fmt.Sprintf(pragmas, -32_000)); err != nil {
 		return nil, err
 	}
 	if e.checkpointer, err = open(file + fmt.Sprintf(pragmas, -2000)); err != nil {
