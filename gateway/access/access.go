@@ -31,6 +31,11 @@
 //	             weighed, policies (every one, with file, line and verdict: permits, human, stopped, limits, fails with the
 //	             clause, other-case, not-in-force), will (every directive and its effect) and missing (facts that conditions
 //	             asked for). To the client: outcome, bases and the client's own directives
+//
+// A simulate request is the Consent that the client considers, or a Bundle of it and its Provenance, as they would be written
+// (package consent/directive); one with the id of an earlier one stands in its place, such as its withdrawal. The answer
+// counts what units in reach would see more or less of (present), which past exchanges would have gone otherwise (past), and
+// says both in sentences (lines). Nothing is stored but the record of the question.
 package access
 
 import (
@@ -61,6 +66,7 @@ const (
 	EvaluationPath  = "/access/v1/evaluation"
 	EvaluationsPath = "/access/v1/evaluations"
 	ExplainPath     = "/access/v1/explain"
+	SimulatePath    = "/access/v1/simulate"
 )
 
 // Bounds of a request.
@@ -74,6 +80,7 @@ type Desk interface {
 	Evaluate(ctx context.Context, c exchange.Caller, i exchange.Interaction, typ, id string) (bool, error)
 	ExplainRecord(ctx context.Context, c exchange.Caller, id string) (*exchange.Explanation, error)
 	ExplainHypothesis(ctx context.Context, c exchange.Caller, h exchange.Hypothesis) (*exchange.Explanation, error)
+	Simulate(ctx context.Context, c exchange.Caller, wish exchange.Wish, professionals []consent.Actor) (*exchange.Simulation, error)
 }
 
 var _ Desk = (*exchange.Desk)(nil)
@@ -174,6 +181,7 @@ func Routes(r gin.IRouter, cfg Config) {
 	r.POST(EvaluationPath, func(c *gin.Context) { a.serve(c, a.one) })
 	r.POST(EvaluationsPath, func(c *gin.Context) { a.serve(c, a.many) })
 	r.POST(ExplainPath, func(c *gin.Context) { a.serve(c, a.explain) })
+	r.POST(SimulatePath, func(c *gin.Context) { a.serve(c, a.simulate) })
 }
 
 // visit is one request.
@@ -197,7 +205,7 @@ func (a *api) serve(c *gin.Context, answer func(*visit, []byte) (any, error)) {
 		return
 	}
 	v := &visit{ctx: c.Request.Context(), caller: caller, id: c.Writer.Header().Get("X-Request-Id")}
-	if c.ContentType() != "application/json" {
+	if kind := c.ContentType(); kind != "application/json" && (kind != "application/fhir+json" || c.FullPath() != SimulatePath) {
 		a.fail(c, &refusal{http.StatusUnsupportedMediaType, "The request is application/json."})
 		return
 	}

@@ -15,14 +15,14 @@ func TestExplain(t *testing.T) {
 	onni, aino := w.observation("onni"), w.observation("aino")
 	_, denied, _ := w.ask(worker, access.EvaluationPath, reads(aino))
 	record := denied["context"].(map[string]any)["id"].(string)
-	of := func(typ, id string) string { return `{'resource':{'type':'` + typ + `','id':'` + id + `'}}` }
+	about := func(typ, id string) string { return `{'resource':{'type':'` + typ + `','id':'` + id + `'}}` }
 	as := func(subject, id, more string) string {
 		return `{'subject':` + subject + `,'action':{'name':'read'},'resource':{'type':'Observation','id':'` + id + `'}` + more + `}`
 	}
 	const socialWorker = `{'type':'user','id':'social-worker','properties':{'client':'county-social'}}`
 
 	t.Run("a past exchange", func(t *testing.T) {
-		status, answer, headers := w.ask("auditor", access.ExplainPath, of("AuditEvent", record))
+		status, answer, headers := w.ask("auditor", access.ExplainPath, about("AuditEvent", record))
 		require.Equal(t, http.StatusOK, status)
 		require.Equal(t, false, answer["decision"])
 		told := answer["context"].(map[string]any)
@@ -64,12 +64,12 @@ func TestExplain(t *testing.T) {
 			status    int
 			says      string
 		}{
-			{worker, of("AuditEvent", record), http.StatusForbidden, "for the auditor and for the client's own app"},
+			{worker, about("AuditEvent", record), http.StatusForbidden, "for the auditor and for the client's own app"},
 			{"nurse@jukola-ehr", as(socialWorker, onni, ""), http.StatusForbidden, "for the auditor"},
-			{"lumi-guardian@omaks", of("AuditEvent", record), http.StatusForbidden, "for the auditor"},
-			{"aino@omaks", of("AuditEvent", record), http.StatusNotFound, "not known"}, // a denial
-			{"lumi@omaks", of("AuditEvent", record), http.StatusNotFound, "not known"},
-			{"auditor", of("AuditEvent", "nowhere"), http.StatusNotFound, "not known"},
+			{"lumi-guardian@omaks", about("AuditEvent", record), http.StatusForbidden, "for the auditor"},
+			{"aino@omaks", about("AuditEvent", record), http.StatusNotFound, "not known"}, // a denial
+			{"lumi@omaks", about("AuditEvent", record), http.StatusNotFound, "not known"},
+			{"auditor", about("AuditEvent", "nowhere"), http.StatusNotFound, "not known"},
 			{"auditor", as(socialWorker, "nowhere", ""), http.StatusNotFound, "not known"},
 			{"aino@omaks", as(`{'type':'Organization','id':'jukola'}`, onni, ""), http.StatusNotFound, "not known"},
 			{"aino@omaks", as(socialWorker, aino, ""), http.StatusBadRequest, "the unit that would ask"},
@@ -79,7 +79,7 @@ func TestExplain(t *testing.T) {
 			{"auditor", `{'resource':{'type':'AuditEvent','id':'a b'}}`, http.StatusBadRequest, "X-Request-Id"},
 			{"auditor", `{'subject':` + socialWorker + `}`, http.StatusBadRequest, "resource needs"},
 			{"auditor", `{`, http.StatusBadRequest, "JSON"},
-			{"", of("AuditEvent", record), http.StatusUnauthorized, ""},
+			{"", about("AuditEvent", record), http.StatusUnauthorized, ""},
 		} {
 			status, answer, _ := w.ask(c.who, access.ExplainPath, c.body)
 			require.Equal(t, c.status, status, "%s %s: %v", c.who, c.body, answer)
