@@ -33,8 +33,8 @@ const (
 	profileBALP     = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit."
 	absentReason    = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 
-	// apiClient names API clients where FHIR wants an Identifier.
-	apiClient = terms.Base + "NamingSystem/api-client"
+	// APIClient names API clients where FHIR wants an Identifier.
+	APIClient = terms.Base + "NamingSystem/api-client"
 	// policyVersion names the hash of the policies in force.
 	policyVersion = terms.Base + "NamingSystem/policy-version"
 )
@@ -264,7 +264,7 @@ func (r *Record) agents(s shape, disclosed bool) []*fhir.Value {
 
 // client names an API client.
 func client(app string) *fhir.Value {
-	return object("identifier", object("system", text(apiClient), "value", text(app)))
+	return object("identifier", object("system", text(APIClient), "value", text(app)))
 }
 
 // unrecorded stands for a network address: BALP asks for one, and a record holds none.

@@ -17,7 +17,7 @@ import (
 const auditEvent = "AuditEvent"
 
 // AuditParams are the search parameters that AuditEvents answer to: the columns of the ledger.
-var AuditParams = []string{"_id", "_lastUpdated", "date", "patient", "agent", "entity", "outcome", "policy", "subtype"}
+var AuditParams = []string{"_id", "_lastUpdated", "date", "patient", "agent", "altid", "entity", "outcome", "policy", "subtype"}
 
 // auditClass is the label of ledger data for deciding who reads it.
 func auditClass(controller string) consent.Class {
@@ -141,11 +141,14 @@ func entryQuery(q *search.Query) (store.EntryQuery, error) {
 		if clause.Param == nil || clause.Chain != nil || clause.Has != nil {
 			return out, unsupported("chaining")
 		}
-		if clause.Modifier != "" {
+		if clause.Modifier != "" && (clause.Modifier != "identifier" || clause.Param.Name != "agent") {
 			return out, unsupported("the modifier :" + clause.Modifier)
 		}
 		// Several conditions on one column would have to hold together, and the ledger's columns hold one value of most.
 		name := clause.Param.Name
+		if clause.Modifier != "" {
+			name += ":" + clause.Modifier
+		}
 		if seen[name] && name != "date" && name != "_lastUpdated" {
 			return out, unsupported("the repetition of " + name)
 		}
@@ -181,7 +184,19 @@ func entryClause(out *store.EntryQuery, clause search.Clause, unsupported func(s
 				return unsupported("a patient that is not Patient/id of this gateway")
 			}
 			out.Client = append(out.Client, value.RefID)
+		case "altid": // the API client's own id of its user
+			if value.SystemSet && value.System != "" {
+				return unsupported("a system on altid")
+			}
+			out.User = append(out.User, value.Code)
 		case "agent":
+			if clause.Modifier == "identifier" { // an API client
+				if value.SystemSet && value.System != ledger.APIClient {
+					return unsupported("an agent:identifier of another system than " + ledger.APIClient)
+				}
+				out.App = append(out.App, value.Code)
+				continue
+			}
 			if value.RefType == "" || value.RefID == "" {
 				return unsupported("an agent that is not Type/id of this gateway")
 			}

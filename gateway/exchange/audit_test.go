@@ -73,6 +73,10 @@ func TestTheAuditorSeesTheControllersExchanges(t *testing.T) {
 	}
 	require.Subset(t, seen("entity=Observation/"+mine.ID), denied)
 	require.NotEmpty(t, seen("patient=onni&outcome=4"))
+	require.NotEmpty(t, seen("altid=nurse"))
+	require.Empty(t, seen("altid=nobody"))
+	require.Equal(t, seen("altid=nurse&patient=onni"), seen("agent:identifier=https://sotesilta.example/fhir/NamingSystem/api-client|jukola-ehr&altid=nurse&patient=onni"))
+	require.Empty(t, seen("agent:identifier=county-social&altid=nurse"))
 	require.NotEmpty(t, seen("policy=https://sotesilta.example/fhir/CodeSystem/legal-basis#ATL-4.3-H"))
 	require.Empty(t, seen("outcome=8"))
 	require.Empty(t, seen("date=lt2020"))

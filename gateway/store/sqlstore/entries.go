@@ -149,8 +149,17 @@ func (n *snapshot) Entries(ctx context.Context, q store.EntryQuery) (store.Entry
 		id := s.arg(clean(q.Exchange))
 		where = append(where, "e.exchange = "+id+" AND (e.id = "+id+" OR e.exchange <> e.id)")
 	}
-	if len(q.Client) > 0 {
-		where = append(where, "e.client <> ''")
+	// What the indexes are about is said again, so that they are seen to fit.
+	for _, c := range [...]struct {
+		column string
+		values []string
+	}{{"e.client", q.Client}, {"e.user_id", q.User}, {"e.person", q.Person}} {
+		if len(c.values) > 0 {
+			where = append(where, c.column+" <> ''")
+		}
+	}
+	if len(q.Outcome) > 0 && !slices.Contains(q.Outcome, "permit") {
+		where = append(where, "e.outcome <> 'permit'")
 	}
 	oneOf([]string{"e.client"}, q.Client)
 	oneOf([]string{"e.app"}, q.App)

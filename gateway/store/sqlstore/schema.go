@@ -55,7 +55,20 @@ func Migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, words Words
 		_, err := tx.ExecContext(ctx, "CREATE INDEX version_class ON version (class, updated, vid)")
 		return err
 	}}, nil)
-	p, err := goose.NewProvider(dialect, db, nil, goose.WithGoMigrations(first, histories), goose.WithDisableGlobalRegistry(true))
+	// An auditor asks the ledger for one person's or user's exchanges and for what was not permitted (703/2023 § 10).
+	supervision := goose.NewGoMigration(3, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+		for _, statement := range []string{
+			"CREATE INDEX ledger_entry_person ON ledger_entry (person, time, entry) WHERE person <> ''",
+			"CREATE INDEX ledger_entry_user ON ledger_entry (user_id, time, entry) WHERE user_id <> ''",
+			"CREATE INDEX ledger_entry_refused ON ledger_entry (outcome, time, entry) WHERE outcome <> 'permit'",
+		} {
+			if _, err := tx.ExecContext(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}, nil)
+	p, err := goose.NewProvider(dialect, db, nil, goose.WithGoMigrations(first, histories, supervision), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("sqlstore: migrations: %w", err)
 	}
