@@ -439,4 +439,5 @@ func BenchmarkVerify(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N)*100_000/b.Elapsed().Seconds(), "entries/s")
+	b.ReportMetric(wantVerified, "wanted-entries/s")
 }
