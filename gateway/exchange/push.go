@@ -21,6 +21,14 @@ const (
 // or absent resource is nil; directory data need no record. Each attempt to send gathers anew, so that a message that
 // waited is decided on present facts (law 4).
 func (d *Desk) Gather(ctx context.Context, c Caller, refs ...string) ([]*Resource, error) {
+	return d.GatherWith(ctx, c, nil, refs...)
+}
+
+// GatherWith gathers further resources that those found refer to: more is shown what each round found, in the order
+// asked, and answers the references of the next; nil ends it. What was found comes in the order asked, at most 100 in
+// all. However much follows, the push is recorded as one: the ledger, whose size anybody may look up, grows by as much
+// for one that was sent as for one that was withheld.
+func (d *Desk) GatherWith(ctx context.Context, c Caller, more func(found []*Resource) []string, refs ...string) ([]*Resource, error) {
 	c = d.complete(c)
 	if len(refs) > maxRefs {
 		return nil, Refuse(TooCostly, "too-costly", "", "Too many resources for one message.")
@@ -34,15 +42,14 @@ func (d *Desk) Gather(ctx context.Context, c Caller, refs ...string) ([]*Resourc
 	first := d.record(c, Notify, strings.Join(refs, " "))
 	first.Recipient = c.Actor.App
 
-	out := make([]*Resource, len(refs))
 	left := &disclosed{first: first}
 	kept := map[string]ledger.Record{} // the denial per client
 	var order []string
-	for i, ref := range refs {
+	look := func(ref string) (*Resource, error) {
 		typ, id, _ := strings.Cut(ref, "/")
 		row, err := snap.Get(ctx, typ, id)
 		if errors.Is(err, store.ErrNotFound) {
-			continue
+			return nil, nil
 		}
 		if err != nil {
 			return nil, unrecorded(err)
@@ -53,11 +60,11 @@ func (d *Desk) Gather(ctx context.Context, c Caller, refs ...string) ([]*Resourc
 		}
 		decision := d.notifies(c, row, facts, first)
 		if decision.Outcome == consent.Permitted {
-			if out[i], err = released(row, decision); err != nil {
-				return nil, err
+			out, err := released(row, decision)
+			if err == nil {
+				left.add(row, decision, facts, "sent")
 			}
-			left.add(row, decision, facts, "sent")
-			continue
+			return out, err
 		}
 		for _, client := range orNobody(row.Class.Clients) {
 			if _, known := kept[client]; !known {
@@ -66,6 +73,21 @@ func (d *Desk) Gather(ctx context.Context, c Caller, refs ...string) ([]*Resourc
 				kept[client] = rec
 				order = append(order, client)
 			}
+		}
+		return nil, nil
+	}
+	var out []*Resource
+	for len(refs) > 0 && len(out)+len(refs) <= maxRefs {
+		from := len(out)
+		for _, ref := range refs {
+			found, err := look(ref)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, found)
+		}
+		if refs = nil; more != nil {
+			refs = more(out[from:])
 		}
 	}
 	snap.Close()

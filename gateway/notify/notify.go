@@ -1,7 +1,7 @@
 // Package notify delivers what changed to the systems that asked for it: HL7 v2 messages over MLLP, from the outbox of
 // events that every change leaves.
 //
-//	event ─▶ connected? ─▶ Desk.Gather (decides for the receiver, records) ─▶ render ─▶ send ─▶ AA ─▶ Desk.Advance
+//	event ─▶ connected? ─▶ Desk.GatherWith (decides for the receiver, records) ─▶ render ─▶ send ─▶ AA ─▶ Desk.Advance
 //
 // Every attempt decides anew on what is so then, so a message that waited never rests on old facts (design: law 4),
 // and carries the resource as it is then. Denied, absent and deleted are alike: nothing is sent. Events of one
@@ -21,7 +21,7 @@ import (
 
 // Desk is what this package needs of the one door; *exchange.Desk is it.
 type Desk interface {
-	Gather(ctx context.Context, c exchange.Caller, refs ...string) ([]*exchange.Resource, error)
+	GatherWith(ctx context.Context, c exchange.Caller, more func([]*exchange.Resource) []string, refs ...string) ([]*exchange.Resource, error)
 	Events(ctx context.Context, consumer string, limit int) ([]exchange.Event, error)
 	Advance(ctx context.Context, consumer string, seq int64) error
 }

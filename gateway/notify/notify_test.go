@@ -56,7 +56,18 @@ func (o *outbox) happened(typ, id string, version int64, i exchange.Interaction)
 	o.events = append(o.events, exchange.Event{Seq: int64(len(o.events) + 1), Type: typ, ID: id, Version: version, Interaction: i, Time: time.Now()})
 }
 
-func (o *outbox) Gather(_ context.Context, c exchange.Caller, refs ...string) ([]*exchange.Resource, error) {
+func (o *outbox) GatherWith(ctx context.Context, c exchange.Caller, more func([]*exchange.Resource) []string, refs ...string) (all []*exchange.Resource, err error) {
+	for len(refs) > 0 {
+		found, err := o.gather(ctx, c, refs...)
+		if err != nil {
+			return nil, err
+		}
+		all, refs = append(all, found...), more(found)
+	}
+	return all, nil
+}
+
+func (o *outbox) gather(_ context.Context, c exchange.Caller, refs ...string) ([]*exchange.Resource, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if c.Actor.App != "jukola-ehr" {

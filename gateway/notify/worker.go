@@ -183,50 +183,48 @@ func (w *Worker) attempt(ctx context.Context, l *line, e exchange.Event) (d Deli
 
 // gather gets what the message is made of, as the receiver may have it now. A status is final.
 func (w *Worker) gather(ctx context.Context, r *Receiver, e exchange.Event) ([]*fhir.Value, Status, error) {
-	found, err := w.Desk.Gather(ctx, r.Caller, e.Type+"/"+e.ID)
-	if err != nil {
-		return nil, "", err
-	}
-	if len(found) != 1 || found[0] == nil || found[0].Body == nil {
-		return nil, Withheld, nil
-	}
-	if found[0].Version > e.Version && e.Version > 1 {
-		return nil, Superseded, nil
-	}
-	doc, err := fhir.Parse(found[0].Body, fhir.DefaultLimits)
-	if err != nil {
-		return nil, "", err
-	}
-	// Which kind of message it is follows from the event (a booking stays one when it was changed before it went out);
-	// what the message says follows from the resource as it is now.
-	if meta := doc.Get("meta"); meta != nil {
-		meta.Set("versionId", fhir.NewString(itoa(e.Version)))
-	}
-	resources := []*fhir.Value{doc}
+	status := Withheld
+	var resources []*fhir.Value
+	var broken error
 	asked := map[string]bool{}
-	// Twice: a PractitionerRole found by the first round names the Practitioner of the second.
-	for round, refs := 0, r.Lens.References(doc); round < 2 && len(refs) > 0; round++ {
-		for _, ref := range refs {
-			asked[ref] = true
-		}
-		found, err := w.Desk.Gather(ctx, r.Caller, refs...)
-		if err != nil {
-			return nil, "", err
-		}
-		refs = nil
+	round := 0
+	_, err := w.Desk.GatherWith(ctx, r.Caller, func(found []*exchange.Resource) (next []string) {
+		round++
 		for _, resource := range found {
 			if resource == nil || resource.Body == nil {
 				continue
 			}
+			if round == 1 && resource.Version > e.Version && e.Version > 1 {
+				status = Superseded
+				return nil
+			}
 			v, err := fhir.Parse(resource.Body, fhir.DefaultLimits)
 			if err != nil {
-				return nil, "", err
+				broken = err
+				return nil
 			}
 			resources = append(resources, v)
-			if ref := v.Text("practitioner", "reference"); fhir.ParseReference(ref).Local() && !asked[ref] && len(refs) < 20 {
-				refs = append(refs, ref)
+			if round == 1 {
+				status, next = "", r.Lens.References(v)
+			} else if ref := v.Text("practitioner", "reference"); round == 2 && fhir.ParseReference(ref).Local() && !asked[ref] && len(next) < 20 {
+				next = append(next, ref) // a PractitionerRole found names its Practitioner
 			}
 		}
+		for _, ref := range next {
+			asked[ref] = true
+		}
+		return next
+	}, e.Type+"/"+e.ID)
+	if err == nil {
+		err = broken
+	}
+	if err != nil || status != "" {
+		return nil, status, err
+	}
+	// Which kind of message it is follows from the event (a booking stays one when it was changed before it went out);
+	// what the message says follows from the resource as it is now.
+	if meta := resources[0].Get("meta"); meta != nil {
+		meta.Set("versionId", fhir.NewString(itoa(e.Version)))
 	}
 	return resources, "", nil
 }
