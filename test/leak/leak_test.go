@@ -306,6 +306,7 @@ func TestHiddenPersons(t *testing.T) {
 					"?patient=Patient/{id}", "?patient={id}", "?subject=Patient/{id}", "?patient=Patient/{id}&_total=accurate", "?patient=Patient/{id}&_summary=count",
 					"?patient=Patient/{id}&_count=1", "?patient=Patient/{id}&_sort=-_lastUpdated&_count=1", "?patient=Patient/{id}&_include=" + typ + ":encounter",
 					"?patient=Patient/{id}&_revinclude=Provenance:target", "?encounter.patient=Patient/{id}", "?patient:missing=false&patient=Patient/{id}",
+					"?patient=Patient/{id}&_include=*&_revinclude:iterate=Provenance:*", "?patient=Patient/{id}&code:not-in=http://hl7.org/fhir/ValueSet/task-status",
 				} {
 					alike(t, tc.p, tc.tw, "GET", typ+query, "")
 				}
@@ -313,6 +314,8 @@ func TestHiddenPersons(t *testing.T) {
 			}
 			for _, path := range []string{
 				"Patient?_id={id}&_has:Observation:patient:code=85354-9", "Patient?_id={id}&_has:Observation:patient:code=85354-9&_total=accurate",
+				"Patient?_id={id}&_has:Observation:patient:component-code-value-quantity=8480-6$gt1", "Observation?patient=Patient/{id}&component-code-value-quantity=8480-6$gt1&_total=accurate",
+				"Observation?patient=Patient/{id}&combo-code-value-quantity:missing=false&_summary=count", "List?patient=Patient/{id}&_include=List:*",
 				"Consent?patient=Patient/{id}", "EpisodeOfCare?patient=Patient/{id}&organization=Organization/jukola", "Encounter?patient=Patient/{id}",
 			} {
 				if tc.tw.absent == "aino" && (strings.HasPrefix(path, "Consent") || strings.HasPrefix(path, "Patient")) {
