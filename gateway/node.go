@@ -241,7 +241,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		Documents: func(statement *fhir.Value) ([]rest.Document, error) {
 			return openapi.Documents(statement, root+"/fhir", operations)
 		},
-		PageKey: pageKey, Origins: cfg.Origins, Allowance: allowed, TokenURL: root + auth.TokenPath,
+		Terms: conformance.Terms{}, PageKey: pageKey, Origins: cfg.Origins, Allowance: allowed, TokenURL: root + auth.TokenPath,
 		Mount: func(r gin.IRouter) {
 			who.Routes(r)
 			mountLedger(r, tree, n.store.Ledger())
