@@ -226,7 +226,7 @@ func (w *weighing) effect(t *Terms) (effect, row string) {
 			return "other-data", ""
 		}
 		for i, name := range directedRows {
-			if directions[[2]Register{from, to}]&(1<<i) != 0 {
+			if direction(from, to)&(1<<i) != 0 {
 				row = name
 			}
 		}

@@ -55,9 +55,20 @@ func (s rowSet) has(row string) bool {
 	return i >= 0 && s&(1<<i) != 0
 }
 
-// directions are the rows of permits, by the register the data come from and the sector they go to.
-var directions = map[[2]Register]rowSet{
-	{Health, Social}: 1 << 0, {Social, Health}: 1 << 1, {Health, Health}: 1 << 2, {Social, Social}: 1 << 3,
+// direction is the row of permits by the register the data come from and the sector they go to. Every directive of a
+// client passes here for every decision, so it is no map.
+func direction(from, to Register) rowSet {
+	switch {
+	case from == Health && to == Social:
+		return 1 << 0
+	case from == Social && to == Health:
+		return 1 << 1
+	case from == Health && to == Health:
+		return 1 << 2
+	case from == Social && to == Social:
+		return 1 << 3
+	}
+	return 0
 }
 
 // weighing is what the facts of one client come to for one request and class.
@@ -254,12 +265,12 @@ func (e *Engine) carried(w *weighing, row string) bool {
 
 // carries says whether a directive in force carries an invitation to the actor on one of the rows.
 func (e *Engine) carries(w *weighing, t *Terms, rows rowSet) bool {
-	if !w.inForce(t) || !e.reaches(t, w.req.Actor.Controller, w.req.Actor.Unit) {
+	if rows == 0 || t.Kind != Permit && t.Kind != Assent || !w.inForce(t) || !e.reaches(t, w.req.Actor.Controller, w.req.Actor.Unit) {
 		return false
 	}
 	switch t.Kind {
 	case Permit:
-		return rows&directions[[2]Register{Register(t.From), Register(t.To)}] != 0
+		return rows&direction(Register(t.From), Register(t.To)) != 0
 	case Assent:
 		return rows.has(t.Statute)
 	}
@@ -284,7 +295,7 @@ func (w *weighing) inForce(t *Terms) bool {
 
 // directive weighs one directive: what it permits, assents to or bans at the time of the request.
 func (e *Engine) directive(w *weighing, i int, t *Terms) {
-	inForce := w.inForce(t)
+	// What speaks of another case is told by its kind and direction, before its period is looked at.
 	switch t.Kind {
 	case Permit:
 		from, to := w.class.Register, w.req.Actor.Register
@@ -295,29 +306,27 @@ func (e *Engine) directive(w *weighing, i int, t *Terms) {
 			return
 		}
 		switch {
-		case !inForce:
+		case !w.inForce(t):
 			note(&w.gone, i)
 		case !e.covers(w, t, from, to):
 			note(&w.unfit, i)
 		default:
-			w.permits |= directions[[2]Register{from, to}]
+			w.permits |= direction(from, to)
 			w.recorded = append(w.recorded, t.Recorded)
 		}
 	case Assent:
-		if !inForce || !e.agrees(w, t) {
-			return
-		}
-		if j := slices.Index(directedRows[:], t.Statute); j >= 4 {
+		j := slices.Index(directedRows[:], t.Statute)
+		if j >= 4 && w.assents&(1<<j) == 0 && w.inForce(t) && e.agrees(w, t) {
 			w.assents |= 1 << j
 		}
 	case Ban:
-		if inForce && bans(t, w.class) {
+		if bans(t, w.class) && w.inForce(t) {
 			w.flags |= banned
 			note(&w.banning, i)
 		}
 	default:
 		// A directive of an unknown kind may be a ban that this version cannot read: nothing passes it.
-		if inForce {
+		if w.inForce(t) {
 			w.flags |= banned
 			note(&w.banning, i)
 		}
@@ -441,12 +450,12 @@ func (w *weighing) gather(out *Decision, rows []*policy, withBans bool) {
 	}
 	for i := range w.facts.Directives {
 		t := &w.facts.Directives[i]
-		if !w.inForce(t) {
-			continue
-		}
-		weighs := w.rests(t, wanted) || w.engine.carries(w, t, carrying)
-		if t.Kind != Permit && t.Kind != Assent {
-			weighs = withBans && (t.Kind != Ban || bans(t, w.class) || slices.ContainsFunc(t.Documents, w.ofType))
+		weighs := false
+		switch {
+		case t.Kind == Permit || t.Kind == Assent:
+			weighs = w.rests(t, wanted) || w.engine.carries(w, t, carrying)
+		case withBans:
+			weighs = (t.Kind != Ban || bans(t, w.class) || slices.ContainsFunc(t.Documents, w.ofType)) && w.inForce(t)
 		}
 		if weighs {
 			out.Directives = append(out.Directives, directiveVersion(t))
@@ -456,7 +465,7 @@ func (w *weighing) gather(out *Decision, rows []*policy, withBans bool) {
 
 // rests says whether one of the rows wanted rests on a directive: a permit that covers the class, or a consent.
 func (w *weighing) rests(t *Terms, wanted rowSet) bool {
-	if !w.inForce(t) {
+	if wanted == 0 {
 		return false
 	}
 	switch t.Kind {
@@ -466,9 +475,9 @@ func (w *weighing) rests(t *Terms, wanted rowSet) bool {
 			from, to = w.req.Actor.Register, w.req.Invitee.Register
 		}
 		return t.From == string(from) && t.To == string(to) &&
-			wanted&directions[[2]Register{from, to}] != 0 && w.engine.covers(w, t, from, to)
+			wanted&direction(from, to) != 0 && w.inForce(t) && w.engine.covers(w, t, from, to)
 	case Assent:
-		return wanted.has(t.Statute) && w.engine.agrees(w, t)
+		return wanted.has(t.Statute) && w.inForce(t) && w.engine.agrees(w, t)
 	}
 	return false
 }
