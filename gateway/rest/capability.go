@@ -155,7 +155,8 @@ func (s *server) resource(t Type) *fhir.Value {
 	}
 	operations := fhir.NewArray()
 	for _, op := range s.Operations {
-		if op.Type == t.Name {
+		twin := op.Instance && s.types[t.Name].operations[op.Name] != nil // one word for both addresses
+		if op.Type == t.Name && !twin {
 			operations.Append(object("name", op.Name, "definition", op.Definition, "documentation", op.Documentation))
 		}
 	}

@@ -20,8 +20,10 @@ func (v *visit) postOperation(query params) (answer, error) {
 		if in, err = v.document(v.server.Limits.Body); err != nil {
 			return answer{}, err
 		}
-		if err := sound(in); err != nil {
-			return answer{}, err
+		if !op.Unread {
+			if err := sound(in); err != nil {
+				return answer{}, err
+			}
 		}
 	}
 	resource, err := op.Handle(v.ctx, v.exchange(), v.target.id, in)

@@ -84,6 +84,8 @@ type Operation struct {
 	Instance      bool
 	Definition    string // canonical URL of its OperationDefinition
 	Documentation string // for the CapabilityStatement; may be empty
+	// Unread: the body is given to Handle whatever is wrong with it, as long as it is a resource of some type.
+	Unread bool
 	// Handle carries it out; id is "" unless Instance, in is the body (nil where there was none). The answer is one
 	// resource; one without a Version gets no ETag. It takes all it tells from the Desk, as every interaction does.
 	Handle func(ctx context.Context, c exchange.Caller, id string, in *fhir.Value) (*exchange.Resource, error)
