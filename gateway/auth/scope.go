@@ -128,6 +128,7 @@ var interactionRights = map[exchange.Interaction]rights{
 	exchange.Search:        rightS,
 	exchange.HistoryType:   rightR,
 	exchange.HistorySystem: rightR,
+	exchange.Everything:    rightR,
 	exchange.Create:        rightC,
 	exchange.Update:        rightU,
 	exchange.Patch:         rightU,

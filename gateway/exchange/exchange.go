@@ -29,6 +29,7 @@ const (
 	// HistoryType and HistorySystem are the histories of a type and of the system.
 	HistoryType   Interaction = "history-type"
 	HistorySystem Interaction = "history-system"
+	Everything    Interaction = "everything" // Patient/…/$everything, CarePlan/…/$everything
 	Create        Interaction = "create"
 	Update        Interaction = "update"
 	Delete        Interaction = "delete"

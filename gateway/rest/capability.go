@@ -160,6 +160,9 @@ func (s *server) resource(t Type) *fhir.Value {
 			operations.Append(object("name", op.Name, "definition", op.Definition, "documentation", op.Documentation))
 		}
 	}
+	if all, has := everythings[t.Name]; has && known.allows[exchange.Read] {
+		operations.Append(object("name", "everything", "definition", all.definition, "documentation", all.documentation))
+	}
 	r.Set("operation", orNone(operations))
 	return r
 }

@@ -175,6 +175,48 @@ func (d *memoryDesk) Histories(_ context.Context, c exchange.Caller, typ string,
 	return page, nil
 }
 
+func (d *memoryDesk) Everything(_ context.Context, c exchange.Caller, client string, types []string, _ time.Time, cursor string, count int) (*exchange.Page, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.begin(c, exchange.Everything, "Patient", "/"+client); err != nil {
+		return nil, err
+	}
+	if _, err := d.current("Patient/" + client); err != nil {
+		return nil, err
+	}
+	page, from := &exchange.Page{Total: -1}, 0
+	fmt.Sscan(cursor, &from)
+	n := 0
+	for _, ref := range d.order {
+		r, err := d.current(ref)
+		if err != nil || len(types) > 0 && !slices.Contains(types, r.Type) {
+			continue
+		}
+		if n++; n <= from {
+			continue
+		}
+		if len(page.Matches) == count {
+			page.Next = strconv.Itoa(from + count)
+			break
+		}
+		page.Matches = append(page.Matches, *r)
+	}
+	return page, nil
+}
+
+func (d *memoryDesk) Graph(_ context.Context, c exchange.Caller, id string) (*exchange.Page, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.begin(c, exchange.Everything, "CarePlan", "/"+id); err != nil {
+		return nil, err
+	}
+	r, err := d.current("CarePlan/" + id)
+	if err != nil {
+		return nil, err
+	}
+	return &exchange.Page{Total: -1, Matches: []exchange.Resource{*r}}, nil
+}
+
 // Search knows the parameters _id, identifier and status, each by equality.
 func (d *memoryDesk) Search(_ context.Context, c exchange.Caller, q *search.Query) (*exchange.Page, error) {
 	d.mu.Lock()

@@ -34,6 +34,7 @@ type visit struct {
 	caller              exchange.Caller
 	target              target
 	wants               wants
+	entered             bool  // counted among the API client's requests under way
 	unread              bool  // a body was refused before its end
 	held                int64 // bytes of bodies taken; see hold
 }
@@ -129,6 +130,9 @@ func (v *visit) survive() {
 // finish logs the answer and tells the metrics. Neither ever sees a path, a query or a body.
 func (v *visit) finish() {
 	v.server.held.Add(-v.held)
+	if v.entered {
+		v.server.clients.leave(v.caller.Actor.App)
+	}
 	if v.unread {
 		v.linger()
 	}

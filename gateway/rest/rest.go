@@ -40,6 +40,8 @@ type Desk interface {
 	History(ctx context.Context, c exchange.Caller, typ, id string, p exchange.Past) ([]exchange.Resource, int64, error)
 	Histories(ctx context.Context, c exchange.Caller, typ string, p exchange.Past) (*exchange.Page, error)
 	Search(ctx context.Context, c exchange.Caller, q *search.Query) (*exchange.Page, error)
+	Everything(ctx context.Context, c exchange.Caller, client string, types []string, since time.Time, cursor string, count int) (*exchange.Page, error)
+	Graph(ctx context.Context, c exchange.Caller, carePlan string) (*exchange.Page, error)
 	Transact(ctx context.Context, c exchange.Caller, ops []exchange.Op) ([]exchange.Written, error)
 	Match(ctx context.Context, c exchange.Caller, id exchange.Identification) (*exchange.Resource, error)
 }
@@ -98,13 +100,14 @@ type Limits struct {
 	Entries    int           // entries of a batch or transaction
 	Page       int           // versions on a page of history, unless _count says less
 	Concurrent int           // requests being answered at once; over it 503
+	PerClient  int           // requests of one API client being answered at once, on this node; over it 429
 	Bodies     int           // bytes of the bodies of all requests being answered; over it 503
 	Timeout    time.Duration // of one request
 }
 
 // DefaultLimits are used where Config.Limits is zero.
 var DefaultLimits = Limits{
-	Body: 5 << 20, Bundle: 5 << 20, Entries: 1000, Page: 50, Concurrent: 512, Bodies: 256 << 20, Timeout: 20 * time.Second,
+	Body: 5 << 20, Bundle: 5 << 20, Entries: 1000, Page: 50, Concurrent: 512, PerClient: 128, Bodies: 256 << 20, Timeout: 20 * time.Second,
 }
 
 // Seen is what a metrics hook is told of an answer: nothing that tells of a person.
@@ -167,6 +170,7 @@ type server struct {
 	capability []byte
 	sealer     cipher.AEAD
 	busy       atomic.Int64 // requests being answered
+	clients    clients      // the same by API client
 	held       atomic.Int64 // bytes of their bodies
 }
 
@@ -257,6 +261,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.Entries, &DefaultLimits.Entries},
 		{&l.Page, &DefaultLimits.Page},
 		{&l.Concurrent, &DefaultLimits.Concurrent},
+		{&l.PerClient, &DefaultLimits.PerClient},
 		{&l.Bodies, &DefaultLimits.Bodies},
 	} {
 		if *f.field <= 0 {

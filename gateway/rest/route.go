@@ -32,6 +32,7 @@ var (
 	atHistory   = methods{http.MethodGet: exchange.History, http.MethodHead: exchange.History}
 	atVersion   = methods{http.MethodGet: exchange.VRead, http.MethodHead: exchange.VRead}
 	atOperation = methods{http.MethodPost: operation}
+	atAll       = methods{http.MethodGet: exchange.Everything, http.MethodHead: exchange.Everything, http.MethodPost: exchange.Everything}
 	atDocument  = methods{http.MethodGet: "", http.MethodHead: ""}
 )
 
@@ -43,6 +44,7 @@ var interactions = map[exchange.Interaction]func(*visit, params) (answer, error)
 
 	exchange.HistoryType:   (*visit).getHistory,
 	exchange.HistorySystem: (*visit).getHistory,
+	exchange.Everything:    (*visit).getEverything,
 	exchange.Search:        (*visit).getSearch,
 	exchange.Create:        (*visit).postCreate,
 	exchange.Update:        (*visit).putUpdate,
@@ -210,6 +212,10 @@ func (v *visit) authenticate() error {
 		return unauthenticated(err)
 	}
 	v.caller = caller
+	if !v.server.clients.enter(caller.Actor.App, v.server.Limits.PerClient) {
+		return errCrowded
+	}
+	v.entered = true
 	return v.spend(1)
 }
 
@@ -238,7 +244,7 @@ func (v *visit) exchange() exchange.Caller {
 
 // offers says whether interaction i is one that the target has.
 func (t target) offers(i exchange.Interaction) bool {
-	return t.known == nil || i == operation || i == "" || t.known.allows[i]
+	return t.known == nil || i == operation || i == exchange.Everything || i == "" || t.known.allows[i]
 }
 
 // allow is the methods of the visit's target for the header Allow, but for one.
@@ -334,6 +340,9 @@ func (s *server) findOperationNamed(typ, id, name string) (target, error) {
 		return t, err
 	}
 	key := strings.TrimPrefix(name, "$")
+	if _, has := everythings[typ]; has && id != "" && key == "everything" && t.known.allows[exchange.Read] {
+		return s.findID(typ, id, atAll)
+	}
 	if id != "" {
 		if t, err = s.findID(typ, id, atOperation); err != nil {
 			return t, err

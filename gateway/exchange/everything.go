@@ -1,0 +1,168 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"sotesilta/consent"
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/store"
+	"sotesilta/internal/fhir"
+)
+
+// maxGraph bounds the resources around a CarePlan.
+const maxGraph = 500
+
+// Everything answers a page of what the caller may see of a client (Patient/$everything): the Patient and every resource
+// whose label names the client, current versions, the oldest first. Absent when the caller may not see the Patient.
+// Types and Since narrow it. What is hidden takes no part; one record for the question, and one per client whose data left.
+func (d *Desk) Everything(ctx context.Context, c Caller, client string, types []string, since time.Time, cursor string, count int) (page *Page, err error) {
+	began := time.Now()
+	defer func() {
+		if err != nil || len(page.Matches) == 0 {
+			d.even(ctx, began)
+		}
+	}()
+	c = d.complete(c)
+	if err := allowed(c, "Patient", Everything); err != nil {
+		return nil, err
+	}
+	if _, err := d.visible(ctx, c, "Patient", client); err != nil {
+		return nil, err
+	}
+	return d.versions(ctx, c, Everything, "Patient/"+client, store.VersionQuery{
+		Types: types, Client: client, Current: true, Since: since, Cursor: cursor, Limit: count,
+	})
+}
+
+// visible is a current row that the caller may read; what is absent, deleted or denied is recorded and refused alike.
+func (d *Desk) visible(ctx context.Context, c Caller, typ, id string) (*store.Row, error) {
+	snap, err := d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	opened := snap.Time()
+	rec := d.record(c, Everything, typ+"/"+id)
+	row, err := snap.Get(ctx, typ, id)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, unrecorded(err)
+	}
+	if err != nil || row.Deleted {
+		rec.Reason = "absent: there is no such resource"
+		snap.Close()
+		return nil, firstError(d.commit(ctx, opened, rec), absent(typ, id))
+	}
+	facts, err := snap.Facts(ctx, row.Class.Clients...)
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	snap.Close()
+	class := d.decide(c, consent.Read, row.Class, facts, rec.Time)
+	if decision := covering(&class, row); decision.Outcome != consent.Permitted {
+		rec = deny(describe(rec, row.Class, facts, decision), decision)
+		rec.Row = versioned(row)
+		return nil, firstError(d.commit(ctx, opened, rec), absent(typ, id))
+	}
+	return &row, nil
+}
+
+// Graph answers a CarePlan with what belongs to it, as far as the caller may see each: the rows of its process, and what
+// the plan itself refers to. Absent when the caller may not see the plan; at most maxGraph resources.
+func (d *Desk) Graph(ctx context.Context, c Caller, id string) (page *Page, err error) {
+	began := time.Now()
+	defer func() {
+		if err != nil {
+			d.even(ctx, began)
+		}
+	}()
+	c = d.complete(c)
+	if err := allowed(c, "CarePlan", Everything); err != nil {
+		return nil, err
+	}
+	plan, err := d.visible(ctx, c, "CarePlan", id)
+	if err != nil {
+		return nil, err
+	}
+	snap, err := d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	opened := snap.Time()
+	query := d.record(c, Everything, "CarePlan/"+id)
+	rows, err := around(ctx, snap, plan)
+	if err != nil {
+		return nil, err
+	}
+	g := &guard{desk: d, caller: c, at: query.Time}
+	for _, row := range rows {
+		g.classes = append(g.classes, row.Class)
+	}
+	var clients []string
+	for _, class := range g.classes {
+		clients = union(clients, class.Clients)
+	}
+	facts, err := snap.Facts(ctx, clients...)
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	snap.Close()
+	decisions, err := g.Permit(ctx, g.classes, facts)
+	if err != nil {
+		return nil, err
+	}
+	var found []store.Found
+	for i, row := range rows {
+		if permits(&decisions[i], row) {
+			found = append(found, store.Found{Row: row, Decision: &decisions[i]})
+		}
+	}
+	left := &disclosed{first: query, follow: true}
+	page = &Page{Total: -1}
+	if page.Matches, err = leave(found, "match", left, facts); err != nil {
+		return nil, err
+	}
+	if err := d.commit(ctx, opened, append([]ledger.Record{overview(query, g)}, left.records()...)...); err != nil {
+		return nil, err
+	}
+	return page, nil
+}
+
+// around are a plan as it stands, the current rows of its process and those that the plan refers to, each once.
+func around(ctx context.Context, snap store.Snapshot, plan *store.Row) ([]store.Row, error) {
+	rows, err := snap.Process(ctx, "CarePlan/"+plan.ID)
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	doc, err := fhir.Parse(plan.Body, fhir.DefaultLimits)
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	refs := []fhir.Reference{{Type: "CarePlan", ID: plan.ID}}
+	for ref := range fhir.References(doc) {
+		if to := ref.Parse(); to.Local() && to.Type != auditEvent {
+			refs = append(refs, to)
+		}
+	}
+	for _, ref := range refs {
+		if slices.ContainsFunc(rows, func(r store.Row) bool { return r.Type == ref.Type && r.ID == ref.ID }) {
+			continue
+		}
+		if len(rows) >= maxGraph {
+			return nil, Refuse(TooCostly, "too-costly", "", "More than "+strconv.Itoa(maxGraph)+" resources belong to the plan: search them by type.")
+		}
+		row, err := snap.Get(ctx, ref.Type, ref.ID)
+		switch {
+		case errors.Is(err, store.ErrNotFound) || err == nil && row.Deleted:
+		case err != nil:
+			return nil, unrecorded(err)
+		default:
+			rows = append(rows, row)
+		}
+	}
+	return rows, nil
+}

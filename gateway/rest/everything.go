@@ -1,0 +1,121 @@
+package rest
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"sotesilta/gateway/exchange"
+	"sotesilta/internal/fhir"
+	"sotesilta/internal/terms"
+)
+
+// everythings are the types that have $everything, with what it is.
+var everythings = map[string]struct{ definition, documentation string }{
+	"Patient": {
+		"http://hl7.org/fhir/OperationDefinition/Patient-everything",
+		"What the caller may see of the client: current versions, the oldest first, in pages (_count, _since, _type). By GET or POST; no start and end.",
+	},
+	"CarePlan": {
+		terms.Base + "OperationDefinition/CarePlan-everything",
+		"The plan with the rows of its process and what it refers to, as far as the caller may see each. By GET or POST.",
+	},
+}
+
+// getEverything answers $everything of a client or a plan, as a searchset (FHIR R4 Patient/$everything); HEAD alike.
+func (v *visit) getEverything(query params) (answer, error) {
+	if v.r.Method == http.MethodPost && v.r.ContentLength != 0 {
+		in, err := v.document(v.server.Limits.Body)
+		if err != nil {
+			return answer{}, err
+		}
+		if query, err = inputs(in, query); err != nil {
+			return answer{}, err
+		}
+	}
+	typ, id := v.target.typ, v.target.id
+	if typ != "Patient" {
+		if err := v.none(query); err != nil {
+			return answer{}, err
+		}
+		page, err := v.server.Desk.Graph(v.ctx, v.exchange(), id)
+		if err != nil {
+			return answer{}, err
+		}
+		return v.gathered(page.Matches), nil
+	}
+	p, err := v.understandHistory(typ, id, query.without("_type"))
+	if err != nil {
+		return answer{}, err
+	}
+	if p.From != 0 {
+		return answer{}, refuse(http.StatusBadRequest, "not-supported", "http._at", "$everything has no parameter _at.")
+	}
+	if p.Params == "" {
+		p.Params, _ = query.value("_type")
+	}
+	var types []string
+	if p.Params != "" {
+		types = strings.Split(p.Params, ",")
+		for _, typ := range types {
+			if v.server.types[typ] == nil {
+				return answer{}, refuse(http.StatusBadRequest, "value", "http._type", "_type names resource types that are served here, separated by commas.")
+			}
+		}
+	}
+	caller := v.exchange()
+	page, err := v.server.Desk.Everything(v.ctx, caller, id, types, moment(p.Since), p.Cursor, p.Count)
+	if err != nil {
+		return answer{}, err
+	}
+	address := v.server.Base + "/" + typ + "/" + id + "/$everything?" + pageParam + "="
+	links := []link{{"self", address + v.server.seal(caller, p)}}
+	if page.Next != "" {
+		p.Cursor = page.Next
+		links = append(links, link{"next", address + v.server.seal(caller, p)})
+	}
+	return v.gathered(page.Matches, links...), nil
+}
+
+// gathered is a searchset of rows.
+func (v *visit) gathered(rows []exchange.Resource, links ...link) answer {
+	b := newBundle(v.server.Base, "searchset", -1, sizeOf(rows), links...)
+	for i := range rows {
+		b.found(&rows[i], "match")
+	}
+	return answer{status: http.StatusOK, body: b.done()}
+}
+
+// inputs are the parameters of an operation as Parameters say them, beside those of the address.
+func inputs(in *fhir.Value, query params) (params, error) {
+	if fhir.ResourceType(in) != "Parameters" {
+		return nil, refuse(http.StatusBadRequest, "structure", "Parameters", "The operation takes Parameters.")
+	}
+	if err := sound(in); err != nil {
+		return nil, err
+	}
+	for i, p := range in.Get("parameter").Items() {
+		value := ""
+		for _, m := range p.Members() {
+			if strings.HasPrefix(m.Name, "value") {
+				value = m.Value.Str()
+			}
+		}
+		if value == "" {
+			return nil, refuse(http.StatusBadRequest, "invalid", "Parameters.parameter["+strconv.Itoa(i)+"]", "The parameter has no simple value.")
+		}
+		query = append(query, params{{Name: p.Text("name"), Value: value}}...)
+	}
+	return query, nil
+}
+
+// without is the parameters but those of a name.
+func (p params) without(name string) params {
+	var out params
+	for _, pair := range p {
+		if pair.Name != name {
+			out = append(out, pair)
+		}
+	}
+	return out
+}

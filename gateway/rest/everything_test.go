@@ -1,0 +1,61 @@
+package rest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestEverything(t *testing.T) {
+	f := newFace(t)
+	for _, body := range []string{`{"resourceType":"Patient","id":"aino"}`, `{"resourceType":"Task","id":"t1"}`, `{"resourceType":"Observation","id":"o1"}`} {
+		f.desk.put(body)
+	}
+	next, seen := base+"/Patient/aino/$everything?_count=2", []string{}
+	for next != "" {
+		w := f.ask("GET", next, "")
+		require.Equal(t, 200, w.Code, "%s", w.Body)
+		doc := parsed(t, w)
+		require.Equal(t, "searchset", doc.Text("type"))
+		for _, e := range doc.Get("entry").Items() {
+			seen = append(seen, e.Text("resource", "id"))
+		}
+		next = links(doc)["next"]
+	}
+	require.Equal(t, []string{"aino", "t1", "o1"}, seen)
+	w := f.ask("POST", "/Patient/aino/$everything", `{"resourceType":"Parameters","parameter":[{"name":"_type","valueString":"Task"}]}`)
+	require.Len(t, parsed(t, w).Get("entry").Items(), 1, "%s", w.Body)
+	outcome(t, f.ask("GET", "/Patient/veikko/$everything", ""), 404, "not-found")
+	for _, bad := range []string{"_type=Basic", "_at=2026", "start=2026", "_count=0"} {
+		require.Equal(t, 400, f.ask("GET", "/Patient/aino/$everything?"+bad, "").Code, bad)
+	}
+	outcome(t, f.ask("GET", "/Task/t1/$everything", ""), 404, "not-supported")
+	outcome(t, f.ask("PUT", "/Patient/aino/$everything", ""), 405, "not-supported")
+}
+
+func TestAClientHasSoManyRequestsUnderWay(t *testing.T) {
+	f := newFace(t, func(c *Config) { c.Limits.PerClient = 1 })
+	f.desk.put(`{"resourceType":"Patient","id":"aino"}`)
+	f.desk.mu.Lock() // the first waits in the desk
+	first := make(chan int)
+	go func() { first <- f.ask("GET", "/Patient/aino", "").Code }()
+	require.Eventually(t, func() bool { return f.busy() == 1 }, 5*time.Second, time.Millisecond)
+	w := f.ask("GET", "/Patient/aino", "")
+	outcome(t, w, 429, "throttled")
+	require.Equal(t, "1", w.Header().Get("Retry-After"))
+	f.desk.mu.Unlock()
+	require.Equal(t, 200, <-first)
+	require.Equal(t, 200, f.ask("GET", "/Patient/aino", "").Code, "there is room again")
+}
+
+// busy is how many requests of API clients are under way.
+func (f *face) busy() (n int) {
+	s := f.Handler.(*server)
+	s.clients.mu.Lock()
+	defer s.clients.mu.Unlock()
+	for _, of := range s.clients.busy {
+		n += of
+	}
+	return n
+}
