@@ -341,7 +341,7 @@ var lifecycles = map[string]*fhir.Value{
 // data is one thing that moved or was asked for.
 func (r *Record) data(e Entity, disclosed bool) *fhir.Value {
 	life := lifecycles[e.Role]
-	if disclosed {
+	if disclosed && e.Role != "created" {
 		life = coding(systemDataLife, "11", "Disclosure")
 	}
 	typ, _, local := strings.Cut(e.What, "/")
@@ -409,6 +409,9 @@ func (r *Record) decision(seq int64) *fhir.Value {
 	rows := [][2]string{{"ledger", place}, {"decision", r.Outcome}, {"kind", kind}}
 	for _, b := range r.Bases {
 		rows = append(rows, [2]string{"basis", b.ID}, [2]string{"citation", strings.TrimSpace(b.Citation + " " + b.TitleEn)})
+	}
+	for _, o := range r.Obligations {
+		rows = append(rows, [2]string{"obligation", o})
 	}
 	if r.Facts > 0 {
 		rows = append(rows, [2]string{"facts", strconv.FormatInt(r.Facts, 10)})

@@ -37,17 +37,18 @@ type Record struct {
 	Query       string            `json:"query,omitempty"`      // the search as asked, without values of identity codes
 	Entities    []Entity          `json:"entities,omitempty"`   // what moved
 	Bases       []consent.Basis   `json:"bases,omitempty"`
-	Directives  []string          `json:"directives,omitempty"` // Consent versions that weighed
-	Evidence    []string          `json:"evidence,omitempty"`   // relationships that weighed
-	Facts       int64             `json:"facts,omitempty"`      // version of the client's facts
-	Policy      string            `json:"policy,omitempty"`     // hash of the policies in force
-	Classes     []consent.Class   `json:"classes,omitempty"`    // labels decided on, so that a decision can be repeated
-	Asked       []Question        `json:"asked,omitempty"`      // what was asked of Classes, where it was not to read
-	Known       map[string]int64  `json:"known,omitempty"`      // facts versions of all clients, of data about several
-	Row         string            `json:"row,omitempty"`        // version decided on that did not move: Type/id/_history/version
-	Bound       []string          `json:"bound,omitempty"`      // clients that a search names; [""]: names, and finds, none
-	Ruled       bool              `json:"ruled,omitempty"`      // a rule beside the law refused, whatever the law says of Classes
-	Reason      string            `json:"reason,omitempty"`     // the true reason, for supervision only
+	Obligations []string          `json:"obligations,omitempty"` // what the exchange owes: inform, source, onward
+	Directives  []string          `json:"directives,omitempty"`  // Consent versions that weighed
+	Evidence    []string          `json:"evidence,omitempty"`    // relationships that weighed
+	Facts       int64             `json:"facts,omitempty"`       // version of the client's facts
+	Policy      string            `json:"policy,omitempty"`      // hash of the policies in force
+	Classes     []consent.Class   `json:"classes,omitempty"`     // labels decided on, so that a decision can be repeated
+	Asked       []Question        `json:"asked,omitempty"`       // what was asked of Classes, where it was not to read
+	Known       map[string]int64  `json:"known,omitempty"`       // facts versions of all clients, of data about several
+	Row         string            `json:"row,omitempty"`         // version decided on that did not move: Type/id/_history/version
+	Bound       []string          `json:"bound,omitempty"`       // clients that a search names; [""]: names, and finds, none
+	Ruled       bool              `json:"ruled,omitempty"`       // a rule beside the law refused, whatever the law says of Classes
+	Reason      string            `json:"reason,omitempty"`      // the true reason, for supervision only
 }
 
 // Question is what the law was asked about a class.

@@ -1,10 +1,14 @@
 package exchange
 
 import (
+	"context"
+	"errors"
+	"slices"
 	"strconv"
 
 	"sotesilta/consent"
 	"sotesilta/consent/ledger"
+	"sotesilta/gateway/store"
 	"sotesilta/internal/fhir"
 )
 
@@ -53,7 +57,7 @@ func recipient(to consent.Invitee) string {
 
 // decideAct asks the law about a human's act, and begins its records: one for each client and controller whose data it
 // is, and one for each client of what another register received.
-func (w *writing) decideAct(item *Item) error {
+func (w *writing) decideAct(ctx context.Context, item *Item) error {
 	act := item.Act
 	acted := map[string]*ledger.Record{}
 	record := func(client, controller string) *ledger.Record {
@@ -100,6 +104,9 @@ func (w *writing) decideAct(item *Item) error {
 			if role := actRoles[act.Action]; role != "" {
 				rec.Entities = append(rec.Entities, ledger.Entity{What: doc.Ref() + "/_history/" + strconv.FormatInt(doc.Version, 10), Role: role})
 			}
+		}
+		if err := w.inform(ctx, item, doc.Class, &decision); err != nil {
+			return err
 		}
 		for _, basis := range decision.Bases {
 			if len(bases) == 0 || bases[0].ID != basis.ID {
@@ -155,6 +162,32 @@ func (w *writing) arrived(item *Item, bases []consent.Basis) {
 			w.delivered[sent][client] = rec
 		}
 	}
+}
+
+// inform makes the Task by which a registered recipient's unit tells the client what it was given, where the basis owes it.
+func (w *writing) inform(ctx context.Context, item *Item, class consent.Class, decision *consent.Decision) error {
+	to := item.Act.Recipient
+	if item.Act.Action != consent.Disclose || to.Unit == "" || !slices.Contains(decision.Obligations, consent.Inform) {
+		return nil
+	}
+	for _, client := range item.Class.Clients {
+		o := &debt{
+			client: client, controller: to.Controller, unit: to.Unit, register: to.Register,
+			sourceController: class.Controller, sourceOf: string(class.Register), bases: decision.Bases, at: w.at,
+		}
+		if w.draft.Find("Task", o.id()) != nil {
+			continue
+		}
+		_, err := w.snap.Get(ctx, "Task", o.id())
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, store.ErrNotFound) {
+			return unrecorded(err)
+		}
+		item.Act.Sent = append(item.Act.Sent, w.draft.Add(nil, "Task", o.id(), o.task(), o.class()))
+	}
+	return nil
 }
 
 // Released is a document as a copy of it may be kept elsewhere: without the id and the meta of the row it is of.

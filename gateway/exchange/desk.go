@@ -149,7 +149,18 @@ func allowed(c Caller, typ string, i Interaction) error {
 
 // commit makes the records of a read durable, and checks that its snapshot is still young enough to answer from.
 func (d *Desk) commit(ctx context.Context, opened time.Time, records ...ledger.Record) error {
-	if err := d.store.Commit(ctx, store.Change{Records: records}); err != nil {
+	change, err := d.owed(ctx, records)
+	if err != nil {
+		return err
+	}
+	err = d.store.Commit(ctx, change)
+	for again := 0; errors.Is(err, store.ErrStale) && again < attempts; again++ { // another answer made the same Task
+		if change, err = d.owed(ctx, records); err != nil {
+			return err
+		}
+		err = d.store.Commit(ctx, change)
+	}
+	if err != nil {
 		return d.failed(err)
 	}
 	if d.now().Sub(opened) > snapshotLife {

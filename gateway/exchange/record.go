@@ -37,7 +37,7 @@ func follow(first ledger.Record) ledger.Record {
 	next.Client, next.Controller, next.Register = "", "", ""
 	next.Entities, next.Bases, next.Directives, next.Evidence, next.Classes = nil, nil, nil, nil, nil
 	next.Asked, next.Known, next.Row, next.Bound, next.Ruled = nil, nil, "", nil, false
-	next.Facts, next.Disclosure, next.Reason = 0, false, ""
+	next.Facts, next.Disclosure, next.Reason, next.Obligations = 0, false, "", nil
 	next.Outcome, next.Success = "deny", false
 	return next
 }
@@ -92,6 +92,7 @@ func describe(rec ledger.Record, class consent.Class, facts map[string]*consent.
 			rec.Bases = append(rec.Bases, basis)
 		}
 	}
+	rec.Obligations = union(rec.Obligations, decision.Obligations)
 	rec.Directives = union(rec.Directives, decision.Directives)
 	rec.Evidence = union(rec.Evidence, decision.Evidence)
 	return rec
@@ -142,6 +143,7 @@ func deny(rec ledger.Record, decision *consent.Decision) ledger.Record {
 	decision = decision.Of(rec.Client)
 	rec.Ruled = decision.Action == "" && len(rec.Classes) > 0
 	rec.Reason = decision.Reason
+	rec.Obligations = nil
 	rec.Bases, rec.Entities, rec.Evidence, rec.Disclosure = nil, nil, union(nil, decision.Evidence), decision.Disclosure
 	rec.Directives = union(nil, decision.Directives)
 	return rec

@@ -396,7 +396,7 @@ func (w *writing) decide(ctx context.Context) error {
 					return err
 				}
 			}
-			if err := w.decideAct(item); err != nil {
+			if err := w.decideAct(ctx, item); err != nil {
 				return err
 			}
 		}
