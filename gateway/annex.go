@@ -1,0 +1,127 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"sotesilta/consent"
+	"sotesilta/consent/ledger"
+	"sotesilta/mappings/jukola"
+)
+
+// annexCommand prints the annex for the data-protection impact assessment (GDPR 35; 1050/2018 § 6.2) as Markdown in
+// Finnish, from the policies and mappings that are in force: what it says is what the gateway does.
+type annexCommand struct {
+	Switch []string `help:"Another answer to an open question than its safe default, such as O11=on."`
+}
+
+// Run prints the annex.
+func (c *annexCommand) Run(out streams) error {
+	switches := map[string]string{}
+	for _, answer := range c.Switch {
+		name, value, ok := strings.Cut(answer, "=")
+		if !ok {
+			return fmt.Errorf("--switch %q is not of the form O11=on", answer)
+		}
+		switches[name] = value
+	}
+	law, err := consent.New(consent.Config{Switches: switches})
+	if err != nil {
+		return err
+	}
+	lenses, err := jukola.Lenses()
+	if err != nil {
+		return err
+	}
+	w := out.out
+	fmt.Fprintf(w, "# Vaikutustenarvioinnin liite: tietojen käytön ja luovutuksen perusteet\n\n")
+	fmt.Fprintf(w, "Sotesilta %s. Sääntöjen versio `%s`. Liite on tehty käytössä olevista säännöistä ja kuvauksista.\n", version, law.Version())
+	bases(w, law)
+	fmt.Fprintf(w, "\n## Avoimet tulkintakysymykset\n\nKysymykset ja vastausvaihtoehdot ovat tiedostossa `consent/bases/switches.yaml`.\n\n| kysymys | vastaus |\n|---|---|\n")
+	answers := law.Switches()
+	for _, name := range slices.SortedFunc(maps.Keys(answers), func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
+	}) {
+		row(w, name, answers[name])
+	}
+	fmt.Fprintf(w, "\n## Kuvaukset alueellisiin järjestelmiin\n\n")
+	for _, lens := range lenses {
+		s := lens.Summary()
+		fmt.Fprintf(w, "### %s\n\nSuunta: %s. Sanoma: %s.\n\nSiirtyy:\n\n", lens, s.Direction(), lens.Type())
+		for _, line := range s.Moves {
+			fmt.Fprintf(w, "- %s\n", line)
+		}
+		fmt.Fprintf(w, "\nJätetään tarkoituksella pois:\n\n")
+		for _, line := range s.Ignored {
+			fmt.Fprintf(w, "- %s\n", line)
+		}
+		if len(s.Ignored) == 0 {
+			fmt.Fprintf(w, "- ei mitään\n")
+		}
+		fmt.Fprintf(w, "\nKaikesta muusta, mikä ei siirry, syntyy jokaisesta sanomasta merkintä hävikkiraporttiin.\n\n")
+	}
+	fmt.Fprintf(w, "## Säilytysajat\n\n| tieto | säilytysaika | peruste |\n|---|---|---|\n")
+	row(w, "käyttö- ja luovutuslokit, luovutusilmoitukset", fmt.Sprintf("%d vuotta lokitapahtumasta; sisältö poistetaan, merkintä poistosta jää", ledger.RetentionYears), "703/2023 § 24, liite")
+	return nil
+}
+
+// bases prints the rows of the table of legal bases, the limits, and the rows that give no right.
+func bases(w io.Writer, law *consent.Engine) {
+	section := func(title, head string, keep func(consent.Row) bool, cells func(consent.Row) []string) {
+		fmt.Fprintf(w, "\n## %s\n\n%s\n", title, head)
+		for _, r := range law.Rows() {
+			if keep(r) {
+				row(w, cells(r)...)
+			}
+		}
+	}
+	section("Perusteet", "| tunnus | peruste | säännös | suunta | tiedot | kielto | velvoitteet | päättää |\n|---|---|---|---|---|---|---|---|",
+		func(r consent.Row) bool { return !r.Limit && !r.GivesNone },
+		func(r consent.Row) []string {
+			who := "järjestelmä"
+			if r.Human || r.Act {
+				who = "ihminen"
+			}
+			return []string{r.ID, r.TitleFi, r.Citation, r.Direction, r.Scope, banInFinnish(r.Ban, law.Switches()), strings.Join(duties(r.Obligations), ", "), who}
+		})
+	section("Rajoitukset", "| tunnus | rajoitus | säännös |\n|---|---|---|",
+		func(r consent.Row) bool { return r.Limit },
+		func(r consent.Row) []string { return []string{r.ID, r.TitleFi, r.Citation} })
+	section("Säännökset, jotka eivät anna oikeutta tietoon", "| tunnus | säännös | oikeuden antaa |\n|---|---|---|",
+		func(r consent.Row) bool { return r.GivesNone },
+		func(r consent.Row) []string { return []string{r.ID, r.Citation, strings.Join(r.Instead, ", ")} })
+}
+
+// banInFinnish says in Finnish what a ban does to a row.
+func banInFinnish(ban string, switches map[string]string) string {
+	if name, ok := strings.CutPrefix(ban, "switch:"); ok {
+		return banInFinnish(switches[name], nil) + " (" + name + ")"
+	}
+	words := map[string]string{
+		"yes": "estää", "stops": "estää", "no": "ei estä", "passes": "ei estä", "documents": "yksittäisen asiakirjan kielto estää",
+		"human": "ihminen päättää", "needs-human": "ihminen päättää",
+	}
+	return cmp.Or(words[ban], ban)
+}
+
+// duties are the obligations in Finnish.
+func duties(obligations []string) []string {
+	words := map[string]string{"confirm": "vahvistus", "inform": "asiakkaalle kerrotaan", "justify": "perustelu", "source": "lähde kirjataan"}
+	out := make([]string, len(obligations))
+	for i, o := range obligations {
+		out[i] = cmp.Or(words[o], o)
+	}
+	return out
+}
+
+// row is a row of a Markdown table.
+func row(w io.Writer, cells ...string) {
+	for i, cell := range cells {
+		cells[i] = strings.NewReplacer("|", "\\|", "\n", " ").Replace(cell)
+	}
+	fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | "))
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"sotesilta/consent"
+)
+
+// The annex names every row of the law and every mapping, and changes with an answer to an open question.
+func TestTheAnnexSaysWhatTheGatewayDoes(t *testing.T) {
+	annex := func(args ...string) string {
+		var out, errs bytes.Buffer
+		require.Zero(t, run(t.Context(), append([]string{"annex"}, args...), &out, &errs), errs.String())
+		return out.String()
+	}
+	text := annex()
+	law, err := consent.New(consent.Config{})
+	require.NoError(t, err)
+	for _, r := range law.Rows() {
+		require.True(t, strings.Contains(text, "| "+r.ID+" | "), "%s is missing", r.ID)
+	}
+	for _, part := range []string{"703/2023 § 53.2", "jukola-", "12 vuotta", "| O1 | needs-human |", "ihminen päättää (O1)", law.Version()} {
+		require.True(t, strings.Contains(text, part), "%q is missing", part)
+	}
+	require.True(t, strings.Contains(annex("--switch", "O1=passes"), "ei estä (O1)"))
+}
