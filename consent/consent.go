@@ -194,6 +194,7 @@ const (
 	Permit Will = "permit" // luovutuslupa (§§ 53–55, 58)
 	Ban    Will = "ban"    // luovutuskielto (§ 59)
 	Assent Will = "assent" // suostumus under another Act, such as SHL 35.1
+	Denial Will = "denial" // a minor denies giving social care data to the guardian, for a weighty reason (§ 51.2)
 )
 
 // Terms is one directive of a client, compiled from a Consent for deciding. Which fields count depends on Kind.

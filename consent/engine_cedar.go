@@ -14,7 +14,7 @@ import (
 var flagNames = [...]cedar.String{
 	"ownRegister", "ownCopy", "sameController", "authored", "ownUnit", "recordedHere", "clientless", "mine",
 	"related", "inCare", "participant", "invited", "guest", "jointService", "banned", "localPermits", "minor",
-	"guardianDenied", "dependent", "taskStated", "reasoned", "confirmed", "sameService", "inviteeSameController", "inviteePublic",
+	"guardianDenied", "socialDenied", "dependent", "taskStated", "reasoned", "confirmed", "sameService", "inviteeSameController", "inviteePublic",
 	"received", "addressee", "onward",
 }
 

@@ -29,6 +29,7 @@ const (
 	localPermits
 	minor
 	guardianDenied
+	socialDenied
 	dependent
 	taskStated
 	reasoned
@@ -319,6 +320,8 @@ func (e *Engine) directive(w *weighing, i int, t *Terms) {
 		if j >= 4 && w.assents&(1<<j) == 0 && w.inForce(t) && e.agrees(w, t) {
 			w.assents |= 1 << j
 		}
+	case Denial:
+		w.set(socialDenied, w.has(minor) && w.inForce(t))
 	case Ban:
 		if bans(t, w.class) && w.inForce(t) {
 			w.flags |= banned
@@ -454,6 +457,8 @@ func (w *weighing) gather(out *Decision, rows []*policy, withBans bool) {
 		switch {
 		case t.Kind == Permit || t.Kind == Assent:
 			weighs = w.rests(t, wanted) || w.engine.carries(w, t, carrying)
+		case t.Kind == Denial:
+			weighs = w.req.Actor.Kind == Guardian && w.class.In(Social) && w.inForce(t)
 		case withBans:
 			weighs = (t.Kind != Ban || bans(t, w.class) || slices.ContainsFunc(t.Documents, w.ofType)) && w.inForce(t)
 		}

@@ -119,6 +119,8 @@ func Read(c *fhir.Value, recordedBy string) (client string, t consent.Terms, err
 		r.permit(&t, c, provision, directions[category])
 	case kind == consent.Ban:
 		r.ban(&t, c, provision)
+	case kind == consent.Denial:
+		r.denial(c, provision)
 	case kind == consent.Assent:
 		r.assent(&t, c, provision)
 	}
@@ -166,8 +168,10 @@ func (r *reader) kind(c *fhir.Value) (consent.Will, string) {
 					set(consent.Ban, "", at)
 				case "consent":
 					set(consent.Assent, "", at)
+				case "denial":
+					set(consent.Denial, "", at)
 				default:
-					r.fail(at, "code-invalid", "A directive is a permit, a ban or a consent.")
+					r.fail(at, "code-invalid", "A directive is a permit, a ban, a consent or a denial.")
 				}
 			}
 		}
@@ -315,6 +319,25 @@ func (r *reader) ban(t *consent.Terms, c, provision *fhir.Value) {
 	default:
 		r.fail(at+".actor", "required", "A ban on a social care register names its controller (703/2023 § 59.1).")
 	}
+}
+
+// WeightyReason is the extension of a denial's Consent that holds the minor's weighty reason (703/2023 §§ 40 and 51.2).
+const WeightyReason = terms.Base + "StructureDefinition/weighty-reason"
+
+// denial reads a minor's denial of giving social care data to the guardian: all of them, for a reason that is told.
+func (r *reader) denial(c, provision *fhir.Value) {
+	r.row(c, "ATL-51")
+	r.only(provision, "Consent.provision", "type", "period")
+	if provision.Text("type") != "deny" {
+		r.fail("Consent.provision.type", "value", "A denial has a provision of the type deny.")
+	}
+	for _, ext := range items(c.Get("extension")) {
+		if ext.Text("url") == WeightyReason && strings.TrimSpace(ext.Text("valueString")) != "" {
+			return
+		}
+	}
+	r.fail("Consent.extension", "required", "A minor denies giving social care data to the guardian for a weighty reason, which is recorded (703/2023 §§ 40 and 51.2): "+
+		"extension %s with a valueString.", WeightyReason)
 }
 
 // assent reads a suostumus under another Act.

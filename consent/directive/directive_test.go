@@ -126,6 +126,9 @@ func TestReadCompilesDirectives(t *testing.T) {
 			`"category":[{"coding":[{"system":"`+codes+`legal-basis","code":"SHL-40.1"}]},`, 1), func(w *consent.Terms) {
 			w.Kind, w.Statute = consent.Assent, "SHL-40.1"
 		}},
+		{"a minor's denial towards the guardian", consentOf("directive", "denial", `"extension":[{"url":"https://sotesilta.example/fhir/StructureDefinition/weighty-reason","valueString":"fear"}]`, `"provision":{"type":"deny"}`), func(w *consent.Terms) {
+			w.Kind = consent.Denial
+		}},
 		{"a withdrawn permit", strings.Replace(consentOf("permit-direction", "1"), `"active"`, `"inactive"`, 1), func(w *consent.Terms) {
 			w.Kind, w.From, w.To, w.Active = consent.Permit, "health", "social", false
 		}},
@@ -191,6 +194,8 @@ func TestReadRefusesWhatItWouldOnlyHalfUnderstand(t *testing.T) {
 		{"a ban for two controllers", ban(`"actor":[{"role":{"text":"x"},"reference":{"reference":"Organization/u"}},{"role":{"text":"x"},"reference":{"reference":"Organization/v"}}],"class":[{"system":"` + codes + `register","code":"social"}]`), "Consent.provision.actor"},
 		{"a ban of what depends on a document", ban(`"data":[{"meaning":"related","reference":{"reference":"Encounter/1"}}]`), "Consent.provision.data[0].meaning"},
 		{"a ban of a document elsewhere", ban(`"data":[{"meaning":"instance","reference":{"reference":"https://elsewhere.example/Encounter/1"}}]`), "Consent.provision.data[0].reference"},
+		{"a denial without a reason", consentOf("directive", "denial", `"provision":{"type":"deny"}`), "Consent.extension"},
+		{"a denial of some data only", consentOf("directive", "denial", `"extension":[{"url":"https://sotesilta.example/fhir/StructureDefinition/weighty-reason","valueString":"fear"}]`, `"provision":{"type":"deny","class":[{"code":"x"}]}`), "Consent.provision.class"},
 		{"a consent to no statute", consentOf("directive", "consent"), "Consent.policyRule"},
 		{"a consent to a statute that asks for none", consentOf("directive", "consent", legalBasis("ATL-53.2")), "Consent.policyRule"},
 		{"a consent with limits", consentOf("directive", "consent", legalBasis("SHL-35.1"), `"provision":{"purpose":[{"code":"TREAT"}]}`), "Consent.provision.purpose"},

@@ -10,6 +10,7 @@
 //	permit, health → health   permit-direction 3                                 703/2023 § 54.1, general
 //	permit, social → social   permit-direction 4                                 703/2023 § 55.1, general
 //	ban                       directive ban                                      703/2023 § 59
+//	denial to the guardian    directive denial                                   703/2023 § 51.2, social care data
 //	consent (suostumus)       directive consent, and the statute's row in        such as SHL-35.1, SHL-40.1, ATL-54.5
 //	                          legal-basis, as category or policyRule
 //
@@ -69,6 +70,16 @@
 //	  "actor": [{"role": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "CST"}]},
 //	             "reference": {"reference": "Organization/county"}}],
 //	  "class": [{"system": "https://sotesilta.example/fhir/CodeSystem/register", "code": "health"}]}}
+//
+// # Denials
+//
+// In health care a minor's denial towards the guardian is a code of the Patient in population data. In social care it is a
+// directive that a professional records once the professional has found the reason weighty and the denial not clearly
+// against the minor's interest (§§ 40 and 51.2): the Provenance names the minor (12), the professional (2) and the unit (7).
+//
+//	"category": [{"coding": [{"system": "https://sotesilta.example/fhir/CodeSystem/directive", "code": "denial"}]}],
+//	"extension": [{"url": "https://sotesilta.example/fhir/StructureDefinition/weighty-reason", "valueString": "…"}],
+//	"provision": {"type": "deny"}
 //
 // # Consents under other Acts
 //

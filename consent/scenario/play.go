@@ -227,6 +227,8 @@ func (st *stage) directive(d *Directive, i int) consent.Terms {
 		terms.DataClasses, terms.ServiceTasks, terms.Recorded = d.Data, d.ServiceTasks, st.period(d.Recorded)
 	case d.Consent != "":
 		terms.Kind, terms.Statute = consent.Assent, d.Consent
+	case d.Denial:
+		terms.Kind = consent.Denial
 	case d.Ban != "":
 		terms.Kind = consent.Ban
 		switch d.Ban {

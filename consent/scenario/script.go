@@ -65,6 +65,7 @@ type Known struct {
 type Directive struct {
 	Permit       string
 	Consent      string
+	Denial       bool   // a minor's, towards the guardian
 	Ban          string // all patient data; a register; service tasks; service events; documents
 	To           []string
 	Data         []string

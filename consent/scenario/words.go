@@ -83,6 +83,8 @@ func directive(d *Directive) string {
 		text = "permit, " + d.Permit
 	case d.Consent != "":
 		text = "consent of " + d.Consent
+	case d.Denial:
+		text = "the minor's denial of social care data to the guardian"
 	default:
 		text = "ban of " + strings.TrimPrefix(d.Ban, "a ")
 	}

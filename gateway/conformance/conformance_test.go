@@ -112,7 +112,7 @@ func TestCodesAreThoseOfTheCode(t *testing.T) {
 			string(consent.Care), string(consent.NeedAssessment), string(consent.Incapacity), string(consent.Emergency),
 			string(consent.StatutoryAct), string(consent.Supervision), string(consent.OwnData),
 		},
-		"directive": {"permit", "ban", "consent"},
+		"directive": {"permit", "ban", "consent", "denial"},
 		"human-act": {
 			terms.ActRequest, terms.ActDecide, terms.ActDisclose, terms.ActReceive, terms.ActRecall, terms.ActRelabel, terms.ActRectify,
 			terms.ActInform,

@@ -18,6 +18,7 @@ type given struct {
 	by       consent.Giver
 	informed time.Time
 	loosens  bool // it takes a ban back, or narrows it
+	denial   bool // it is a minor's denial towards the guardian
 }
 
 // versions checks what a Consent says of its own time, and that a new version is still the same directive.
@@ -42,6 +43,7 @@ func (w *writing) versions(item *Item, told *consent.Terms) error {
 			"The directive is over already. Withdraw one that ends now: status inactive."))
 	}
 	item.given.loosens = directive.Loosens(before, *told)
+	item.given.denial = told.Kind == consent.Denial
 	return nil
 }
 
@@ -75,6 +77,10 @@ func (w *writing) givers(context.Context) error {
 			continue
 		}
 		item.given.by = consent.ByClient
+		if item.given.denial && (item.given.role != directive.RoleClient || w.caller.Actor.Kind != consent.Professional || !w.minors(item.Class.Clients)) {
+			return w.refuse(item, Refuse(Unprocessable, "business-rule", "Provenance.agent",
+				"A denial towards the guardian is a minor's own (12), recorded by the professional (2) who found its reason weighty (703/2023 § 51.2)."))
+		}
 		if item.given.role != directive.RoleRepresentative {
 			continue
 		}
@@ -91,4 +97,14 @@ func (w *writing) givers(context.Context) error {
 		}
 	}
 	return nil
+}
+
+// minors says whether all the clients are known to be under 18.
+func (w *writing) minors(clients []string) bool {
+	for _, client := range clients {
+		if facts := w.facts[client]; facts == nil || !facts.Person.MinorAt(w.at) {
+			return false
+		}
+	}
+	return len(clients) > 0
 }

@@ -171,3 +171,27 @@ func TestADirectiveThatContradictsItselfIsRefused(t *testing.T) {
 	given := w.inForce("aino")
 	require.Equal(t, "2026-01-02T10:00:00Z", given[len(given)-1].Informed.Format("2006-01-02T15:04:05Z"))
 }
+
+// In social care a minor's denial towards the guardian is recorded by the professional who found its reason weighty.
+func TestAMinorsDenialTowardsTheGuardian(t *testing.T) {
+	w := newWorld(t)
+	const denial = `{"resourceType":"Consent","status":"active","scope":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}]},` +
+		`"category":[{"coding":[{"system":"https://sotesilta.example/fhir/CodeSystem/directive","code":"denial"}]}],"patient":{"reference":"Patient/lumi"},` +
+		`"extension":[{"url":"https://sotesilta.example/fhir/StructureDefinition/weighty-reason","valueString":"fear"}],` +
+		`"policyRule":{"coding":[{"system":"https://sotesilta.example/fhir/CodeSystem/legal-basis","code":"ATL-51"}]},"provision":{"type":"deny"}}`
+	byWorker := []string{agent("2", "Practitioner/social-worker"), agent("7", "Organization/county-social")}
+	guardian := as("lumi-guardian@omaks", ownView)
+	before, err := w.Search(w.ctx, guardian, query(t, "QuestionnaireResponse", "patient=Patient/lumi"))
+	require.NoError(t, err)
+	require.NotEmpty(t, before.Matches)
+
+	_, err = w.Transact(w.ctx, as("lumi@omaks", ownView), told(t, "", denial, byLumi))
+	require.Equal(t, exchange.Unprocessable, kind(err), "nobody has weighed the reason")
+	_, err = w.Transact(w.ctx, as(worker), told(t, "", strings.ReplaceAll(denial, "lumi", "aino"), append([]string{agent("12", "Patient/aino")}, byWorker...)...))
+	require.Equal(t, exchange.Unprocessable, kind(err), "aino is grown up")
+	_, err = w.Transact(w.ctx, as(worker), told(t, "", denial, append([]string{byLumi}, byWorker...)...))
+	require.NoError(t, err)
+	after, err := w.Search(w.ctx, guardian, query(t, "QuestionnaireResponse", "patient=Patient/lumi"))
+	require.NoError(t, err)
+	require.Empty(t, after.Matches)
+}
