@@ -163,6 +163,9 @@ func (s *server) resource(t Type) *fhir.Value {
 	if all, has := everythings[t.Name]; has && known.allows[exchange.Read] {
 		operations.Append(object("name", "everything", "definition", all.definition, "documentation", all.documentation))
 	}
+	if known.allows[exchange.Read] {
+		operations.Append(object("name", meta, "definition", "http://hl7.org/fhir/OperationDefinition/Resource-meta", "documentation", "By GET, of an instance."))
+	}
 	r.Set("operation", orNone(operations))
 	return r
 }

@@ -59,3 +59,15 @@ func (f *face) busy() (n int) {
 	}
 	return n
 }
+
+func TestMetaOfAResource(t *testing.T) {
+	f := newFace(t)
+	f.desk.put(`{"resourceType":"Patient","id":"aino","gender":"female"}`)
+	doc := parsed(t, f.ask("GET", "/Patient/aino/$meta", ""))
+	require.Equal(t, "Parameters", doc.Text("resourceType"))
+	require.Equal(t, "1", doc.Text("parameter", "valueMeta", "versionId"))
+	require.NotContains(t, string(doc.JSON()), "female")
+	outcome(t, f.ask("GET", "/Patient/veikko/$meta", ""), 404, "not-found")
+	outcome(t, f.ask("POST", "/Patient/aino/$meta", ""), 405, "not-supported")
+	require.Equal(t, []string{"read Patient/aino", "read Patient/veikko"}, f.desk.calls)
+}

@@ -18,6 +18,9 @@ type methods map[string]exchange.Interaction
 // batch and transaction are told apart by Bundle.type; the Desk never hears of them.
 const bundles exchange.Interaction = "batch"
 
+// readMeta is $meta; to the Desk it is a read.
+const readMeta exchange.Interaction = "meta"
+
 // operation is any operation.
 const operation exchange.Interaction = "operation"
 
@@ -33,6 +36,7 @@ var (
 	atVersion   = methods{http.MethodGet: exchange.VRead, http.MethodHead: exchange.VRead}
 	atOperation = methods{http.MethodPost: operation}
 	atAll       = methods{http.MethodGet: exchange.Everything, http.MethodHead: exchange.Everything, http.MethodPost: exchange.Everything}
+	atMeta      = methods{http.MethodGet: readMeta, http.MethodHead: readMeta}
 	atDocument  = methods{http.MethodGet: "", http.MethodHead: ""}
 )
 
@@ -45,13 +49,15 @@ var interactions = map[exchange.Interaction]func(*visit, params) (answer, error)
 	exchange.HistoryType:   (*visit).getHistory,
 	exchange.HistorySystem: (*visit).getHistory,
 	exchange.Everything:    (*visit).getEverything,
-	exchange.Search:        (*visit).getSearch,
-	exchange.Create:        (*visit).postCreate,
-	exchange.Update:        (*visit).putUpdate,
-	exchange.Patch:         (*visit).patchPatch,
-	exchange.Delete:        (*visit).deleteDelete,
-	bundles:                (*visit).postBundle,
-	operation:              (*visit).postOperation,
+
+	readMeta:        (*visit).getMeta,
+	exchange.Search: (*visit).getSearch,
+	exchange.Create: (*visit).postCreate,
+	exchange.Update: (*visit).putUpdate,
+	exchange.Patch:  (*visit).patchPatch,
+	exchange.Delete: (*visit).deleteDelete,
+	bundles:         (*visit).postBundle,
+	operation:       (*visit).postOperation,
 }
 
 // target is what a path names.
@@ -244,7 +250,7 @@ func (v *visit) exchange() exchange.Caller {
 
 // offers says whether interaction i is one that the target has.
 func (t target) offers(i exchange.Interaction) bool {
-	return t.known == nil || i == operation || i == exchange.Everything || i == "" || t.known.allows[i]
+	return t.known == nil || i == operation || i == exchange.Everything || i == readMeta || i == "" || t.known.allows[i]
 }
 
 // allow is the methods of the visit's target for the header Allow, but for one.
@@ -342,6 +348,9 @@ func (s *server) findOperationNamed(typ, id, name string) (target, error) {
 	key := strings.TrimPrefix(name, "$")
 	if _, has := everythings[typ]; has && id != "" && key == "everything" && t.known.allows[exchange.Read] {
 		return s.findID(typ, id, atAll)
+	}
+	if id != "" && key == meta && t.known.allows[exchange.Read] {
+		return s.findID(typ, id, atMeta)
 	}
 	if id != "" {
 		if t, err = s.findID(typ, id, atOperation); err != nil {

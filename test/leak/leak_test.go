@@ -176,6 +176,10 @@ func probes(t *testing.T, p *gatewaytest.Party, typ string, tw twin, resource st
 		{"GET", "Provenance?target=" + at, "", nil},
 		{"GET", "Provenance?target=" + at + "&_total=accurate&_include=Provenance:target", "", nil},
 		{"GET", at + "/$everything", "", nil},
+		{"GET", at + "/$everything?_count=1&_type=" + typ, "", nil},
+		{"GET", at + "/$meta", "", nil},
+		{"GET", at + "?_summary=true", "", nil},
+		{"GET", typ + "?_id={id}&_elements=id", "", nil},
 		{"POST", at + "/$everything", `{"resourceType":"Parameters"}`, nil},
 	} {
 		alike(t, p, tw, probe.method, probe.path, probe.body, probe.header...)
