@@ -19,6 +19,9 @@ type Terms interface {
 // Code is a code of a system.
 type Code struct{ System, Code string }
 
+// Concept is what a code system, by its name and version, says of a code.
+type Concept struct{ Name, Version, Display, Definition string }
+
 // resolving is a modifier that stands for values: FHIR R4 § 3.1.1.4.5.
 type resolving struct {
 	typ      ParamType
