@@ -21,7 +21,7 @@ type Wish struct{ Consent, Provenance *fhir.Value }
 // Bounds of a simulation.
 const (
 	simulatedRows    = 5000 // of the client that are looked at
-	simulatedRecords = 1000 // past exchanges that are decided again, the newest
+	simulatedRecords = 500  // past exchanges that are decided again, the newest: all within a snapshot's life
 	simulatedPage    = 500
 )
 
