@@ -68,6 +68,7 @@ func TestSimulate(t *testing.T) {
 	status, answer, _ = w.ask("aino@omaks", access.SimulatePath, of("aino", permitToSocial))
 	require.Equal(t, http.StatusOK, status, "%v", answer)
 	require.Equal(t, 3.0, present(answer)["Organization/county-social care opened Observation"])
+	require.NotContains(t, present(answer), "Organization/county-social need-assessment opened Observation", "as in ordinary care")
 	require.Equal(t, 0.0, answer["past"].(map[string]any)["opened"], "denied attempts are for the auditor")
 	_, answer, _ = w.ask("auditor", access.SimulatePath, of("aino", permitToSocial))
 	require.Equal(t, 1.0, answer["past"].(map[string]any)["opened"])

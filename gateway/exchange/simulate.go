@@ -266,7 +266,10 @@ func (s *simulating) present(ctx context.Context, professionals []consent.Actor)
 			}
 		}
 	}
-	for _, list := range effects {
+	for i, list := range effects {
+		if askers[i].Purpose == consent.NeedAssessment { // asked after the same actor's care: told where it differs
+			list = slices.DeleteFunc(list, func(e PresentEffect) bool { return slices.ContainsFunc(effects[i-1], e.asInCare) })
+		}
 		s.out.Present = widest(s.out.Present, list)
 	}
 	slices.SortFunc(s.out.Present, func(a, b PresentEffect) int {

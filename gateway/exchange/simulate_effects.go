@@ -46,6 +46,12 @@ func (e *PresentEffect) alike(o *PresentEffect) bool {
 		o.Type == e.Type && o.Task == e.Task && o.DataClass == e.DataClass
 }
 
+// asInCare says whether the same is so in ordinary care.
+func (e PresentEffect) asInCare(care PresentEffect) bool {
+	e.Purpose = care.Purpose
+	return e.alike(&care) && e.Stopped == care.Stopped && e.Opened == care.Opened && e.Human == care.Human
+}
+
 // added adds the rows of another class to what one asker would see otherwise.
 func added(to []PresentEffect, e PresentEffect) []PresentEffect {
 	if e.Stopped+e.Opened == 0 {
