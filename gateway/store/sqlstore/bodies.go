@@ -1,6 +1,9 @@
 package sqlstore
 
-import "sync"
+import (
+	"strings"
+	"sync"
+)
 
 // bodies remembers what the newest version of resources said, by the version's number. A version never changes, so
 // what is remembered never becomes wrong: which version is current is always asked of the snapshot.
@@ -44,5 +47,6 @@ func (b *bodies) put(key RowKey, v body) {
 	if b.size += len(v.text) + overhead; b.size > maxBodies {
 		b.old, b.now, b.size = b.now, map[RowKey]body{}, len(v.text)+overhead
 	}
+	key.Type, key.ID = strings.Clone(key.Type), strings.Clone(key.ID) // they may be pieces of a whole request
 	b.now[key] = v
 }

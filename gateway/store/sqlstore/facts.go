@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 
 	"sotesilta/consent"
@@ -43,6 +44,7 @@ func (c *factsCache) put(key factsKey, f *consent.Facts) {
 	if len(c.now) >= maxFacts {
 		c.old, c.now = c.now, make(map[factsKey]*consent.Facts, maxFacts)
 	}
+	key.client = strings.Clone(key.client) // it may be a piece of a whole request, which would live as long
 	c.now[key] = f
 }
 
