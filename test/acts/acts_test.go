@@ -304,6 +304,10 @@ func TestWrongLabelsAndWrongDataAreMended(t *testing.T) {
 		mending.Create(t, task("relabel", "completed", "onni", "nurse", "", ground("GDPR-16"), reason(), document(ref), label("psychiatry")))
 		g.SocialWorker().Do(t, "GET", ref, nil).Want(t, 404)
 		g.SocialWorker().Do(t, "GET", ref+"/_history/1", nil).Want(t, 404) // the old version under its old label neither
+		g.SocialWorker().Do(t, "GET", ref+"/_history", nil).Want(t, 404)
+		for _, entry := range g.SocialWorker().Get(t, "Observation/_history?_count=200").Doc(t).Get("entry").Items() {
+			require.NotContains(t, entry.Text("fullUrl"), ref, "nor in the history of the type")
+		}
 		require.NotEmpty(t, audited(t, g, "onni", "GDPR-16"))
 
 		disclosing := acting(g.Nurse(), "LSL-25", true)
