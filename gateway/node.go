@@ -241,7 +241,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		Desk: n.desk, Authenticate: who.Authenticate, Base: root + "/fhir", Types: served(),
 		Operations: operations,
 		Documents: func(statement *fhir.Value) ([]rest.Document, error) {
-			return openapi.Documents(statement, root+"/fhir", operations)
+			return openapi.Documents(statement, root+"/fhir", append(rest.Own(served()), operations...))
 		},
 		Terms: conformance.Terms{}, PageKey: pageKey, Origins: cfg.Origins, Allowance: allowed, TokenURL: root + auth.TokenPath,
 		Mount: func(r gin.IRouter) {

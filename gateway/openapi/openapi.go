@@ -240,6 +240,12 @@ func (d *document) operation(op rest.Operation) {
 	if op.Instance {
 		id += "_instance"
 	}
+	if op.Handle == nil { // the face's own (rest.Own)
+		d.add(place, "get", id, op.Type, "$"+op.Name+": "+op.Type, object{
+			"description": op.Documentation, "externalDocs": object{"url": op.Definition},
+		}, answersOf([]string{"Resource"}))
+		return
+	}
 	d.add(place, "post", id, op.Type, "$"+op.Name+": "+op.Type, object{
 		"description": op.Documentation, "externalDocs": object{"url": op.Definition},
 		"requestBody": object{"content": d.content(ref("schemas", "Resource"))},

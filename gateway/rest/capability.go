@@ -160,11 +160,8 @@ func (s *server) resource(t Type) *fhir.Value {
 			operations.Append(object("name", op.Name, "definition", op.Definition, "documentation", op.Documentation))
 		}
 	}
-	if all, has := everythings[t.Name]; has && known.allows[exchange.Read] {
-		operations.Append(object("name", "everything", "definition", all.definition, "documentation", all.documentation))
-	}
-	if known.allows[exchange.Read] {
-		operations.Append(object("name", meta, "definition", "http://hl7.org/fhir/OperationDefinition/Resource-meta", "documentation", "By GET, of an instance."))
+	for _, op := range Own([]Type{t}) {
+		operations.Append(object("name", op.Name, "definition", op.Definition, "documentation", op.Documentation))
 	}
 	r.Set("operation", orNone(operations))
 	return r

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,6 +21,23 @@ var everythings = map[string]struct{ definition, documentation string }{
 		terms.Base + "OperationDefinition/CarePlan-everything",
 		"The plan with the rows of its process and what it refers to, as far as the caller may see each. By GET or POST.",
 	},
+}
+
+// Own are the operations that the face answers by itself for types that are read, by GET; they have no Handle.
+func Own(types []Type) []Operation {
+	var out []Operation
+	for _, t := range types {
+		if !slices.Contains(t.Interactions, exchange.Read) {
+			continue
+		}
+		if all, has := everythings[t.Name]; has {
+			out = append(out, Operation{Type: t.Name, Name: "everything", Instance: true, Definition: all.definition, Documentation: all.documentation})
+		}
+		out = append(out, Operation{
+			Type: t.Name, Name: meta, Instance: true, Definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta", Documentation: "By GET, of an instance.",
+		})
+	}
+	return out
 }
 
 // getEverything answers $everything of a client or a plan, as a searchset (FHIR R4 Patient/$everything); HEAD alike.
