@@ -27,7 +27,8 @@ const MaxRecord = 4 << 20
 // as text.
 const timeForm = "2006-01-02T15:04:05.000Z"
 
-// canonicalRecord puts the form before the record's own members. Time shadows the record's to fix its spelling.
+// canonicalRecord is the open part, as it is read. It puts the form before the record's own members; Time shadows the
+// record's to fix its spelling.
 type canonicalRecord struct {
 	V    int    `json:"v"`
 	Time string `json:"time"`
@@ -42,13 +43,11 @@ type recordBody Record
 // UTC milliseconds. Equal records give equal bytes. The commitment is over these bytes, so they are stored as they are
 // and never made anew.
 func (r *Record) Canonical() []byte {
-	return append(append(r.writeOpen(), '\n'), r.writeSealed()...)
+	return r.appendSealed(append(r.appendOpen(make([]byte, 0, usualRecord)), '\n'))
 }
 
-// writeOpen is the open part as bytes.
-func (r *Record) writeOpen() []byte {
-	return oneLine(canonicalRecord{Version, r.Time.UTC().Format(timeForm), (*recordBody)(r.Open())})
-}
+// usualRecord is what the canonical bytes of most records fit into.
+const usualRecord = 2048
 
 func oneLine(part any) []byte {
 	var buf bytes.Buffer

@@ -116,16 +116,6 @@ type sealedActor struct {
 // actorBody is consent.Actor without its methods.
 type actorBody consent.Actor
 
-// writeSealed is the sealed part as bytes.
-func (r *Record) writeSealed() []byte {
-	rest := r.sealed()
-	out := sealedRecord{recordBody: (*recordBody)(rest)}
-	if !reflect.DeepEqual(rest.Actor, consent.Actor{}) {
-		out.Actor.actorBody = (*actorBody)(&rest.Actor)
-	}
-	return oneLine(out)
-}
-
 // readSealed reads it into a record of the open part.
 func (r *Record) readSealed(sealed []byte) error {
 	var rest Record

@@ -1,6 +1,9 @@
 package postgres
 
-import "encoding/json"
+import (
+	"context"
+	"encoding/json"
+)
 
 // dialect spells lists as arrays.
 type dialect struct{}
@@ -36,6 +39,8 @@ func (dialect) SpansArg(v [][3]int64) any {
 func (dialect) Look(table, alias, on string) (from, where string) {
 	return "LATERAL (SELECT * FROM " + table + " " + alias + " WHERE " + on + " OFFSET 0) " + alias, ""
 }
+
+func (dialect) Brief(ctx context.Context) context.Context { return ctx }
 
 func (dialect) Contains(text, part string) string { return "strpos(" + text + ", " + part + ") > 0" }
 

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"encoding/json"
 )
 
@@ -20,6 +21,9 @@ func (dialect) SpansArg(v [][3]int64) any { return list(v) }
 
 // Look is a plain table: SQLite takes a CROSS JOIN in the order in which it is written.
 func (dialect) Look(table, alias, on string) (from, where string) { return table + " " + alias, on }
+
+// Brief is a context that never ends: the driver would start a goroutine to wait for the end of any other.
+func (dialect) Brief(context.Context) context.Context { return context.Background() }
 
 func (dialect) Contains(text, part string) string { return "instr(" + text + ", " + part + ") > 0" }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"sotesilta/consent"
 	"sotesilta/consent/ledger"
@@ -100,8 +101,32 @@ func columnsOf(row [len(columns)]string) ([]ledger.Column, error) {
 
 // listText is a JSON list of texts; quoted finds one of them in it.
 func listText(values []string) string {
-	b, _ := json.Marshal(values) // texts always marshal
-	return string(b)
+	size := 2
+	for _, v := range values {
+		if size += len(v) + 3; !plain(v) {
+			b, _ := json.Marshal(values) // texts always marshal
+			return string(b)
+		}
+	}
+	b := append(make([]byte, 0, size), '[')
+	for i, v := range values {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(append(append(b, '"'), v...), '"')
+	}
+	return string(append(b, ']'))
+}
+
+// plain says whether JSON writes a text as it is.
+func plain(text string) bool {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c < ' ', c >= utf8.RuneSelf, c == '"', c == '\\', c == '<', c == '>', c == '&':
+			return false
+		}
+	}
+	return true
 }
 
 func quoted(value string) string {
@@ -140,6 +165,7 @@ type put struct {
 type record struct {
 	canonical, salt []byte
 	columns         [len(columns)]string
+	listed          []ledger.Column // the same as ledger.Columns gives them
 }
 
 // prepare checks a change and makes it ready.
@@ -200,11 +226,12 @@ func prepare(c *store.Change) (*job, error) {
 	j.records = make([]record, len(c.Records))
 	for i := range c.Records {
 		r := &c.Records[i]
-		cols, err := entryColumns(ledger.Columns(r))
+		listed := ledger.Columns(r)
+		cols, err := entryColumns(listed)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", store.ErrUnrecorded, err)
 		}
-		j.records[i] = record{canonical: r.Canonical(), salt: ledger.NewSalt(), columns: cols}
+		j.records[i] = record{canonical: r.Canonical(), salt: ledger.NewSalt(), columns: cols, listed: listed}
 	}
 	return j, nil
 }

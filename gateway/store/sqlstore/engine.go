@@ -54,6 +54,9 @@ type Dialect interface {
 	Now() string
 	// Look spells a table with an alias that is looked up on a condition, and what of the condition is left for WHERE.
 	Look(table, alias, on string) (from, where string)
+	// Brief is the context of a query that finds one row by its key. Watching over each costs an engine within this
+	// process more than the query does.
+	Brief(ctx context.Context) context.Context
 	// Contains spells whether a text holds another.
 	Contains(text, part string) string
 }

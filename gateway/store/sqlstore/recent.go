@@ -14,7 +14,7 @@ type recent struct {
 	entries []EntryRow // by count, without gaps
 }
 
-// maxRecent bounds the entries held.
+// maxRecent is how many entries are held; twice as many lie there at times, so that they move seldom.
 const maxRecent = 4096
 
 // add takes in what a batch committed. A new chain of the store begins anew.
@@ -28,7 +28,7 @@ func (r *recent) add(entries []EntryRow) {
 		r.no, r.entries = no, nil
 	}
 	r.entries = append(r.entries, entries...)
-	if over := len(r.entries) - maxRecent; over > 0 {
+	if over := len(r.entries) - maxRecent; over > maxRecent {
 		r.drop(over)
 	}
 }
@@ -53,11 +53,6 @@ func (r *recent) after(no, placed int64, limit int) (entries []ledger.Entry, key
 	entries, keys = make([]ledger.Entry, len(rows)), make([]int64, len(rows))
 	for i := range rows {
 		entries[i], keys[i] = rows[i].Entry, rows[i].Key
-		columns, err := columnsOf(rows[i].Columns)
-		if err != nil {
-			return nil, nil, false
-		}
-		entries[i].Columns = columns
 	}
 	return entries, keys, len(rows) > 0
 }

@@ -318,6 +318,7 @@ func (t *settling) apply(j *job) {
 		r := &j.records[i]
 		t.chain.count++
 		e := ledger.NewEntry(t.chain.name, t.chain.count, t.chain.prev, r.salt, r.canonical)
+		e.Columns = r.listed
 		t.chain.prev = e.Chain
 		t.w.Entries = append(t.w.Entries, EntryRow{
 			Key: EntryKey(t.chain.no, t.chain.count), Entry: e, Columns: r.columns,

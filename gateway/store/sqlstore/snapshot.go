@@ -142,11 +142,14 @@ func (n *snapshot) Get(ctx context.Context, typ, id string) (store.Row, error) {
 	if clean(typ) != typ || clean(id) != id {
 		return store.Row{}, store.ErrNotFound
 	}
+	if err := ctx.Err(); err != nil {
+		return store.Row{}, err
+	}
 	key := RowKey{typ, id}
 	known := n.s.bodies.get(key)
 	row, found := store.Row{Type: typ, ID: id}, false
 	var vid, class, recorded, updated, deleted int64
-	err := each(ctx, n.r, func(rows Rows) error {
+	err := each(n.s.engine.Brief(ctx), n.r, func(rows Rows) error {
 		found = true
 		return rows.Scan(&vid, &row.Version, &class, &recorded, &updated, &deleted, &row.Method, &row.Body)
 	}, getSQL, typ, id, known.vid)
@@ -197,7 +200,7 @@ func (n *snapshot) Facts(ctx context.Context, clients ...string) (map[string]*co
 	d := n.s.engine
 	var err error
 	if len(clients) == 1 {
-		err = n.counters(ctx, versions, `SELECT client, version FROM client WHERE client = $1`, clean(clients[0]))
+		err = n.counters(d.Brief(ctx), versions, `SELECT client, version FROM client WHERE client = $1`, clean(clients[0]))
 	} else {
 		err = n.counters(ctx, versions, over(d, "("+d.Texts("$1")+") x").look("client", "c", "c.client = x.v").sql("c.client, c.version"),
 			d.TextsArg(cleaned(clients)))
