@@ -155,7 +155,7 @@ var rows = map[string]string{
 	// Bans and caps (§§ 7 and 8 of the table).
 	"ATL-59": "limit", "ATL-26.2": "limit", "STM457-5": "limit", "STM457-6": "limit", "STM457-7": "limit", "STM457-8": "limit", "STM457-9": "limit",
 	"STM457-12": "limit", "STM457-13": "limit", "STM457-14": "limit", "STM457-15": "limit", "STM457-16": "limit", "STM457-17": "limit",
-	"STM457-18": "limit", "STM457-18.1": "limit", "STM457-19": "limit", "STM457-21": "none", "STM457-23": "human", "STM457-24": "human",
+	"STM457-18": "limit", "STM457-18.1": "limit", "STM457-19": "limit", "STM457-21": "none", "ATL-24": "none", "STM457-23": "human", "STM457-24": "human",
 }
 
 func TestEveryRowOfTheTableIsHere(t *testing.T) {

@@ -57,9 +57,7 @@ func (d *Desk) retainOnce(ctx context.Context, operator consent.Actor) (int, err
 	}
 	rec := d.record(d.complete(Caller{Actor: operator}), Interaction(ledger.Erase), "")
 	rec.Outcome, rec.Success = consent.Permitted.String(), true
-	rec.Bases = []consent.Basis{{
-		ID: "ATL-24", Citation: "703/2023 § 24, annex", TitleFi: "Säilytysajan päättyminen", TitleEn: "The retention time is over",
-	}}
+	rec.Bases = []consent.Basis{basisOf(d.current(), "ATL-24")}
 	rec.Reason = "the retention time of " + strconv.Itoa(len(over)) + " records is over: " + strconv.Itoa(ledger.RetentionYears) + " years from the event"
 	change := store.Change{
 		Expect: []store.Expect{{Key: retention, Version: version}}, Keys: []string{retention}, Erase: spans(over),
@@ -70,6 +68,18 @@ func (d *Desk) retainOnce(ctx context.Context, operator consent.Actor) (int, err
 	change.Records = []ledger.Record{rec}
 	snap.Close()
 	return len(over), d.store.Commit(ctx, change)
+}
+
+// basisOf is a row of the table of legal bases as the law in force writes it, for what the gateway does of itself.
+func basisOf(law consent.Decider, id string) consent.Basis {
+	if rows, ok := law.(interface {
+		Basis(id string) (consent.Basis, bool)
+	}); ok {
+		if basis, ok := rows.Basis(id); ok {
+			return basis
+		}
+	}
+	return consent.Basis{ID: id}
 }
 
 // expired are the oldest records that are over their time, at most a batch.

@@ -49,6 +49,9 @@ func TestRecordsOverTheirRetentionTimeAreErased(t *testing.T) {
 		require.Equal(t, ledger.Erase, records[0].Interaction)
 		require.NotEmpty(t, records[0].Entities)
 		require.Equal(t, "operator", records[0].Actor.App)
+		require.Equal(t, []consent.Basis{{
+			ID: "ATL-24", Citation: "703/2023 § 24, annex", TitleFi: "Säilytysajan päättyminen", TitleEn: "The retention time is over",
+		}}, records[0].Bases, "as consent/bases/none.yaml writes it")
 	}
 	report, err := ledger.Verify(w.ctx, w.store.Ledger(), key.Verifier(), ledger.Options{})
 	require.NoError(t, err)
