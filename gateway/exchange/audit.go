@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -68,6 +69,10 @@ func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Pag
 	if err != nil {
 		return nil, err
 	}
+	since, err := window(&entries, d.clock())
+	if err != nil {
+		return nil, d.failed(err)
+	}
 	snap, err := d.open(ctx)
 	if err != nil {
 		return nil, err
@@ -78,7 +83,7 @@ func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Pag
 	rec.Query = q.Raw
 	decision := d.decide(c, consent.Audit, auditClass(c.Actor.Controller), nil, rec.Time)
 	rec = describe(rec, auditClass(c.Actor.Controller), nil, &decision)
-	page := &Page{Total: -1}
+	page := &Page{Total: -1, Since: since}
 	if q.Total || q.Summary {
 		page.Total = 0
 	}
@@ -95,6 +100,9 @@ func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Pag
 	}
 	snap.Close()
 	page.Total, page.Next = found.Total, found.Next
+	if page.Next != "" && !since.IsZero() {
+		page.Next = strconv.FormatInt(since.UnixMilli(), 10) + "." + page.Next
+	}
 	for _, entry := range found.Entries {
 		event, err := viewed(entry)
 		if err != nil {
@@ -108,6 +116,47 @@ func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Pag
 		return nil, err
 	}
 	return page, nil
+}
+
+// How far back a search of the ledger looks that no index leads to its lines, so that it walks along their times.
+const (
+	auditLook     = 31 * 24 * time.Hour  // when it names no date
+	maxAuditLook  = 366 * 24 * time.Hour // at most
+	auditLookSaid = "AuditEvents are searched over at most 366 days at a time, unless by _id or patient: narrow date, and search the rest in further steps."
+)
+
+// window bounds a query that names neither records nor clients: everything else is found by walking along the records'
+// times, which in a ledger of years would not end. A query without a beginning gets one, a month before its end, and the
+// answer tells it; since is that beginning, zero where the query has its own or needs none. Lines in the order of time
+// that are narrowed by nothing need none: the walk ends with the page.
+func window(q *store.EntryQuery, now time.Time) (since time.Time, _ error) {
+	if len(q.ID) > 0 || len(q.Client) > 0 {
+		return since, nil
+	}
+	narrowed := len(q.App)+len(q.User)+len(q.Person)+len(q.Outcome)+len(q.Basis)+len(q.Interaction)+len(q.Target) > 0
+	if !narrowed && !q.Total {
+		return since, nil
+	}
+	end := now
+	if !q.To.IsZero() && q.To.Before(end) {
+		end = q.To
+	}
+	if q.From.IsZero() {
+		since = end.Add(-auditLook).Truncate(time.Second)
+		// A further page looks as far back as the first.
+		if first, after, paged := strings.Cut(q.After, "."); paged {
+			ms, err := strconv.ParseInt(first, 10, 64)
+			if err != nil {
+				return since, store.ErrCursor
+			}
+			since, q.After = time.UnixMilli(ms).UTC(), after
+		}
+		q.From = since
+	}
+	if end.Sub(q.From) > maxAuditLook {
+		return since, Refuse(Invalid, "too-costly", "", auditLookSaid)
+	}
+	return since, nil
 }
 
 // viewed is an entry in the view of FHIR.

@@ -156,6 +156,49 @@ func TestPagesOfTheLedger(t *testing.T) {
 	require.GreaterOrEqual(t, len(seen), 8)
 }
 
+// A search that no index leads to looks a bounded time back and says so; one that would walk along years is refused.
+func TestSearchesOfTheLedgerAreBoundedInTime(t *testing.T) {
+	w := newWorld(t)
+	for range 4 {
+		w.put(nurse, observation("aino", "2026-01-01"))
+	}
+	for _, params := range []string{
+		"policy=ATL-4.3-H", "entity=Observation/x", "agent:identifier=jukola-ehr", "subtype=create", "outcome=4", "altid=nurse", "_total=accurate",
+	} {
+		page, err := w.Search(w.ctx, as("auditor"), query(t, "AuditEvent", params))
+		require.NoError(t, err, params)
+		require.WithinDuration(t, time.Now().AddDate(0, 0, -31), page.Since, time.Minute, params)
+		if params[0] == '_' {
+			params = "subtype=create&" + params
+		}
+		_, err = w.Search(w.ctx, as("auditor"), query(t, "AuditEvent", params+"&date=ge2020"))
+		require.Equal(t, exchange.Invalid, kind(err), params)
+		require.ErrorContains(t, err, "366 days", params)
+		_, err = w.Search(w.ctx, as("auditor"), query(t, "AuditEvent", params+"&date=2024"))
+		require.NoError(t, err, params)
+	}
+	for _, params := range []string{"", "patient=aino&policy=ATL-4.3-H", "patient=aino&_total=accurate", "_id=x", "date=ge2020"} {
+		page, err := w.Search(w.ctx, as("auditor"), query(t, "AuditEvent", params))
+		require.NoError(t, err, params)
+		require.Zero(t, page.Since, params)
+	}
+	// Pages look as far back as the first.
+	q := query(t, "AuditEvent", "policy=ATL-4.3-H&_count=1")
+	first, err := w.Search(w.ctx, as("auditor"), q)
+	require.NoError(t, err)
+	time.Sleep(1100 * time.Millisecond)
+	q = query(t, "AuditEvent", "policy=ATL-4.3-H&_count=1")
+	q.Cursor = first.Next
+	second, err := w.Search(w.ctx, as("auditor"), q)
+	require.NoError(t, err)
+	require.Equal(t, first.Since, second.Since)
+	require.NotEqual(t, first.Matches[0].ID, second.Matches[0].ID)
+	q = query(t, "AuditEvent", "policy=ATL-4.3-H&_count=1")
+	q.Cursor = "x." + first.Next
+	_, err = w.Search(w.ctx, as("auditor"), q)
+	require.Equal(t, exchange.Invalid, kind(err))
+}
+
 // ledgerOf is a store with pending entries of several nodes.
 type ledgerOf struct {
 	store.Store

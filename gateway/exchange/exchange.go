@@ -74,6 +74,9 @@ type Page struct {
 	Cut      bool   // more is to be included than a page takes
 	Total    int64  // -1 unless asked for
 	Next     string // search.Query.Cursor of the next page; "" on the last
+	// Since is how far back a search looked that named no beginning and could not be answered from all; zero: everything
+	// was looked at that was asked for.
+	Since time.Time
 }
 
 // Op is one change asked for.

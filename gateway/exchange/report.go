@@ -21,9 +21,11 @@ const DisclosureReport Interaction = "disclosure-report"
 
 // Bounds of a report.
 const (
-	reportLines   = 100  // of a page, unless asked otherwise
-	maxReport     = 500  // of a page
-	maxReportLook = 5000 // records looked at for one page
+	reportLines   = 100    // of a page, unless asked otherwise
+	maxReport     = 500    // of a page
+	maxReportLook = 5000   // records looked at for one page
+	maxCounted    = 50_000 // records looked at to count the lines of all pages; with more they are not counted
+	countPage     = 1000
 	maxWithheld   = 100
 	maxReason     = 1000 // bytes of a reason in a person's words
 )
@@ -226,6 +228,11 @@ func (d *Desk) reportOnce(ctx context.Context, c Caller, q ReportRequest, at tim
 	if err := d.name(ctx, snap, out); err != nil {
 		return nil, false, err
 	}
+	if q.Cursor == "" && checkpoint != nil {
+		if out.Counted, err = d.counted(ctx, snap, q, out, open, checkpoint); err != nil {
+			return nil, false, err
+		}
+	}
 	snap.Close()
 	rec.Success = true
 	if err := d.commit(ctx, opened, rec); err != nil {
@@ -266,11 +273,8 @@ func (d *Desk) reportable(c Caller, q ReportRequest, rec ledger.Record, facts ma
 
 // reportEntries are the records of a page, newest first, and sets the cursor of the next.
 func (d *Desk) reportEntries(ctx context.Context, snap store.Snapshot, q ReportRequest, out *report.Report, open map[consent.Register]bool) ([]ledger.Entry, error) {
-	_, after, _ := strings.Cut(q.Cursor, ".")
-	query := store.EntryQuery{Client: []string{q.Client}, From: q.From, To: q.To, After: after}
-	if q.Form == report.Section11 {
-		query.Controllers = []string{out.Controller}
-	}
+	query := q.entries(out)
+	_, query.After, _ = strings.Cut(q.Cursor, ".")
 	var entries []ledger.Entry
 	for looked := 0; len(entries) < q.Count; {
 		query.Limit = q.Count - len(entries)
@@ -283,9 +287,7 @@ func (d *Desk) reportEntries(ctx context.Context, snap store.Snapshot, q ReportR
 			if err != nil {
 				return nil, unrecorded(err)
 			}
-			// The giving of log data is no use of the register, and tells of what was withheld.
-			given := rec.Interaction == string(DisclosureReport)
-			if q.Form == report.Section11 && out.Belongs(rec) && !given || q.Form == report.OwnView && shown(rec, open) {
+			if isLine(rec, out, open) {
 				entries = append(entries, entry)
 			}
 		}
@@ -298,6 +300,67 @@ func (d *Desk) reportEntries(ctx context.Context, snap store.Snapshot, q ReportR
 		}
 	}
 	return entries, nil
+}
+
+// entries is the query of a report's records.
+func (q *ReportRequest) entries(out *report.Report) store.EntryQuery {
+	query := store.EntryQuery{Client: []string{q.Client}, From: q.From, To: q.To}
+	if q.Form == report.Section11 {
+		query.Controllers = []string{out.Controller}
+	}
+	return query
+}
+
+// isLine says whether a record of the client is a line of the report. The giving of log data is no use of the register,
+// and tells of what was withheld.
+func isLine(rec *ledger.Record, out *report.Report, open map[consent.Register]bool) bool {
+	if out.Form == report.OwnView {
+		return shown(rec, open)
+	}
+	return out.Belongs(rec) && rec.Interaction != string(DisclosureReport)
+}
+
+// counted counts the lines of all pages that have their places in the tree of a checkpoint; nil when there are too many
+// records to look at.
+func (d *Desk) counted(ctx context.Context, snap store.Snapshot, q ReportRequest, out *report.Report, open map[consent.Register]bool, checkpoint []byte) (*report.Count, error) {
+	tree, err := ledger.ReadCheckpoint(checkpoint)
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	count := &report.Count{Size: tree.Size, Lines: map[consent.Register]int64{}}
+	for register := range open {
+		count.Lines[register] = 0
+	}
+	query := q.entries(out)
+	query.Limit = countPage
+	for looked := 0; ; {
+		page, err := snap.Entries(ctx, query)
+		if err != nil {
+			return nil, d.failed(err)
+		}
+		for i := range page.Entries {
+			rec, err := ledger.ParseRecord(page.Entries[i].Canonical)
+			if err != nil {
+				return nil, unrecorded(err)
+			}
+			if !isLine(rec, out, open) || page.Entries[i].Seq < 0 || page.Entries[i].Seq >= tree.Size {
+				continue
+			}
+			if out.Form == report.Section11 {
+				count.Lines[out.Register]++ // a joint document's too, whichever register its record names first
+			} else {
+				count.Lines[rec.Register]++
+			}
+		}
+		looked += len(page.Entries)
+		switch {
+		case page.Next == "":
+			return count, nil
+		case looked >= maxCounted:
+			return nil, nil
+		}
+		query.After = page.Next
+	}
 }
 
 // shown says whether a record is within the registers that are open: one that tells of no register is shown to who may

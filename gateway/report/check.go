@@ -90,6 +90,16 @@ func Check(doc *fhir.Value, verifier string) (*Checked, error) {
 	if len(r.Lines) < len(order) {
 		return out, nil // the rest cannot be made anew
 	}
+	if r.Counted != nil {
+		switch held := int64(len(r.Lines) + r.Withheld); {
+		case r.Next == "" && held != r.Counted.all():
+			problem("incomplete: it counts %d lines in the ledger and holds or withholds %d", r.Counted.all(), held)
+		case held > r.Counted.all():
+			problem("edited: it counts %d lines in the ledger and holds or withholds %d", r.Counted.all(), held)
+		case len(r.Lines) > 0 && r.Counted.Size != out.Size:
+			problem("edited: its lines are counted in a tree of %d entries and proved in one of %d", r.Counted.Size, out.Size)
+		}
+	}
 	if !slices.IsSortedFunc(r.Lines, func(a, b Line) int { return b.Record.Time.Compare(a.Record.Time) }) {
 		problem("reordered: the lines are not in the order of time")
 	}
@@ -158,6 +168,11 @@ func headings(c *fhir.Value) (*Report, error) {
 			r.Withheld, _ = strconv.Atoi(ext.Get("valueUnsignedInt").Str())
 		case extensionNext:
 			r.Next = ext.Text("valueString")
+		case extensionCounted:
+			var err error
+			if r.Counted, err = readCount(ext); err != nil {
+				return nil, err
+			}
 		}
 	}
 	var err error

@@ -3,6 +3,7 @@ package report
 import (
 	"html"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	_ "time/tzdata" // the table's times are Finnish, also where the machine knows no time zones
@@ -65,6 +66,13 @@ func (r *Report) narrative() string {
 	put("Laadittu " + r.clock(r.Made) + ".")
 	if r.Withheld > 0 {
 		put(" Rekisterinpitäjä on päättänyt jättää osan riveistä antamatta (703/2023 § 11); päätös annetaan kirjallisesti.")
+	}
+	if r.Counted != nil {
+		put(" Lokissa on " + strconv.FormatInt(r.Counted.all(), 10) + " riviä")
+		if r.Next != "" {
+			put(" (kaikki sivut yhteensä)")
+		}
+		put(".")
 	}
 	if r.Next != "" {
 		put(" Lokitietoja on lisää: seuraava sivu on pyydettävä erikseen.")

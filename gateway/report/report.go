@@ -13,6 +13,9 @@ package report
 
 import (
 	"encoding/base64"
+	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -42,8 +45,78 @@ type Report struct {
 	Made       time.Time         // UTC
 	Withheld   int               // lines on this page that a person decided not to give (§ 11)
 	Next       string            // cursor of the next page; "" on the last
+	Counted    *Count            // of the first page: how many lines there are on all pages; nil when they were not counted
 	Names      map[string]string // names of Organization/…, from the directory
 	Lines      []Line            // newest first
+}
+
+// Count is how many lines of a report, on all its pages and with those that are withheld, have their places in a tree of
+// the ledger of a size. Who has the ledger counts again.
+type Count struct {
+	Size  int64                      // entries of the tree
+	Lines map[consent.Register]int64 // by the register that their records tell of; "" where one tells of none
+}
+
+// all is the number of lines of every register.
+func (c *Count) all() int64 {
+	var n int64
+	for _, lines := range c.Lines {
+		n += lines
+	}
+	return n
+}
+
+// extension is the count in the Composition.
+func (c *Count) extension() *fhir.Value {
+	parts := fhir.NewArray(object("url", text("size"), "valueDecimal", fhir.NewNumber(strconv.FormatInt(c.Size, 10))))
+	for _, register := range slices.Sorted(maps.Keys(c.Lines)) {
+		lines := fhir.NewArray()
+		if register != "" {
+			lines.Append(object("url", text("register"), "valueCode", text(string(register))))
+		}
+		lines.Append(object("url", text("count"), "valueUnsignedInt", fhir.NewNumber(strconv.FormatInt(c.Lines[register], 10))))
+		parts.Append(object("url", text("lines"), "extension", lines))
+	}
+	return object("url", text(extensionCounted), "extension", parts)
+}
+
+// readCount reads what extension wrote.
+func readCount(ext *fhir.Value) (*Count, error) {
+	c := &Count{Lines: map[consent.Register]int64{}}
+	bad := errors.New("report: a count of lines that is not as reports write it")
+	number := func(v *fhir.Value) (int64, error) {
+		if v == nil {
+			return 0, bad
+		}
+		n, err := strconv.ParseInt(v.Str(), 10, 64)
+		if err != nil || n < 0 {
+			return 0, bad
+		}
+		return n, nil
+	}
+	for _, part := range ext.Get("extension").Items() {
+		var err error
+		switch part.Text("url") {
+		case "size":
+			c.Size, err = number(part.Get("valueDecimal"))
+		case "lines":
+			var register consent.Register
+			var n int64
+			for _, p := range part.Get("extension").Items() {
+				switch p.Text("url") {
+				case "register":
+					register = consent.Register(p.Text("valueCode"))
+				case "count":
+					n, err = number(p.Get("valueUnsignedInt"))
+				}
+			}
+			c.Lines[register] += n
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
 }
 
 // Line is one use or disclosure.
@@ -56,6 +129,7 @@ type Line struct {
 const (
 	extensionWithheld = terms.Base + "StructureDefinition/report-withheld"
 	extensionNext     = terms.Base + "StructureDefinition/report-next"
+	extensionCounted  = terms.Base + "StructureDefinition/report-counted"
 )
 
 // proofType is the contentType of a Binary with a proof.
@@ -104,6 +178,9 @@ func (r *Report) composition() *fhir.Value {
 	extensions := fhir.NewArray()
 	if r.Withheld > 0 {
 		extensions.Append(object("url", text(extensionWithheld), "valueUnsignedInt", fhir.NewNumber(strconv.Itoa(r.Withheld))))
+	}
+	if r.Counted != nil {
+		extensions.Append(r.Counted.extension())
 	}
 	if r.Next != "" {
 		extensions.Append(object("url", text(extensionNext), "valueString", text(r.Next)))

@@ -3,6 +3,7 @@ package rest
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"sotesilta/gateway/exchange"
 	"sotesilta/gateway/search"
@@ -73,6 +74,9 @@ func (v *visit) search(q *search.Query, p place) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	if !page.Since.IsZero() && p.Cursor == "" { // the self link says what was searched by (FHIR R4 § 3.1.1.1.2)
+		q.Raw = strings.TrimPrefix(q.Raw+"&date=ge"+page.Since.UTC().Format(time.RFC3339), "&")
+	}
 	links := []link{{"self", v.self(caller, q, p)}}
 	if page.Next != "" {
 		next := p
@@ -99,7 +103,7 @@ func (v *visit) search(q *search.Query, p place) (answer, error) {
 			}
 			b.found(part, "include")
 		}
-		if issues := v.notices(caller, q, page.Cut); len(issues) > 0 {
+		if issues := v.notices(caller, q, page); len(issues) > 0 {
 			b.notice(issues...)
 		}
 	}
@@ -127,8 +131,8 @@ func (v *visit) pageURL(c exchange.Caller, p place) string {
 }
 
 // notices is what an answer carries besides its rows: parameters that were left out on demand, includes that were cut
-// at their bound, and the Notice.
-func (v *visit) notices(c exchange.Caller, q *search.Query, cut bool) []fhir.Issue {
+// at their bound, how far back was looked, and the Notice.
+func (v *visit) notices(c exchange.Caller, q *search.Query, page *exchange.Page) []fhir.Issue {
 	var issues []fhir.Issue
 	if v.server.Notice != nil {
 		for _, typ := range q.Types() { // what is included, or looked into, may be left out as well
@@ -137,9 +141,15 @@ func (v *visit) notices(c exchange.Caller, q *search.Query, cut bool) []fhir.Iss
 			}
 		}
 	}
-	if cut {
+	if page.Cut {
 		issues = append(issues[:len(issues):len(issues)], fhir.Issue{
 			Severity: "warning", Code: "incomplete", Diagnostics: "More resources are to be included than a page takes; ask for fewer matches a page with _count, or search for them.",
+		})
+	}
+	if !page.Since.IsZero() {
+		issues = append(issues[:len(issues):len(issues)], fhir.Issue{
+			Severity: "information", Code: "informational", Diagnostics: "No beginning was asked for: what happened before " +
+				page.Since.UTC().Format(time.RFC3339) + " was not looked at. Name another with date=ge….",
 		})
 	}
 	for _, name := range q.Ignored {

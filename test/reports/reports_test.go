@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -76,6 +77,31 @@ func lines(doc *fhir.Value) []*fhir.Value {
 		}
 	}
 	return out
+}
+
+// counted is what a report says of the number of lines by register, and of the size of the ledger they were counted in.
+func counted(doc *fhir.Value) (size int64, lines map[string]int) {
+	lines = map[string]int{}
+	for _, ext := range doc.First("entry", "resource").Get("extension").Items() {
+		if !strings.HasSuffix(ext.Text("url"), "/report-counted") {
+			continue
+		}
+		for _, part := range ext.Get("extension").Items() {
+			if part.Text("url") == "size" {
+				size, _ = strconv.ParseInt(part.Text("valueDecimal"), 10, 64)
+				continue
+			}
+			register, n := "", 0
+			for _, p := range part.Get("extension").Items() {
+				register += p.Text("valueCode")
+				if p.Text("url") == "count" {
+					n, _ = strconv.Atoi(p.Text("valueUnsignedInt"))
+				}
+			}
+			lines[register] = n
+		}
+	}
+	return size, lines
 }
 
 // verify runs the command on a file with the gateway's key given as text, and no store.
@@ -233,6 +259,33 @@ func TestLogReports(t *testing.T) {
 			}
 			require.GreaterOrEqual(t, len(paged), len(want))
 			require.Equal(t, want, paged[len(paged)-len(want):])
+		})
+
+		t.Run("the first page counts the lines of all", func(t *testing.T) {
+			of := []string{"form", code("section-11"), "register", code("health")}
+			answer := ask(t, clerk(g), "onni", append(of, "count", `"valueInteger":500`)...).Want(t, 200)
+			doc := answer.Doc(t)
+			held := len(lines(doc))
+			size, counts := counted(doc)
+			require.Equal(t, map[string]int{"health": held}, counts)
+			checkpoint, err := ledger.ReadCheckpoint(g.Send(t, "GET", "/ledger/checkpoint", nil).Want(t, 200).Body)
+			require.NoError(t, err)
+			require.LessOrEqual(t, size, checkpoint.Size)
+			_, counts = counted(ask(t, clerk(g), "onni", append(of, "count", `"valueInteger":2`)...).Want(t, 200).Doc(t))
+			require.GreaterOrEqual(t, counts["health"], held)
+			_, counts = counted(ask(t, own(g, "aino"), "aino", "form", code("own-view"), "count", `"valueInteger":500`).Want(t, 200).Doc(t))
+			require.NotZero(t, counts["health"])
+			require.NotZero(t, counts["social"])
+
+			// A line left out of a report of one page, with its proof and its row in the table.
+			shorter := ask(t, clerk(g), "onni", append(of, "count", `"valueInteger":500`, "from", `"valueDateTime":"`+lines(doc)[held-1].Text("recorded")+`"`)...).Want(t, 200)
+			status, said := verify(t, g, shorter.Body)
+			require.Zero(t, status, said)
+			_, counts = counted(shorter.Doc(t))
+			more := strings.Replace(string(shorter.Body), `"valueUnsignedInt":`+fmt.Sprint(counts["health"]), `"valueUnsignedInt":`+fmt.Sprint(counts["health"]+1), 1)
+			status, said = verify(t, g, []byte(more))
+			require.NotZero(t, status)
+			says(t, said, "incomplete")
 		})
 
 		t.Run("whatever is changed in a report is named", func(t *testing.T) {
