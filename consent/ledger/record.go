@@ -158,10 +158,11 @@ func leafData(ctx context.Context, src Source, from, to int64) iter.Seq2[[32]byt
 		next := from
 		if indexed, ok := src.(Indexed); ok {
 			for c, err := range indexed.Leaves(ctx, from, to) {
-				if err != nil || next >= to {
-					if err != nil {
-						yield([32]byte{}, err)
-					}
+				if err != nil {
+					yield([32]byte{}, err)
+					return
+				}
+				if next >= to {
 					break
 				}
 				if !yield(c, nil) {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -322,4 +324,33 @@ func must[T any](v T, err error) T {
 		panic(err)
 	}
 	return v
+}
+
+// broken is a ledger whose store fails while leaves are read, as when a request is out of time.
+type broken struct {
+	indexed
+	after int64
+}
+
+var errTime = errors.New("out of time")
+
+func (b *broken) Leaves(ctx context.Context, from, to int64) iter.Seq2[[32]byte, error] {
+	return func(yield func([32]byte, error) bool) {
+		for i := from; i < min(to, b.after); i++ {
+			if !yield([32]byte{}, nil) {
+				return
+			}
+		}
+		yield([32]byte{}, errTime)
+	}
+}
+
+// TestProofWhileTheStoreFails: a failing store is an error that names it, wherever in a tile it fails, and no panic.
+func TestProofWhileTheStoreFails(t *testing.T) {
+	for _, after := range []int64{0, 1, 255, 256, 299} {
+		_, err := NewTree(&broken{indexed{leaves(300)}, after}).Inclusion(t.Context(), 7, 300)
+		if !errors.Is(err, errTime) {
+			t.Errorf("after %d leaves: %v", after, err)
+		}
+	}
 }

@@ -21,6 +21,7 @@ const (
 	MaxPath       = 1024    // bytes of a path
 	MaxSteps      = 64      // of a path
 	MaxAdded      = 100_000 // values that a patch adds to a resource, what it copies counted each time
+	MaxBytes      = 8 << 20 // of the texts and names in them: a text that is copied takes no room until it is written
 )
 
 // Patch is a patch that was understood. It is safe for concurrent use.
@@ -62,7 +63,7 @@ func in(i int, err error) error {
 // has no empty arrays and objects (R4 § 2.6.2).
 func (p *Patch) Apply(resource *fhir.Value) (*fhir.Value, error) {
 	root := fhir.NewArray(resource) // so that the resource itself has a place
-	b := &budget{left: MaxAdded}
+	b := &budget{values: MaxAdded, bytes: MaxBytes}
 	for i, op := range p.operations {
 		if err := op.apply(root, b); err != nil {
 			return nil, in(i, err)
@@ -76,33 +77,39 @@ func (p *Patch) Apply(resource *fhir.Value) (*fhir.Value, error) {
 	return out, nil
 }
 
-// budget is how many values a patch may still add.
-type budget struct{ left int }
+// budget is how many values, and bytes of texts and names, a patch may still add.
+type budget struct{ values, bytes int }
 
 // add clones a value into the resource.
 func (b *budget) add(v *fhir.Value) (*fhir.Value, error) {
-	if b.left -= count(v, b.left); b.left < 0 {
-		return nil, wrong("a patch adds at most %d values", MaxAdded)
+	if b.spend(v); b.values < 0 || b.bytes < 0 {
+		return nil, wrong("a patch adds at most %d values and %d bytes", MaxAdded, MaxBytes)
 	}
 	return v.Clone(), nil
 }
 
-// count is how many values v is, counted until they are more than limit.
-func count(v *fhir.Value, limit int) int {
-	n := 1
-	for _, m := range v.Members() {
-		if n > limit {
-			return n
+// spend takes v out of the budget, until nothing is left of it.
+func (b *budget) spend(v *fhir.Value) {
+	b.values--
+	switch v.Kind() {
+	case fhir.Object:
+		for _, m := range v.Members() {
+			if b.values < 0 || b.bytes < 0 {
+				return
+			}
+			b.bytes -= len(m.Name)
+			b.spend(m.Value)
 		}
-		n += count(m.Value, limit-n)
-	}
-	for _, item := range v.Items() {
-		if n > limit {
-			return n
+	case fhir.Array:
+		for _, item := range v.Items() {
+			if b.values < 0 || b.bytes < 0 {
+				return
+			}
+			b.spend(item)
 		}
-		n += count(item, limit-n)
+	default:
+		b.bytes -= len(v.Str())
 	}
-	return n
 }
 
 // prune takes empty arrays and objects out of v, and says whether it is empty itself.

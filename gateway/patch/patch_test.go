@@ -156,7 +156,8 @@ func FuzzPatch(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			if count(out, 2*MaxAdded) > MaxAdded+100 {
+			grown := budget{values: MaxAdded + 100, bytes: MaxBytes + len(patient)}
+			if grown.spend(out); grown.values < 0 || grown.bytes < 0 {
 				t.Fatal("a resource grew beyond the bound")
 			}
 			if _, err := fhir.Parse(out.JSON(), fhir.Limits{Depth: 1 << 20, Values: 1 << 20, Bytes: 1 << 26}); err != nil {
@@ -164,4 +165,22 @@ func FuzzPatch(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestCopiesOfALargeTextAreBounded: a text is shared while a patch copies it, and would take its room only when the
+// resource is written: a megabyte, doubled sixteen times, is 64 GB.
+func TestCopiesOfALargeTextAreBounded(t *testing.T) {
+	text := `{"resourceType":"Patient","extension":[{"url":"http://a","valueString":"` + strings.Repeat("x", 1<<20) + `"}]}`
+	double := `{"op":"copy","from":"/extension","path":"/extension/0/extension"}`
+	for times, fits := range map[int]bool{2: true, 3: true, 4: false, 16: false, MaxOperations: false} {
+		p, err := JSON(read(t, "["+strings.Repeat(double+",", times-1)+double+"]"))
+		require.NoError(t, err)
+		out, err := p.Apply(read(t, text))
+		if !fits {
+			require.ErrorContains(t, err, "adds at most", times)
+			continue
+		}
+		require.NoError(t, err, times)
+		require.Less(t, len(out.JSON()), MaxBytes+2<<20)
+	}
 }
