@@ -23,7 +23,12 @@ func (v *visit) postCreate(query params) (answer, error) {
 	if err := sameType(op.Doc, op.Type, ""); err != nil {
 		return answer{}, err
 	}
-	if condition := v.r.Header.Get("If-None-Exist"); condition != "" {
+	if given := v.r.Header["If-None-Exist"]; len(given) > 0 { // empty as well: who meant a condition must not get a twin
+		if len(given) > 1 {
+			return answer{}, refuse(http.StatusBadRequest, "invalid", "http.If-None-Exist",
+				"One condition is needed: join its parameters with &.")
+		}
+		condition := given[0]
 		if textCarriesIdentityCode(condition) {
 			return answer{}, refuse(http.StatusBadRequest, "invalid", "http.If-None-Exist",
 				"A personal identity code must not stand in a header, which may be logged. Make the conditional create in a "+
@@ -36,9 +41,18 @@ func (v *visit) postCreate(query params) (answer, error) {
 	return v.change(op)
 }
 
-// conditionIn reads the condition of a change from a query string.
-func (v *visit) conditionIn(typ, query string) (*search.Query, error) {
-	condition, err := readParams(strings.TrimPrefix(query, "?"))
+// conditionIn reads the condition of a create: search parameters (FHIR R4 § 3.1.0.8.1). Clients made after HAPI write the
+// search itself, Type?… or [base]/Type?…, which means the same where the type is that of the create.
+func (v *visit) conditionIn(typ, text string) (*search.Query, error) {
+	if address, query, ok := strings.Cut(text, "?"); ok && !strings.Contains(address, "=") {
+		address = strings.TrimPrefix(address, v.server.Base)
+		if address = strings.TrimPrefix(address, "/"); address != "" && address != typ {
+			return nil, refuse(http.StatusBadRequest, "invalid", "",
+				"The condition of a create is search parameters of the type that is created, such as identifier=system|value.")
+		}
+		text = query
+	}
+	condition, err := readParams(text)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +97,11 @@ func (v *visit) change(op exchange.Op) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return changed(op.Interaction, &written[0]), nil
+	a := changed(op.Interaction, &written[0])
+	if a.resource != nil && (op.Where != nil || op.IfNoneExist != nil) {
+		a.location = versioned(a.resource) // the address did not say which one, nor does the body after return=minimal
+	}
+	return a, nil
 }
 
 // changed is the answer to a change that was made.

@@ -31,7 +31,7 @@ func (v *visit) patchPatch(query params) (answer, error) {
 		return answer{}, err
 	}
 	mediaType, err := v.mediaType()
-	if err != nil {
+	if err != nil || mediaType != jsonPatch && codecOf(mediaType) == nil {
 		return answer{}, v.wrongMediaType(patchFormats()...)
 	}
 	var p *patch.Patch

@@ -46,7 +46,8 @@ func TestPatch(t *testing.T) {
 	outcome(t, f.ask("PATCH", "/Task/t1", `{"op":"remove"}`, "Content-Type", jsonPatch), 400, "invalid")
 	outcome(t, f.ask("PATCH", "/Task/t1", `[{"op":"rem`, "Content-Type", jsonPatch), 400, "structure")
 	outcome(t, f.ask("PATCH", "/Task/t1", `{"resourceType":"Task"}`), 400, "invalid")
-	outcome(t, f.ask("PATCH", "/Task/t1", toReady, "Content-Type", "application/xml-patch+xml"), 415, "not-supported")
+	is := outcome(t, f.ask("PATCH", "/Task/t1", toReady, "Content-Type", "application/xml-patch+xml"), 415, "not-supported")
+	require.Contains(t, is.Text("diagnostics"), jsonPatch)
 	require.Len(t, f.desk.rows["Task/t1"], 1)
 }
 
@@ -59,6 +60,7 @@ func TestConditionalUpdateAndDelete(t *testing.T) {
 	require.Equal(t, 200, w.Code, "%s", w.Body)
 	require.Equal(t, `W/"2"`, w.Header().Get("ETag"))
 	require.Equal(t, "t1", parsed(t, w).Text("id"))
+	require.Equal(t, base+"/Task/t1/_history/2", w.Header().Get("Location"))
 	outcome(t, f.ask("PUT", "/Task?identifier=b", `{"resourceType":"Task","status":"ready"}`), 412, "multiple-matches")
 	outcome(t, f.ask("PUT", "/Task?identifier=c", `{"resourceType":"Task","status":"ready"}`), 405, "not-supported")
 	outcome(t, f.ask("PUT", "/Task/t1", `{"resourceType":"Task","id":"t1","status":"ready"}`, "If-None-Match", "*"), 400, "not-supported")

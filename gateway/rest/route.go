@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -113,7 +114,7 @@ func (s *server) route() {
 		v := visitOf(c)
 		v.unread = true
 		v.fail(&refusal{
-			status: http.StatusMethodNotAllowed, allow: c.Writer.Header().Get("Allow"),
+			status: http.StatusMethodNotAllowed, allow: answeredOf(c.Writer.Header().Get("Allow")),
 			issues: issue("not-supported", "", "This address does not take the request's method; Allow names those that it takes."),
 		})
 	})
@@ -251,6 +252,13 @@ func (v *visit) exchange() exchange.Caller {
 // offers says whether interaction i is one that the target has.
 func (t target) offers(i exchange.Interaction) bool {
 	return t.known == nil || i == operation || i == exchange.Everything || i == readMeta || i == "" || t.known.allows[i]
+}
+
+// answeredOf leaves in a list of methods those that are answered: allMethods has more, to refuse them in our own words.
+func answeredOf(list string) string {
+	return strings.Join(slices.DeleteFunc(strings.Split(list, ", "), func(method string) bool {
+		return method != http.MethodOptions && !slices.Contains(order, method)
+	}), ", ")
 }
 
 // allow is the methods of the visit's target for the header Allow, but for one.

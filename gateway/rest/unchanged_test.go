@@ -59,6 +59,9 @@ func TestOptionsTellWhatAnAddressTakes(t *testing.T) {
 	}
 	outcome(t, f.ask("OPTIONS", "/Basic", ""), 404, "not-supported")
 	require.Empty(t, f.desk.calls, "no row is asked for")
+	w := f.ask("BREW", "/Task/t1", "")
+	outcome(t, w, 405, "not-supported")
+	require.Equal(t, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS", w.Header().Get("Allow"), "of a method that is none")
 }
 
 func TestPagesOfConfiguredOriginsMayCall(t *testing.T) {

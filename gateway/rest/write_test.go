@@ -41,8 +41,17 @@ func TestConditionalCreate(t *testing.T) {
 	w := f.ask("POST", "/Task", body, "If-None-Exist", "identifier=a")
 	require.Equal(t, 200, w.Code, "%s", w.Body)
 	require.Equal(t, "t1", fhir.ID(parsed(t, w)))
-	require.Empty(t, w.Header().Get("Location"))
+	require.Equal(t, base+"/Task/t1/_history/1", w.Header().Get("Location"))
+	for _, condition := range []string{"?identifier=a", "Task?identifier=a", "/Task?identifier=a", base + "/Task?identifier=a"} { // as HAPI's client writes it
+		w = f.ask("POST", "/Task", body, "If-None-Exist", condition, "Prefer", "return=minimal")
+		require.Equal(t, 200, w.Code, "%s: %s", condition, w.Body)
+		require.Equal(t, base+"/Task/t1/_history/1", w.Header().Get("Location"), "nothing else names what was found")
+	}
+	for _, condition := range []string{"", "Patient?identifier=a", "https://elsewhere.example/fhir/Task?identifier=a", "Task/t1?identifier=a"} {
+		outcome(t, f.ask("POST", "/Task", body, "If-None-Exist", condition), 400, "invalid")
+	}
 	require.Equal(t, 201, f.ask("POST", "/Task", body, "If-None-Exist", "identifier=b").Code)
+	require.Equal(t, 201, f.ask("POST", "/Task", body, "If-None-Exist", "identifier=https://vendor.example/?|1").Code)
 	require.Equal(t, 201, f.ask("POST", "/Task", body).Code)
 	outcome(t, f.ask("POST", "/Task", body, "If-None-Exist", "identifier=a"), 412, "multiple-matches")
 	outcome(t, f.ask("POST", "/Task", body, "If-None-Exist", "colour=red"), 400, "not-supported")
@@ -219,7 +228,7 @@ func TestBatchEntriesStandAlone(t *testing.T) {
 		`{"request":{"method":"GET","url":"Patient?identifier=010190-900R"}}`,
 		`{"resource":{"resourceType":"Task","status":"rejected"},"request":{"method":"POST","url":"Task"}}`,
 		`{"resource":{"resourceType":"Task","identifier":[{"value":"a"}]},"request":{"method":"POST","url":"Task","ifNoneExist":"identifier=a"}}`,
-		`{"resource":{"resourceType":"Task","identifier":[{"value":"a"}]},"request":{"method":"POST","url":"Task","ifNoneExist":"identifier=a"}}`,
+		`{"resource":{"resourceType":"Task","identifier":[{"value":"a"}]},"request":{"method":"POST","url":"Task","ifNoneExist":"Task?identifier=a"}}`,
 		`{"request":{"method":"GET","url":"Task/t1/_history"}}`,
 		`{"request":{"method":"GET","url":"Task/t1/_history/1"}}`,
 		`{"request":{"method":"PATCH","url":"Task/t1"}}`,

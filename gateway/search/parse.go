@@ -249,7 +249,7 @@ func (p *parser) readSummary(pair Pair) *fault {
 	case "true", "text", "data":
 		return unsupported("_summary is supported with the values count and false only.")
 	default:
-		return invalid("_summary must be count or false.")
+		return invalid("_summary must be true, text, data, count or false.")
 	}
 	return nil
 }
