@@ -80,7 +80,7 @@ func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Pag
 	defer snap.Close()
 	opened := snap.Time()
 	rec := d.record(c, Search, auditEvent)
-	rec.Query = q.Raw
+	rec.Query = q.Asked()
 	decision := d.decide(c, consent.Audit, auditClass(c.Actor.Controller), nil, rec.Time)
 	rec = describe(rec, auditClass(c.Actor.Controller), nil, &decision)
 	page := &Page{Total: -1, Since: since}
@@ -187,7 +187,7 @@ func entryQuery(q *search.Query) (store.EntryQuery, error) {
 	}
 	seen := map[string]bool{}
 	for _, clause := range q.Where {
-		if clause.Param == nil || clause.Chain != nil || clause.Has != nil {
+		if clause.Param == nil || clause.Chain != nil || clause.Has != nil || clause.Any != nil {
 			return out, unsupported("chaining")
 		}
 		if clause.Modifier != "" && (clause.Modifier != "identifier" || clause.Param.Name != "agent") {

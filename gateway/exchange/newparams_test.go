@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"sotesilta/gateway/exchange"
 	"sotesilta/gateway/search"
 )
 
@@ -49,4 +50,36 @@ func TestNewWaysOfAskingTellNothingOfWhatIsDenied(t *testing.T) {
 		}
 	}
 	require.Equal(t, []string{"Patient/aino"}, includes(worker, "Task", "_id="+task.ID+"&_include=*"), "what the social worker's own Task names of the other register stays")
+}
+
+// A compartment holds what refers to its resource in any of the official ways, of what the caller may see, and its
+// record names the client.
+func TestACompartmentHoldsWhatTheCallerMaySee(t *testing.T) {
+	w := newWorld(t)
+	of := w.put(nurse, `{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/aino"}}`)
+	by := w.put(nurse, `{"resourceType":"Observation","status":"final","code":{"text":"y"},"performer":[{"reference":"Patient/aino"}]}`)
+	w.put(nurse, `{"resourceType":"Observation","status":"final","code":{"text":"z"}}`)
+	within := func(who, typ, id, params string) *exchange.Page {
+		pairs, err := search.Pairs(params)
+		require.NoError(t, err)
+		q, err := search.Parse(typ, pairs, search.Options{Base: base, Within: search.Within{Type: "Patient", ID: id}})
+		require.NoError(t, err)
+		page, err := w.Search(w.ctx, as(who), q)
+		require.NoError(t, err)
+		return page
+	}
+	mine := within(nurse, "Observation", "aino", "_sort=_lastUpdated&_total=accurate&_count=500")
+	require.Subset(t, refs(mine.Matches), []string{"Observation/" + of.ID, "Observation/" + by.ID})
+	require.EqualValues(t, len(mine.Matches), mine.Total)
+	require.Len(t, within(nurse, "Observation", "aino", "code:text=y").Matches, 1)
+	last := w.store.commits[len(w.store.commits)-1]
+	require.Equal(t, "_compartment=Patient/aino&code:text=y", last[0].Query)
+	require.Equal(t, "aino", last[0].Client)
+	require.Contains(t, refs(within(nurse, "Patient", "aino", "").Matches), "Patient/aino")
+
+	hidden := within(worker, "Observation", "aino", "_total=accurate")
+	require.Empty(t, hidden.Matches)
+	require.Zero(t, hidden.Total)
+	nobody := within(worker, "Observation", "nobody", "_total=accurate")
+	require.Equal(t, hidden, nobody, "denied looks like absent")
 }

@@ -36,7 +36,7 @@ func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (page *Pag
 	opened := snap.Time()
 
 	query := d.record(c, Search, q.Type)
-	query.Query = q.Raw
+	query.Query = q.Asked()
 	g := &guard{desk: d, caller: c, at: query.Time}
 	if only, bound := q.Clients(); bound {
 		g.only = only

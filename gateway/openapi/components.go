@@ -4,6 +4,7 @@ package openapi
 var (
 	parameters = object{
 		"id":                pathParam("id", "Logical id", `^[A-Za-z0-9\-.]{1,64}$`),
+		"members":           pathParam("members", "Resource type of what belongs to it", `^[A-Z][A-Za-z]{1,63}$`),
 		"vid":               pathParam("vid", "Version", `^[0-9]{1,18}$`),
 		"If-Match":          headerParam("If-Match", `ETag of the version that the change was made of, such as W/"1"; 412 when it is another.`),
 		"If-None-Match":     headerParam("If-None-Match", `ETag that the caller holds; 304 when it is still the current one.`),

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"sotesilta/gateway/rest"
+	"sotesilta/gateway/search"
 	"sotesilta/internal/fhir"
 )
 
@@ -51,6 +52,13 @@ func Document(statement *fhir.Value, base string, operations []rest.Operation) (
 		typ := resource.Text("type")
 		tags = append(tags, object{"name": typ, "description": resource.Text("documentation")})
 		d.resource(typ, resource)
+	}
+	if served := texts(server.All("resource", "type")); len(server.All("compartment")) > 0 {
+		for _, of := range search.Compartments() {
+			if slices.Contains(served, of) {
+				d.compartment(of, served)
+			}
+		}
 	}
 	for _, op := range operations {
 		d.operation(op)
@@ -268,6 +276,23 @@ func searchParams(resource *fhir.Value) list {
 		})
 	}
 	return out
+}
+
+// compartment adds the search of what belongs to a resource, for each type of which something may belong.
+func (d *document) compartment(of string, served []string) {
+	var members []string
+	for _, typ := range served {
+		if len(search.Compartment(of, typ)) > 0 {
+			members = append(members, typ)
+		}
+	}
+	if len(members) == 0 {
+		return
+	}
+	d.add("/"+of+"/{id}/{members}", "get", "search_compartment_"+of, of, "Search a type in the compartment of one: "+of, object{
+		"description": "Takes the parameters that a search of the type takes. Types: " + strings.Join(members, ", ") + ".",
+		"parameters":  list{ref("parameters", "_count"), ref("parameters", "_sort"), ref("parameters", "_total"), ref("parameters", "_include"), ref("parameters", "_revinclude")},
+	}, answersOf([]string{"Bundle"}))
 }
 
 func (d *document) system(server *fhir.Value) {

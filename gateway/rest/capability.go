@@ -43,14 +43,14 @@ const deviations = "Every interaction needs a SMART scope and a legal basis (Act
 	"Patients have no search parameters on address and telecom, which may be withheld for personal safety. " +
 	"Labels of registers in meta.security are set by the gateway; those that a client sends are dropped. " +
 	"self and next links are opaque and of use to their receiver only. " +
-	"Not supported: search of compartments and across types."
+	"Not supported: search across types, of a compartment too."
 
 // searching is what a search may ask beyond the parameters that each type lists; the bounds are those of gateway/search.
 func (s *server) searching() string {
 	return fmt.Sprintf("Every type that is searched, AuditEvent apart, takes _sort (up to %d keys), _count (50 rows a page unless it says otherwise, 500 at most), "+
 		"_total=accurate (totals are not counted unless asked for), _summary, _elements (of matches), _include and _revinclude (%d together, :iterate and the wildcard Type:* too; an entry of mode outcome says so when a page would take more than it includes), "+
 		"_list=id (what a List names), "+
-		"_has and chained parameters (%d references deep), by GET [type]?… and by POST [type]/_search with the parameters in a form body; AuditEvent takes "+
+		"_has and chained parameters (%d references deep), by GET [type]?… and by POST [type]/_search with the parameters in a form body, both within a compartment too (GET Patient/[id]/[type]?…); AuditEvent takes "+
 		"its own parameters, each once, _sort by date, _count, _total and _summary=count. "+
 		"A search has at most %d parameters, %d values together and %d bytes a value; a resource at most %s, a batch or transaction %s and %d entries. "+
 		"Reads take _summary and _elements; mandatory elements and modifiers are always there, and what is left out is told by the tag SUBSETTED. _text, _content, _filter, _query, _contained and near are refused like every unknown parameter. "+
@@ -90,6 +90,7 @@ func (s *server) describe() *fhir.Value {
 			"security", s.security(),
 			"resource", s.resources(),
 			"interaction", fhir.NewArray(object("code", "transaction"), object("code", "batch"), object("code", string(exchange.HistorySystem))),
+			"compartment", s.compartments(),
 		)),
 	)
 }
@@ -113,6 +114,18 @@ func (s *server) security() *fhir.Value {
 		"description", "SMART Backend Services: client_credentials with a private_key_jwt assertion (ES384 or RS384) that carries "+
 			"the IHE IUA claims of the user; scopes are system/… of SMART v2.",
 	)
+}
+
+// compartments are the canonical URLs of the official CompartmentDefinitions of the types that are served; the last part
+// of each is the type with a small letter at first.
+func (s *server) compartments() *fhir.Value {
+	var urls []string
+	for _, of := range search.Compartments() {
+		if s.types[of] != nil {
+			urls = append(urls, "http://hl7.org/fhir/CompartmentDefinition/"+strings.ToLower(of[:1])+of[1:])
+		}
+	}
+	return orNone(texts(urls...))
 }
 
 func (s *server) resources() *fhir.Value {

@@ -62,7 +62,7 @@ func (v *visit) conditionIn(typ, text string) (*search.Query, error) {
 // condition understands the condition of a change, strictly whatever Prefer says: a parameter left out would mean other
 // resources. It must name at least one: a condition that every row meets is a mistake.
 func (v *visit) condition(typ string, query params) (*search.Query, error) {
-	q, err := v.parse(typ, query, false)
+	q, err := v.parse(typ, search.Within{}, query, false)
 	if err != nil {
 		return nil, err
 	}

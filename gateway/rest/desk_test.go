@@ -264,6 +264,9 @@ func (d *memoryDesk) matching(q *search.Query) []exchange.Resource {
 }
 
 func holds(c search.Clause, doc *fhir.Value) bool {
+	if len(c.Any) > 0 {
+		return slices.ContainsFunc(c.Any, func(alternative search.Clause) bool { return holds(alternative, doc) })
+	}
 	return slices.ContainsFunc(c.Values, func(v search.Value) bool {
 		switch c.Param.Name {
 		case "_id":

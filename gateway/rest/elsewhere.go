@@ -17,27 +17,32 @@ func notSupported(text string) error { return refuse(http.StatusNotFound, "not-s
 
 var (
 	noSystemSearch = notSupported("A search across types is not supported: search one type, GET [base]/[type]?… or POST [base]/[type]/_search.")
+	noEveryType    = notSupported("A compartment is searched type by type, as in GET [base]/Patient/[id]/Observation. GET [base]/Patient/[id]/$everything answers all of a client.")
 	noOperation    = notSupported("There is no such operation here. [base]/metadata names those that are.")
 )
 
-// noCompartment refuses a search of a compartment (FHIR R4 § 3.1.1.2.5), and names the search that finds the same.
-func noCompartment(typ, id, of string) error {
-	text := "Compartments are not searched"
+// everyType stands for all types of a compartment.
+const everyType = "*"
+
+// noCompartment refuses a search of a type in a compartment that it is not in (FHIR R4 § 2.49), and names the search by
+// reference where there is one.
+func noCompartment(of, id, typ string) error {
+	text := typ + " is not in the compartment of " + of
 	if !fhir.ValidID(id) {
 		id = "[id]"
 	}
-	if param := referring(of, typ); param != "" {
-		text += ": GET [base]/" + of + "?" + param + "=" + typ + "/" + id + " finds the same"
+	if param := referring(typ, of); param != "" {
+		text += ": search GET [base]/" + typ + "?" + param + "=" + of + "/" + id
 	}
 	return notSupported(text + ".")
 }
 
 // referring is the search parameter by which a type refers to another: that which is named after it, otherwise the
-// first; "" when none does.
+// first; "" when none does, or only such as may refer to nearly anything.
 func referring(typ, to string) string {
 	first := ""
 	for _, param := range search.Params(typ) {
-		if param.Type != "reference" || !slices.Contains(param.Targets, to) {
+		if param.Type != "reference" || len(param.Targets) > len(fhir.Types())/2 || !slices.Contains(param.Targets, to) {
 			continue
 		}
 		if strings.EqualFold(param.Name, to) {
@@ -78,10 +83,8 @@ func bundleAddress(parts []string) error {
 		return notInBundle("The history of the system")
 	case parts[0] == "_search":
 		return noSystemSearch
-	case len(parts) > 1 && parts[1] == "_search":
+	case len(parts) > 1 && parts[len(parts)-1] == "_search":
 		return refuse(http.StatusBadRequest, "not-supported", "", "A search in a Bundle is a GET of [type]?…: its request.url stands in a body already.")
-	case len(parts) == 3 && fhir.IsResource(parts[2]) && fhir.IsResource(parts[0]):
-		return noCompartment(parts[0], parts[1], parts[2])
 	}
 	return nil
 }

@@ -17,10 +17,12 @@ func TestRefusalsSayTheWayRound(t *testing.T) {
 		status               int
 		says                 string
 	}{
-		{"GET", "/Patient/aino/Observation", "", 404, "GET [base]/Observation?patient=Patient/aino finds the same"},
-		{"GET", "/Patient/aino/Task/", "", 404, "GET [base]/Task?patient=Patient/aino finds the same"},
-		{"GET", "/Patient/a_b/CareTeam", "", 404, "CareTeam?patient=Patient/[id]"},
-		{"GET", "/Patient/aino/PlanDefinition", "", 404, "Compartments are not searched"},
+		{"GET", "/Patient/aino/Task/", "", 404, "Task is not in the compartment of Patient: search GET [base]/Task?patient=Patient/aino"},
+		{"GET", "/Patient/a_b/Task", "", 404, "Task?patient=Patient/[id]"},
+		{"GET", "/Patient/aino/PlanDefinition", "", 404, "PlanDefinition is not in the compartment of Patient."},
+		{"GET", "/Task/t1/Patient", "", 404, "Patient is not in the compartment of Task"},
+		{"POST", "/Patient/aino/Task/_search", "", 404, "Task is not in the compartment of Patient"},
+		{"GET", "/Patient/aino/*", "", 404, "A compartment is searched type by type"},
 		{"PUT", "/Task?colour=red", `{"resourceType":"Task"}`, 400, "colour"},
 		{"GET", "", "", 405, "The base takes Bundles"},
 		{"POST", "/_search", "", 404, "A search across types is not supported"},
@@ -42,7 +44,8 @@ func TestWhatBundlesDoNotTake(t *testing.T) {
 		"$export":                             "An operation such as $export is not taken in bundles",
 		"_history":                            "The history of the system is not taken in bundles",
 		"Task/_search":                        "A search in a Bundle is a GET",
-		"Patient/aino/Observation":            "Observation?patient=Patient/aino finds the same",
+		"Patient/aino/Task":                   "Task?patient=Patient/aino",
+		"Patient/aino/Observation/_search":    "A search in a Bundle is a GET",
 		base + "/PlanDefinition/joint/$apply": "An operation such as $apply is not taken in bundles",
 	} {
 		for _, kind := range []string{"batch", "transaction"} {

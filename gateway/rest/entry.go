@@ -15,10 +15,11 @@ import (
 type entry struct {
 	method  string
 	fullURL string
-	op      exchange.Op // of POST, PUT, PATCH and DELETE
-	typ, id string      // id is "" for POST and searches
-	version string      // GET Type/id/_history/version
-	history bool        // GET Type/id/_history or Type/_history
+	op      exchange.Op   // of POST, PUT, PATCH and DELETE
+	typ, id string        // id is "" for POST and searches
+	version string        // GET Type/id/_history/version
+	history bool          // GET Type/id/_history or Type/_history
+	within  search.Within // GET Type/id/Members: of the resource Type/id; typ is Members then
 	search  *search.Query
 	place   place // of a search or history
 	held    held  // of a read: what the caller has
@@ -52,11 +53,18 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 	if err := bundleAddress(parts); err != nil {
 		return e, err
 	}
+	if len(parts) == 3 && (fhir.IsResource(parts[2]) || parts[2] == everyType) {
+		found, err := v.server.findMembers(parts[0], parts[1], parts[2], atMembers)
+		if err != nil {
+			return e, err
+		}
+		e.typ, e.id, e.within = found.typ, "", found.within
+	}
 	known := v.server.types[e.typ]
 	if known == nil {
 		return e, unknownType(e.typ)
 	}
-	if len(parts) > 1 && !ofType && !fhir.ValidID(e.id) {
+	if len(parts) > 1 && !ofType && e.within == (search.Within{}) && !fhir.ValidID(e.id) {
 		return e, refuse(http.StatusBadRequest, "invalid", "", "request.url names no resource: ids are 1 to 64 of A–Z, a–z, 0–9, - and . here.")
 	}
 
@@ -74,7 +82,7 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 	case write:
 		return e, refuse(http.StatusBadRequest, "not-supported", "",
 			"request.url does not fit request.method: POST Type; PUT, PATCH and DELETE Type/id or Type?search.")
-	case len(parts) == 1:
+	case len(parts) == 1, e.within != (search.Within{}):
 		i = exchange.Search
 	case ofType:
 		i, e.history = exchange.HistoryType, true
@@ -115,7 +123,7 @@ func (v *visit) readOf(e *entry, i exchange.Interaction, rawQuery string) error 
 	}
 	switch i {
 	case exchange.Search:
-		e.search, e.place, err = v.understand(e.typ, query, true)
+		e.search, e.place, err = v.understand(e.typ, e.within, query, true)
 	case exchange.History, exchange.HistoryType:
 		e.place, err = v.understandHistory(e.typ, e.id, query)
 	default:

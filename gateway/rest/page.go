@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"sotesilta/gateway/exchange"
+	"sotesilta/gateway/search"
 	"sotesilta/internal/finland"
 )
 
@@ -19,19 +20,20 @@ const pageParam = "_page"
 // so that neither a cursor (the last row's sort key) nor a parameter (a name, an identity code) is ever in a URL.
 // It gives no rights: every page is decided anew.
 type place struct {
-	Type    string `json:"t"`
-	ID      string `json:"i,omitempty"` // history of this instance
-	Past    bool   `json:"a,omitempty"` // a history; otherwise a search
-	Params  string `json:"p,omitempty"` // the search, form-encoded as it was asked
-	Cursor  string `json:"c,omitempty"` // of a search, and of the history of a type or the system
-	Before  int64  `json:"b,omitempty"` // of the history of an instance
-	Since   int64  `json:"s,omitempty"` // of a history, in milliseconds; likewise From and To
-	From    int64  `json:"f,omitempty"`
-	To      int64  `json:"o,omitempty"`
-	Count   int    `json:"n,omitempty"` // of a history
-	subset  wanted // of a search; Params hold what asked for it
-	Lenient bool   `json:"l,omitempty"` // asked with handling=lenient
-	Hidden  bool   `json:"h,omitempty"` // asked in a body: no link repeats the parameters
+	Type    string        `json:"t"`
+	ID      string        `json:"i,omitempty"` // history of this instance
+	Within  search.Within `json:"w,omitzero"`  // the compartment searched
+	Past    bool          `json:"a,omitempty"` // a history; otherwise a search
+	Params  string        `json:"p,omitempty"` // the search, form-encoded as it was asked
+	Cursor  string        `json:"c,omitempty"` // of a search, and of the history of a type or the system
+	Before  int64         `json:"b,omitempty"` // of the history of an instance
+	Since   int64         `json:"s,omitempty"` // of a history, in milliseconds; likewise From and To
+	From    int64         `json:"f,omitempty"`
+	To      int64         `json:"o,omitempty"`
+	Count   int           `json:"n,omitempty"` // of a history
+	subset  wanted        // of a search; Params hold what asked for it
+	Lenient bool          `json:"l,omitempty"` // asked with handling=lenient
+	Hidden  bool          `json:"h,omitempty"` // asked in a body: no link repeats the parameters
 }
 
 func newSealer(key []byte) (cipher.AEAD, error) {

@@ -81,8 +81,8 @@ func clip(name string) string {
 
 // parse understands search parameters, or refuses them. An unknown parameter is refused unless lenient: an ignored
 // filter would be a disclosure.
-func (v *visit) parse(typ string, query params, lenient bool) (*search.Query, error) {
-	q, err := search.Parse(typ, query, search.Options{Base: v.server.Base, Lenient: lenient, Now: v.started, Terms: v.server.Terms})
+func (v *visit) parse(typ string, within search.Within, query params, lenient bool) (*search.Query, error) {
+	q, err := search.Parse(typ, query, search.Options{Base: v.server.Base, Within: within, Lenient: lenient, Now: v.started, Terms: v.server.Terms})
 	if err != nil {
 		return nil, misunderstood(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"sotesilta/gateway/exchange"
+	"sotesilta/gateway/search"
 	"sotesilta/internal/fhir"
 )
 
@@ -30,6 +31,7 @@ var (
 	atBase      = methods{http.MethodPost: bundles}
 	atType      = methods{http.MethodGet: exchange.Search, http.MethodHead: exchange.Search, http.MethodPost: exchange.Create, http.MethodPut: exchange.Update, http.MethodPatch: exchange.Patch, http.MethodDelete: exchange.Delete}
 	atSearch    = methods{http.MethodPost: exchange.Search}
+	atMembers   = methods{http.MethodGet: exchange.Search, http.MethodHead: exchange.Search}
 	atInstance  = methods{http.MethodGet: exchange.Read, http.MethodHead: exchange.Read, http.MethodPut: exchange.Update, http.MethodPatch: exchange.Patch, http.MethodDelete: exchange.Delete}
 	ofSystem    = methods{http.MethodGet: exchange.HistorySystem, http.MethodHead: exchange.HistorySystem}
 	ofType      = methods{http.MethodGet: exchange.HistoryType, http.MethodHead: exchange.HistoryType}
@@ -68,6 +70,7 @@ type target struct {
 	known     *registered // of typ; nil at the base
 	id        string
 	version   string
+	within    search.Within // the compartment that is searched
 	operation *Operation
 }
 
@@ -307,13 +310,33 @@ func (s *server) findOperation(_ *visit, p gin.Params) (target, error) {
 		return s.findID(typ, id, atHistory)
 	case strings.HasPrefix(op, "$"):
 		return s.findOperationNamed(typ, id, op)
-	case s.types[typ] != nil && fhir.IsResource(op):
-		return target{}, noCompartment(typ, id, op)
 	}
-	return target{}, nowhere
+	return s.findMembers(typ, id, op, atMembers)
+}
+
+// findMembers is the target of a search of the resources of a type in a compartment (FHIR R4 § 3.1.1.2.5).
+func (s *server) findMembers(of, id, typ string, m methods) (target, error) {
+	switch {
+	case s.types[of] == nil:
+		return target{}, nowhere
+	case typ == everyType:
+		return target{}, noEveryType
+	case !fhir.IsResource(typ):
+		return target{}, nowhere
+	case len(search.Compartment(of, typ)) == 0:
+		return target{}, noCompartment(of, id, typ)
+	case !fhir.ValidID(id):
+		return target{}, &refusal{status: http.StatusNotFound, issues: notKnown}
+	}
+	t, err := s.find(typ, m)
+	t.within = search.Within{Type: of, ID: id}
+	return t, err
 }
 
 func (s *server) findVersion(_ *visit, p gin.Params) (target, error) {
+	if p[3].Value == "_search" {
+		return s.findMembers(p[0].Value, p[1].Value, p[2].Value, atSearch)
+	}
 	if p[2].Value != "_history" {
 		return target{}, nowhere
 	}

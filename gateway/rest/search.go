@@ -25,16 +25,17 @@ func (v *visit) getSearch(query params) (answer, error) {
 		hidden = len(form) > 0
 		query = append(query, form...)
 	}
-	q, p, err := v.understand(v.target.typ, query, hidden)
+	q, p, err := v.understand(v.target.typ, v.target.within, query, hidden)
 	if err != nil {
 		return answer{}, err
 	}
 	return v.search(q, p)
 }
 
-// understand reads a search of typ, or the one that a page link goes on with. hidden: the parameters came in a body.
-func (v *visit) understand(typ string, query params, hidden bool) (*search.Query, place, error) {
-	p := place{Type: typ, Hidden: hidden, Lenient: v.wants.lenient}
+// understand reads a search of typ, in a compartment if there is one, or the one that a page link goes on with. hidden:
+// the parameters came in a body.
+func (v *visit) understand(typ string, within search.Within, query params, hidden bool) (*search.Query, place, error) {
+	p := place{Type: typ, Within: within, Hidden: hidden, Lenient: v.wants.lenient}
 	if sealed, ok := query.take(pageParam); ok {
 		if err := v.none(query); err != nil {
 			return nil, p, err
@@ -43,7 +44,7 @@ func (v *visit) understand(typ string, query params, hidden bool) (*search.Query
 		if p, err = v.server.unseal(v.caller, sealed); err != nil {
 			return nil, p, err
 		}
-		if p.Type != typ || p.ID != "" || p.Past {
+		if p.Type != typ || p.Within != within || p.ID != "" || p.Past {
 			return nil, p, otherPage
 		}
 		if query, err = readParams(p.Params); err != nil {
@@ -56,7 +57,7 @@ func (v *visit) understand(typ string, query params, hidden bool) (*search.Query
 	if p.subset, err = takeSubset(&query); err != nil {
 		return nil, p, err
 	}
-	q, err := v.parse(typ, query, p.Lenient)
+	q, err := v.parse(typ, within, query, p.Lenient)
 	if err != nil {
 		return nil, p, err
 	}
@@ -121,13 +122,21 @@ func (v *visit) self(c exchange.Caller, q *search.Query, p place) string {
 		raw = strings.TrimPrefix(raw+"&"+asked, "&")
 	}
 	if raw == "" {
-		return v.server.Base + "/" + q.Type
+		return v.server.searched(p)
 	}
-	return v.server.Base + "/" + q.Type + "?" + raw
+	return v.server.searched(p) + "?" + raw
+}
+
+// searched is the address of a search without its parameters.
+func (s *server) searched(p place) string {
+	if p.Within == (search.Within{}) {
+		return s.Base + "/" + p.Type
+	}
+	return s.Base + "/" + p.Within.String() + "/" + p.Type
 }
 
 func (v *visit) pageURL(c exchange.Caller, p place) string {
-	return v.server.Base + "/" + p.Type + "?" + pageParam + "=" + v.server.seal(c, p)
+	return v.server.searched(p) + "?" + pageParam + "=" + v.server.seal(c, p)
 }
 
 // notices is what an answer carries besides its rows: parameters that were left out on demand, includes that were cut

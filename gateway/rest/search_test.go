@@ -153,3 +153,40 @@ func TestTheNoticeIsThereWhetherOrNotAnythingIs(t *testing.T) {
 	require.Equal(t, "outcome", last.Text("search", "mode"))
 	require.Nil(t, parsed(t, f.ask("GET", "/Task", "")).Get("entry"))
 }
+
+// A compartment is searched like its type, by GET and by POST, alone and in Bundles, and its links stay in it.
+func TestCompartmentsAreSearched(t *testing.T) {
+	f := newFace(t)
+	for i := range 3 {
+		f.desk.put(fmt.Sprintf(`{"resourceType":"Observation","id":"o%d","status":"final","subject":{"reference":"Patient/aino"}}`, i))
+	}
+	doc := parsed(t, f.ask("GET", "/Patient/aino/Observation?status=final&_count=2", ""))
+	require.Len(t, doc.All("entry"), 2)
+	require.Equal(t, base+"/Patient/aino/Observation?status=final&_count=2", links(doc)["self"])
+	next := links(doc)["next"]
+	require.Regexp(t, `^https://gw\.example/fhir/Patient/aino/Observation\?_page=[\w-]+$`, next)
+	require.Equal(t, []string{"o2"}, idsIn(parsed(t, f.ask("GET", next, "")).All("entry", "resource", "id")))
+	_, page, _ := strings.Cut(next, "?")
+	for _, other := range []string{"/Patient/eino/Observation?", "/Observation?"} {
+		outcome(t, f.ask("GET", other+page, ""), 400, "invalid")
+	}
+	posted := parsed(t, f.ask("POST", "/Patient/aino/Observation/_search", "status=final&_count=500", "Content-Type", "application/x-www-form-urlencoded"))
+	require.Len(t, posted.All("entry"), 3)
+	require.Regexp(t, `/Patient/aino/Observation\?_page=`, links(posted)["self"])
+	for _, kind := range []string{"batch", "transaction"} {
+		w := f.ask("POST", "", bundleOf(kind, `{"request":{"method":"GET","url":"Patient/aino/Observation?status=final"}}`))
+		require.Equal(t, 200, w.Code, "%s", w.Body)
+		require.Len(t, parsed(t, w).All("entry", "resource", "entry"), 3, kind)
+	}
+	require.Equal(t, "GET, HEAD", f.ask("PUT", "/Patient/aino/Observation", "{}").Header().Get("Allow"))
+	outcome(t, f.ask("GET", "/Patient/a_b/Observation", ""), 404, "not-found")
+	require.Contains(t, f.ask("GET", "/metadata", "").Body.String(), `"compartment":["http://hl7.org/fhir/CompartmentDefinition/patient"`)
+}
+
+func idsIn(values []*fhir.Value) []string {
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = v.Str()
+	}
+	return out
+}

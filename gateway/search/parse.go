@@ -58,6 +58,7 @@ func Pairs(raw string) ([]Pair, error) {
 type Options struct {
 	Base         string    // service base URL of this gateway, without a slash at the end: references below it are local
 	Lenient      bool      // leave out unknown parameters (Prefer: handling=lenient) instead of refusing them
+	Within       Within    // the compartment searched; zero: none
 	Terms        Terms     // what codes mean; nil: nothing is held
 	DefaultCount int       // rows a page when the search does not say; 0 means 50
 	MaxCount     int       // most rows a page; more is brought down to it; 0 means 500
@@ -108,7 +109,14 @@ func Parse(typ string, params []Pair, opt Options) (*Query, error) {
 	if opt.Secret == nil {
 		opt.Secret = finland.FindIdentityCode
 	}
-	p := &parser{opt: opt, q: &Query{Type: typ}, count: -1}
+	p := &parser{opt: opt, q: &Query{Type: typ, Within: opt.Within}, count: -1}
+	if opt.Within != (Within{}) {
+		member := opt.Within.membership(typ)
+		if member == nil {
+			return nil, refused("not-supported", typ+" is not in the compartment of "+opt.Within.Type+".")
+		}
+		p.q.Where = append(p.q.Where, *member)
+	}
 	for _, pair := range params {
 		if f := p.parameter(pair); f != nil {
 			if f.unknown && opt.Lenient {

@@ -448,6 +448,58 @@ func TestClientsAreBoundByPatientSubjectAndID(t *testing.T) {
 	require.Equal(t, []string{"aino"}, got)
 }
 
+// A compartment is any of the parameters that its official definition names (FHIR R4 § 2.49), beside all others of the
+// search, and that of a client binds to the client whichever of them it is.
+func TestACompartmentIsAnyOfItsParameters(t *testing.T) {
+	within := func(of, id, typ, query string) (*Query, error) {
+		pairs, err := Pairs(query)
+		require.NoError(t, err)
+		opt := testOptions
+		opt.Within = Within{Type: of, ID: id}
+		return Parse(typ, pairs, opt)
+	}
+	q, err := within("Patient", "aino", "Observation", "status=final&_sort=-date")
+	require.NoError(t, err)
+	require.Len(t, q.Where, 2)
+	aino := []Value{{RefType: "Patient", RefID: "aino"}}
+	require.Equal(t, Clause{Any: []Clause{
+		{Param: Lookup("Observation", "subject"), Values: aino}, {Param: Lookup("Observation", "performer"), Values: aino},
+	}}, q.Where[0])
+	require.Equal(t, "status=final&_sort=-date", q.Raw, "links name the compartment in their path")
+	require.Equal(t, "_compartment=Patient/aino&status=final&_sort=-date", q.Asked())
+	clients, bound := q.Clients()
+	require.True(t, bound)
+	require.Equal(t, []string{"aino"}, clients)
+
+	q, err = within("Encounter", "e1", "Condition", "")
+	require.NoError(t, err)
+	require.Equal(t, []Clause{{Param: Lookup("Condition", "encounter"), Values: []Value{{RefType: "Encounter", RefID: "e1"}}}}, q.Where)
+	require.Equal(t, "_compartment=Encounter/e1", q.Asked())
+	_, bound = q.Clients()
+	require.False(t, bound)
+
+	q, err = within("Patient", "aino", "Patient", "")
+	require.NoError(t, err)
+	require.Equal(t, "_id", q.Where[0].Any[0].Param.Name, "a client is in its own compartment")
+	clients, _ = q.Clients()
+	require.Equal(t, []string{"aino"}, clients)
+
+	for _, c := range [][2]string{{"Patient", "Task"}, {"Patient", "PlanDefinition"}, {"Task", "Patient"}} {
+		_, err = within(c[0], "x", c[1], "")
+		var refusal *Error
+		require.ErrorAs(t, err, &refusal, c)
+		require.Equal(t, "not-supported", refusal.Issues[0].Code)
+	}
+	require.Equal(t, []string{"Device", "Encounter", "Patient", "Practitioner", "RelatedPerson"}, Compartments())
+	for of, members := range compartments() {
+		for typ, params := range members {
+			for _, name := range params {
+				require.NotNil(t, Lookup(typ, name), "%s of %s in %s", name, typ, of)
+			}
+		}
+	}
+}
+
 // What the CapabilityStatement says of a parameter is so: it is understood with each of its modifiers.
 func TestEveryParameterIsUnderstoodWithItsModifiers(t *testing.T) {
 	values := map[string]string{

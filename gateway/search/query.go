@@ -40,6 +40,7 @@ type Param struct {
 // Query is a search that was understood: every parameter known, every value parsed.
 type Query struct {
 	Type       string    // resource type searched
+	Within     Within    // the compartment searched; zero: none. Its condition is the first of Where
 	Where      []Clause  // all must hold
 	Sort       []SortKey // in order of weight; ties are broken by id
 	Count      int       // rows a page; 0 with Summary only: no rows are wanted
@@ -52,8 +53,8 @@ type Query struct {
 	Ignored    []string // names of parameters that were left out (Options.Lenient only), to be told in the answer
 }
 
-// Clause is one condition. Exactly one of three forms: a comparison (Param with Values), a chain (Param with Chain),
-// or a reverse chain (Has).
+// Clause is one condition. Exactly one of four forms: a comparison (Param with Values), a chain (Param with Chain), a
+// reverse chain (Has), or alternatives of which any must hold (Any, not empty), each a clause of its own.
 //
 // A comparison holds for a resource when any of its Values matches any entry of the Index that has the Param's name;
 // with the modifier not when none does (a resource without an entry too); with missing, when Values[0].Missing equals
@@ -67,6 +68,7 @@ type Clause struct {
 	Values   []Value // any one must hold
 	Chain    *Chain
 	Has      *Has
+	Any      []Clause
 }
 
 // Chain is a condition on the target of a reference: subject:Patient.name=…. It holds when the Param points to a

@@ -3,7 +3,7 @@ package search
 import "slices"
 
 // Clients are the Patient ids that the query's matches are bound to: no resource can match that does not name one of
-// them as its patient or subject. ok is false when the query binds none. An empty list with ok says that nothing can
+// them as its patient or subject, or in another place that puts it into their compartment. ok is false when the query binds none. An empty list with ok says that nothing can
 // match.
 //
 // params are the reference parameters that bind a resource to its client; none given means patient and subject. A
@@ -28,6 +28,9 @@ func (q *Query) Clients(params ...string) (ids []string, ok bool) {
 // boundBy are the clients that a condition at the top binds to; false if it binds none: alternatives that leave the
 // type open or point elsewhere could be about anybody.
 func boundBy(typ string, c Clause, params []string) ([]string, bool) {
+	if len(c.Any) > 0 {
+		return boundByAny(typ, c.Any)
+	}
 	if c.Param == nil || c.Modifier != "" || c.Chain != nil {
 		return nil, false
 	}
@@ -50,6 +53,23 @@ func boundBy(typ string, c Clause, params []string) ([]string, bool) {
 	return ids, true
 }
 
+// boundByAny are the clients that all alternatives bind to, whichever their parameters.
+func boundByAny(typ string, any []Clause) ([]string, bool) {
+	var ids []string
+	for _, c := range any {
+		if c.Param == nil {
+			return nil, false
+		}
+		named, binds := boundBy(typ, c, []string{c.Param.Name})
+		if !binds {
+			return nil, false
+		}
+		ids = append(ids, named...)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), true
+}
+
 // Types are the resource types that answering the query touches, sorted: the one searched, those that chains and
 // _has look into, and those that may be included.
 func (q *Query) Types() []string {
@@ -69,6 +89,9 @@ func (q *Query) Types() []string {
 
 // types adds the types that c looks into.
 func (c Clause) types(to []string) []string {
+	for _, alternative := range c.Any {
+		to = alternative.types(to)
+	}
 	if c.Has != nil {
 		return c.Has.Where.types(append(to, c.Has.Type))
 	}

@@ -1,6 +1,6 @@
 package search
 
-//go:generate go run ./gen -out params.tsv
+//go:generate go run ./gen -out params.tsv -compartments compartments.tsv
 
 import (
 	"crypto/sha256"

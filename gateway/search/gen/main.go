@@ -1,9 +1,11 @@
-// Command gen compiles the official FHIR R4 search parameters into the table that gateway/search embeds.
+// Command gen compiles the official FHIR R4 search parameters and compartments into the tables that gateway/search
+// embeds.
 //
-//	go run ./gateway/search/gen -definitions FOLDER -out gateway/search/params.tsv
+//	go run ./gateway/search/gen -definitions FOLDER -out gateway/search/params.tsv -compartments gateway/search/compartments.tsv
 //
 // FOLDER holds the definitions of R4 4.0.1 as single JSON files (the unpacked package hl7.fhir.r4.examples or
-// hl7.fhir.r4.core): Bundle-searchParams.json, StructureDefinition-*.json, ValueSet-*.json.
+// hl7.fhir.r4.core): Bundle-searchParams.json, CompartmentDefinition-*.json, StructureDefinition-*.json,
+// ValueSet-*.json.
 //
 // An expression is resolved against the StructureDefinitions, so that the table says of each place which member to
 // follow in JSON and which data type stands there: nothing is guessed when a resource is indexed. What is not
@@ -27,11 +29,12 @@ func main() {
 	log.SetFlags(0)
 	folder := flag.String("definitions", os.Getenv("FHIR_DEFINITIONS"), "folder of the R4 definitions (default: $FHIR_DEFINITIONS)")
 	out := flag.String("out", "params.tsv", "the table to write")
+	compartments := flag.String("compartments", "compartments.tsv", "the table of compartments to write")
 	flag.Parse()
 	if *folder == "" {
 		log.Fatal("gen: name the folder of the definitions with -definitions or FHIR_DEFINITIONS")
 	}
-	if err := run(*folder, *out); err != nil {
+	if err := run(*folder, *out, *compartments); err != nil {
 		log.Fatal("gen: ", err)
 	}
 }
@@ -51,7 +54,7 @@ type row struct {
 	documentation            string
 }
 
-func run(folder, out string) error {
+func run(folder, out, compartments string) error {
 	params, err := readParameters(filepath.Join(folder, "Bundle-searchParams.json"))
 	if err != nil {
 		return err
@@ -80,6 +83,9 @@ func run(folder, out string) error {
 		return cmp.Or(cmp.Compare(a.resource, b.resource), cmp.Compare(a.name, b.name))
 	})
 	slices.Sort(skipped)
+	if err := writeCompartments(folder, compartments, rows); err != nil {
+		return err
+	}
 	return write(out, rows, skipped)
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTheCommittedTableIsWhatTheDefinitionsGive(t *testing.T) {
+func TestTheCommittedTablesAreWhatTheDefinitionsGive(t *testing.T) {
 	folder := os.Getenv("FHIR_EXAMPLES")
 	if folder == "" {
 		folder = filepath.Join("..", "..", "..", "tmp", "hl7.fhir.r4.examples", "package")
@@ -16,13 +16,15 @@ func TestTheCommittedTableIsWhatTheDefinitionsGive(t *testing.T) {
 	if _, err := os.Stat(folder); err != nil {
 		t.Skip("the official definitions are not here; set FHIR_EXAMPLES to the unpacked package hl7.fhir.r4.examples")
 	}
-	made := filepath.Join(t.TempDir(), "params.tsv")
-	require.NoError(t, run(folder, made))
-	got, err := os.ReadFile(made)
-	require.NoError(t, err)
-	want, err := os.ReadFile(filepath.Join("..", "params.tsv"))
-	require.NoError(t, err)
-	require.Equal(t, string(want), string(got), "run go generate ./gateway/search with FHIR_DEFINITIONS set")
+	made := t.TempDir()
+	require.NoError(t, run(folder, filepath.Join(made, "params.tsv"), filepath.Join(made, "compartments.tsv")))
+	for _, table := range []string{"params.tsv", "compartments.tsv"} {
+		got, err := os.ReadFile(filepath.Join(made, table))
+		require.NoError(t, err)
+		want, err := os.ReadFile(filepath.Join("..", table))
+		require.NoError(t, err)
+		require.Equal(t, string(want), string(got), "run go generate ./gateway/search with FHIR_DEFINITIONS set")
+	}
 }
 
 func TestExpressionsAreTakenApart(t *testing.T) {

@@ -17,6 +17,8 @@ const above = "\U0010FFFF"
 // holds spells that clause c holds for the resource of type typ with alias r.
 func (s *statement) holds(c search.Clause, typ, r string) (string, error) {
 	switch {
+	case len(c.Any) > 0:
+		return s.holdsAny(c.Any, typ, r)
 	case c.Has != nil:
 		return s.holdsHas(c.Has, typ, r)
 	case c.Param == nil:
@@ -44,6 +46,18 @@ func (s *statement) holds(c search.Clause, typ, r string) (string, error) {
 		return "", err
 	}
 	return negate(c.Modifier == "not") + s.entryAs(c.Param, typ, r, x, match), nil
+}
+
+// holdsAny spells that one of the alternatives holds.
+func (s *statement) holdsAny(any []search.Clause, typ, r string) (string, error) {
+	parts := make([]string, len(any))
+	for i, c := range any {
+		var err error
+		if parts[i], err = s.holds(c, typ, r); err != nil {
+			return "", err
+		}
+	}
+	return join(parts, " OR "), nil
 }
 
 // first is the parameter that a resource has an entry of if it has any of p.

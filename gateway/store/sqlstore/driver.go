@@ -39,6 +39,8 @@ const walked = 1000
 // clauseDriver is the driver that a clause gives on resources of a type, or nil when it narrows too little to be one.
 func (p *plan) clauseDriver(c search.Clause, typ string) *driver {
 	switch {
+	case len(c.Any) > 0:
+		return p.anyDriver(c.Any, typ)
 	case c.Has != nil:
 		return p.hasDriver(c.Has, typ)
 	case c.Param == nil || c.Modifier == "not" || c.Modifier == "missing" || c.Modifier == "text" || len(c.Values) == 0:
@@ -66,6 +68,27 @@ func (p *plan) clauseDriver(c search.Clause, typ string) *driver {
 		gauges[i] = func(s *statement) string { return s.valueRows(c, v, typ) }
 	}
 	return &driver{rows: rows, gauges: gauges, unique: len(c.Values) == 1 && own(c.Param.Name), sure: c.Param.Name == "_id", exact: -1}
+}
+
+// anyDriver comes from all alternatives, if each narrows.
+func (p *plan) anyDriver(any []search.Clause, typ string) *driver {
+	d := &driver{exact: -1}
+	var parts []*driver
+	for _, c := range any {
+		part := p.clauseDriver(c, typ)
+		if part == nil {
+			return nil
+		}
+		parts, d.gauges = append(parts, part), append(d.gauges, part.gauges...)
+	}
+	d.rows = func(s *statement) string {
+		texts := make([]string, len(parts))
+		for i, part := range parts {
+			texts[i] = part.rows(s)
+		}
+		return strings.Join(texts, " UNION ALL ")
+	}
+	return d
 }
 
 // compositeDriver comes from the first part of a composite that narrows; the parts together are probed.
@@ -226,7 +249,7 @@ func (p *plan) drivers() []*driver {
 	var all []*driver
 	for i, c := range p.where {
 		if d := p.clauseDriver(c, p.typ); d != nil {
-			if c.Chain == nil && c.Has == nil && c.Param.Type != search.Composite {
+			if c.Any == nil && c.Chain == nil && c.Has == nil && c.Param.Type != search.Composite {
 				d.exact = i
 			}
 			if d.sure {

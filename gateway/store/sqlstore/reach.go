@@ -43,6 +43,9 @@ func touched(q *search.Query) []string {
 }
 
 func clauseTypes(to *set[string], c search.Clause) {
+	for _, alternative := range c.Any {
+		clauseTypes(to, alternative)
+	}
 	if c.Chain != nil {
 		for t, branch := range c.Chain.Branches {
 			to.add(nil, t)

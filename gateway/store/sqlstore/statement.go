@@ -130,6 +130,9 @@ func (n *snapshot) numbers(ctx context.Context, q *search.Query) (map[ParamKey]i
 
 // clauseParams adds the parameters of a clause on resources of a type.
 func clauseParams(to *set[ParamKey], typ string, c search.Clause) {
+	for _, alternative := range c.Any {
+		clauseParams(to, typ, alternative)
+	}
 	switch {
 	case c.Param == nil || own(c.Param.Name):
 	case len(c.Param.Parts) > 0:

@@ -212,6 +212,13 @@ var modelModifiers = map[search.ParamType][]string{
 }
 
 func (m *model) clause(typ string, depth int) search.Clause {
+	if depth > 0 && m.r.IntN(6) == 0 {
+		any := search.Clause{}
+		for range 1 + m.r.IntN(3) {
+			any.Any = append(any.Any, m.clause(typ, depth-1))
+		}
+		return any
+	}
 	if depth > 0 && m.r.IntN(3) == 0 {
 		name := pick(m.r, []string{"subject", "based-on", "part-of"})
 		if m.r.IntN(2) == 0 {
@@ -325,6 +332,9 @@ func (m *model) visible(r store.Row, g *guard) bool {
 }
 
 func (m *model) holds(r store.Row, c search.Clause, g *guard) bool {
+	if len(c.Any) > 0 {
+		return slices.ContainsFunc(c.Any, func(alternative search.Clause) bool { return m.holds(r, alternative, g) })
+	}
 	if c.Has != nil {
 		for _, other := range m.rows {
 			if other.Type == c.Has.Type && m.visible(other, g) && m.holds(other, c.Has.Where, g) && slices.ContainsFunc(other.Index.References, func(e search.ReferenceEntry) bool {
@@ -653,6 +663,12 @@ func describe(q *search.Query) string {
 
 func describeClause(c search.Clause) string {
 	switch {
+	case len(c.Any) > 0:
+		out := "any("
+		for _, alternative := range c.Any {
+			out += describeClause(alternative) + " | "
+		}
+		return out + ")"
 	case c.Has != nil:
 		return "_has:" + c.Has.Type + ":" + c.Has.Param.Name + ":" + describeClause(c.Has.Where)
 	case c.Chain != nil:

@@ -98,6 +98,8 @@ func testSearch(t *testing.T, e Engine) {
 		{"code that has a system, of none", []search.Clause{any("code", "", search.Value{Code: "1", SystemSet: true})}, nil},
 		{"any code of a system", []search.Clause{any("code", "", search.Value{System: "http://y", SystemSet: true})}, []string{"b"}},
 		{"one or the other", []search.Clause{any("status", "", search.Value{Code: "final"}, search.Value{Code: "draft"})}, []string{"a", "b"}},
+		{"any of several", []search.Clause{{Any: []search.Clause{refers("subject", "Patient", "aino"), token("", "status", "", "draft"), any("url", "missing", search.Value{Missing: false})}}}, []string{"a", "b"}},
+		{"any of several, and another", []search.Clause{{Any: []search.Clause{refers("subject", "Patient", "aino"), token("", "status", "", "draft")}}, token("", "code", "", "2")}, []string{"a"}},
 		{"one and the other", []search.Clause{token("", "status", "", "final"), token("", "code", "", "2")}, []string{"a"}},
 		{"not", []search.Clause{any("status", "not", search.Value{Code: "final"})}, []string{"b", "c"}},
 		{"text", []search.Clause{any("code", "text", search.Value{Text: "verenp"})}, []string{"a"}},

@@ -13,6 +13,7 @@ type docRest struct {
 	Resource    []docType
 	Interaction []struct{ Code string }
 	Operation   []struct{ Name string }
+	Compartment []string
 }
 
 type docType struct {
@@ -48,6 +49,9 @@ func capabilities(ctx context.Context, p *party) (*capability, error) {
 	for i := range d.Rest {
 		for _, interaction := range d.Rest[i].Interaction {
 			c.system = append(c.system, interaction.Code)
+		}
+		if len(d.Rest[i].Compartment) > 0 {
+			c.system = append(c.system, "search-compartment")
 		}
 		for _, op := range d.Rest[i].Operation {
 			c.system = append(c.system, "$"+strings.TrimPrefix(op.Name, "$"))

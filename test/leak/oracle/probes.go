@@ -157,6 +157,9 @@ var ofPatient = []probe{
 	{oracle: RevInclude, request: get("{type}?patient=Patient/{patient}&_revinclude={other}:{param}")},
 	{oracle: Chain, request: get("{type}?subject:Patient._id={patient}")},
 	{oracle: Compartment, feature: "search-compartment", request: get("Patient/{patient}/{type}")},
+	{oracle: Compartment, feature: "search-compartment", request: get("Patient/{patient}/{type}?_summary=count")},
+	{oracle: Compartment, feature: "search-compartment", request: get("Patient/{patient}/{type}?_total=accurate&_count=1")},
+	{oracle: Compartment, feature: "search-compartment", request: post("Patient/{patient}/{type}/_search", "_lastUpdated=gt2000-01-01")},
 	{oracle: Batch, feature: "batch", write: true, request: post("", bundle("batch", "GET", "{type}?patient=Patient/{patient}&_total=accurate", ""))},
 }
 
