@@ -104,6 +104,37 @@ func TestAuditEvent(t *testing.T) {
 	}
 }
 
+// The view of an exchange for its recipient, of what two registers disclosed; what was denied, used or withheld is not owed.
+func TestProvenance(t *testing.T) {
+	first, second := readPermit(), readPermit()
+	for _, r := range []*Record{first, second} {
+		r.Obligations = []string{consent.Source, consent.Onward}
+	}
+	second.Controller, second.Register = "Organization/clinic", consent.Social
+	second.Entities = []Entity{{What: "DocumentReference/2/_history/1", Role: "include"}, {What: "Task/1/_history/1", Role: "created"}}
+	second.Bases = []consent.Basis{{ID: "ATL-55.1", Citation: "703/2023 § 55.1", TitleFi: "Sosiaalihuollon luovutuslupa"}}
+	v := Provenance([]Record{*first, *second})
+	require.Empty(t, fhir.ValidateAs(v, "Provenance"))
+	var pretty bytes.Buffer
+	require.NoError(t, json.Indent(&pretty, v.JSON(), "", "  "))
+	golden(t, "provenance.json", append(pretty.Bytes(), '\n'))
+
+	require.True(t, first.Owed())
+	for name, change := range map[string]func(*Record){
+		"denied":           func(r *Record) { r.Outcome = "deny" },
+		"not done":         func(r *Record) { r.Success = false },
+		"use":              func(r *Record) { r.Disclosure = false },
+		"pushed":           func(r *Record) { r.Recipient = "county-social" },
+		"nothing left":     func(r *Record) { r.Entities = nil },
+		"without a duty":   func(r *Record) { r.Obligations = nil },
+		"only a Task made": func(r *Record) { r.Entities = second.Entities[1:] },
+	} {
+		r := *first
+		change(&r)
+		require.False(t, r.Owed(), name)
+	}
+}
+
 // TestAuditEventHoldsSection10 names the contents that 703/2023 § 10 asks for and finds each in the view.
 func TestAuditEventHoldsSection10(t *testing.T) {
 	v, err := fhir.Parse(readPermit().AuditEvent(41), fhir.DefaultLimits)

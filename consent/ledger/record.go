@@ -14,9 +14,9 @@ import (
 )
 
 // Record is one line of the ledger: who did what to whose data, on which basis, and what came of it.
-// A read by id makes one record, whether the row was found, hidden or absent; a search makes one for the query and
-// one per client whose data left; a write, push or operation makes one per client. What was withheld from a search
-// is never listed.
+// A read by id makes one record, whether the row was found, hidden or absent; a search makes one for the query and, for
+// each client whose data left, one of the use and one of each register that disclosed (703/2023 § 10); a write, push or
+// operation makes one per client. What was withheld from a search is never listed.
 type Record struct {
 	ID          string            `json:"id"`       // random; AuditEvent id. The first of an exchange is its X-Request-Id
 	Exchange    string            `json:"exchange"` // ID of the first record of the same exchange

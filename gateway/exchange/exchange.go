@@ -65,6 +65,9 @@ type Resource struct {
 	Deleted  bool
 	Method   string // POST, PUT or DELETE: how the version came to be
 	Body     []byte // compact JSON; nil for a deletion
+	// Disclosed: it left as a disclosure (luovutus) of another register or controller, so the exchange has a Provenance (see
+	// Desk.origin).
+	Disclosed bool
 }
 
 // Page is one page of a search.

@@ -49,6 +49,9 @@ func (d *Desk) readOne(ctx context.Context, c Caller, typ, id string, i Interact
 	rec := d.record(c, i, typ+"/"+id)
 
 	row, err := get(snap)
+	if errors.Is(err, store.ErrNotFound) && typ == provenance && version <= 1 {
+		return d.origin(ctx, c, snap, rec, id)
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		rec.Outcome, rec.Reason = "deny", "absent: there is no such resource"
 		snap.Close()
@@ -277,7 +280,7 @@ func permits(decision *consent.Decision, row store.Row) bool {
 func released(row store.Row, decision *consent.Decision) (*Resource, error) {
 	out := &Resource{
 		Type: row.Type, ID: row.ID, Version: row.Version, Updated: row.Updated,
-		Deleted: row.Deleted, Method: row.Method, Body: row.Body,
+		Deleted: row.Deleted, Method: row.Method, Body: row.Body, Disclosed: decision.Disclosure,
 	}
 	if len(decision.Redact) == 0 || row.Deleted {
 		return out, nil

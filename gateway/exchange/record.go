@@ -150,7 +150,8 @@ func deny(rec ledger.Record, decision *consent.Decision) ledger.Record {
 }
 
 // disclosed gathers the records of data that leave: one per client, and where the data are several controllers', one
-// for each of these, because each keeps the log of its own registers (703/2023 § 10).
+// for each of these, because each keeps the log of its own registers (703/2023 § 10). Use and disclosure are recorded apart,
+// and disclosures of each register by itself (§ 10.2 and 10.3), so that each tells its own source and basis.
 type disclosed struct {
 	first   ledger.Record // the record that the first one is made of, or follows
 	follow  bool          // the first record is made already: all of these follow it
@@ -173,6 +174,9 @@ func (l *disclosed) add(row store.Row, decision *consent.Decision, facts map[str
 	}
 	for _, client := range orNobody(row.Class.Clients) {
 		key := client + "|" + controller
+		if decision.Disclosure {
+			key += "|" + string(row.Class.Register)
+		}
 		rec := l.parts[key]
 		if rec == nil {
 			next := l.first

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"sotesilta/consent"
+	"sotesilta/consent/ledger"
 	"sotesilta/gateway/exchange"
 	"sotesilta/internal/fhir"
 	"sotesilta/internal/terms"
@@ -223,7 +224,7 @@ func (g *governing) provenance(ground string, docs []*exchange.Current, copies [
 		fhir.Member{Name: "occurredDateTime", Value: fhir.NewString(g.now())},
 		fhir.Member{Name: "recorded", Value: fhir.NewString(g.now())},
 		fhir.Member{Name: "policy", Value: fhir.NewArray(
-			fhir.NewString(terms.LegalBasisPolicy(ground)), fhir.NewString(terms.LegalBasisPolicy("ATL-48-ONWARD")))},
+			fhir.NewString(terms.LegalBasisPolicy(ground)), fhir.NewString(terms.LegalBasisPolicy(ledger.OnwardDuty)))},
 		fhir.Member{Name: "activity", Value: fhir.NewObject(fhir.Member{Name: "coding", Value: fhir.NewArray(
 			fhir.Coding{System: "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle", Code: "disclose", Display: "Disclose Record Lifecycle Event"}.Value())})},
 		fhir.Member{Name: "agent", Value: fhir.NewArray(agent("performer", personOf(caller), caller.Unit), agent("custodian", caller.Controller, ""))},

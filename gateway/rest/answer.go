@@ -16,6 +16,22 @@ type answer struct {
 	body     []byte             // instead of a resource: an outcome, a Bundle…
 	location string             // Type/id/_history/version of what was created
 	written  bool               // by a create or update: Prefer return decides what is sent back
+	origin   string             // of disclosed data: the id of the exchange, whose Provenance tells where they came from
+}
+
+// hasProvenance is the relation of an answer to the Provenance of what it discloses (W3C PROV-AQ § 3.1).
+const hasProvenance = "http://www.w3.org/ns/prov#has_provenance"
+
+// originOf is the origin of an answer with these rows by an exchange: "" where nothing was disclosed.
+func originOf(exchangeID string, rows ...[]exchange.Resource) string {
+	for _, part := range rows {
+		for i := range part {
+			if part[i].Disclosed {
+				return exchangeID
+			}
+		}
+	}
+	return ""
 }
 
 // write sends an answer. The body of HEAD is left out, its headers are those of GET (RFC 9110 § 9.3.2).
@@ -31,6 +47,9 @@ func (v *visit) write(a answer) {
 	}
 	if a.location != "" {
 		h["Location"] = []string{v.server.Base + "/" + a.location}
+	}
+	if a.origin != "" {
+		h["Link"] = []string{"<" + v.server.Base + "/Provenance/" + a.origin + `>; rel="` + hasProvenance + `"`}
 	}
 	if a.written {
 		switch v.wants.returns {
@@ -56,6 +75,7 @@ func (v *visit) write(a answer) {
 		h.Del("Etag")
 		h.Del("Last-Modified")
 		h.Del("Location")
+		h.Del("Link")
 		v.wants.form, v.wants.pretty = codecs[0], false
 		v.fail(fmt.Errorf("rest: an answer cannot be written as %s: %w", form.mediaType, err))
 		return

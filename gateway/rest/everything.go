@@ -56,11 +56,12 @@ func (v *visit) getEverything(query params) (answer, error) {
 		if err := v.none(query); err != nil {
 			return answer{}, err
 		}
-		page, err := v.server.Desk.Graph(v.ctx, v.exchange(), id)
+		caller := v.exchange()
+		page, err := v.server.Desk.Graph(v.ctx, caller, id)
 		if err != nil {
 			return answer{}, err
 		}
-		return v.gathered(page.Matches), nil
+		return v.gathered(caller, page.Matches), nil
 	}
 	p, err := v.understandHistory(typ, id, query.without("_type"))
 	if err != nil {
@@ -92,16 +93,16 @@ func (v *visit) getEverything(query params) (answer, error) {
 		p.Cursor = page.Next
 		links = append(links, link{"next", address + v.server.seal(caller, p)})
 	}
-	return v.gathered(page.Matches, links...), nil
+	return v.gathered(caller, page.Matches, links...), nil
 }
 
 // gathered is a searchset of rows.
-func (v *visit) gathered(rows []exchange.Resource, links ...link) answer {
+func (v *visit) gathered(caller exchange.Caller, rows []exchange.Resource, links ...link) answer {
 	b := newBundle(v.server.Base, "searchset", -1, sizeOf(rows), links...)
 	for i := range rows {
 		b.found(&rows[i], "match")
 	}
-	return answer{status: http.StatusOK, body: b.done()}
+	return answer{status: http.StatusOK, body: b.done(), origin: originOf(caller.RequestID, rows)}
 }
 
 // inputs are the parameters of an operation as Parameters say them, beside those of the address.

@@ -105,5 +105,5 @@ func (v *visit) history(p place) (answer, error) {
 	for i := range rows {
 		b.version(&rows[i])
 	}
-	return answer{status: http.StatusOK, body: b.done()}, nil
+	return answer{status: http.StatusOK, body: b.done(), origin: originOf(caller.RequestID, rows)}, nil
 }

@@ -38,17 +38,22 @@ func (v *visit) subsetOf(query params) (wanted, error) {
 }
 
 func (v *visit) readResource(typ, id string) (answer, error) {
-	resource, err := v.server.Desk.Read(v.ctx, v.exchange(), typ, id)
+	caller := v.exchange()
+	resource, err := v.server.Desk.Read(v.ctx, caller, typ, id)
 	if err != nil {
 		return answer{}, err
 	}
-	return current(resource)
+	return current(resource, caller.RequestID)
 }
 
-// current answers a version that was read; one that is a deletion has no body to answer with.
-func current(resource *exchange.Resource) (answer, error) {
+// current answers a version that an exchange read; one that is a deletion has no body to answer with.
+func current(resource *exchange.Resource, exchangeID string) (answer, error) {
 	if resource.Deleted {
 		return answer{}, refuse(http.StatusGone, "deleted", "", "This version is a deletion.")
 	}
-	return answer{status: http.StatusOK, resource: resource}, nil
+	a := answer{status: http.StatusOK, resource: resource}
+	if resource.Disclosed {
+		a.origin = exchangeID
+	}
+	return a, nil
 }

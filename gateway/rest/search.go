@@ -108,7 +108,7 @@ func (v *visit) search(q *search.Query, p place) (answer, error) {
 			b.notice(issues...)
 		}
 	}
-	return answer{status: http.StatusOK, body: b.done()}, nil
+	return answer{status: http.StatusOK, body: b.done(), origin: originOf(caller.RequestID, page.Matches, page.Includes)}, nil
 }
 
 // self is the link to this very page: the parameters as they were understood, unless they are sealed because they came

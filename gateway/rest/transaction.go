@@ -239,6 +239,10 @@ func (b *bundle) answered(a answer, returns, method string) {
 		body = nil
 	}
 	open := b.entry(fullURL, body)
+	if a.origin != "" {
+		b.add(open, `"link":[{"relation":"`, hasProvenance, `","url":"`, b.base, "/Provenance/", a.origin, `"}]`)
+		open = ","
+	}
 	b.add(open)
 	b.response(statusLine(a.status), location, resource.Version, resource.Updated, outcome)
 	b.add("}")

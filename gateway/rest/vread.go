@@ -23,9 +23,10 @@ func (v *visit) readVersion(typ, id, version string) (answer, error) {
 	if err != nil || number < 1 || strconv.FormatInt(number, 10) != version {
 		return answer{}, &refusal{status: http.StatusNotFound, issues: notKnown}
 	}
-	resource, err := v.server.Desk.VRead(v.ctx, v.exchange(), typ, id, number)
+	caller := v.exchange()
+	resource, err := v.server.Desk.VRead(v.ctx, caller, typ, id, number)
 	if err != nil {
 		return answer{}, err
 	}
-	return current(resource)
+	return current(resource, caller.RequestID)
 }
