@@ -52,7 +52,8 @@ func served() []rest.Type {
 	for _, name := range exchange.Types() {
 		t := rest.Type{Name: name, Interactions: rest.ReadWrite}
 		if name == "AuditEvent" {
-			t.Interactions, t.Params = rest.ReadOnly, exchange.AuditParams
+			t.Interactions, t.Params, t.Modifiers = rest.ReadOnly, exchange.AuditParams, exchange.AuditModifiers
+			t.Documentation = exchange.AuditSearch
 		}
 		types = append(types, t)
 	}

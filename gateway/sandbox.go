@@ -20,8 +20,8 @@ import (
 // sandboxCommand is the product's demonstration and the newcomer's first look.
 type sandboxCommand struct {
 	settings
-	NoJourney bool `help:"Only serve; exchanges are printed as they come."`
-	Exit      bool `help:"End after the journey, reading every printed line back as the auditor; exit code 0 only if all went as the law says."`
+	NoJourney bool `xor:"journey" help:"Only serve; exchanges are printed as they come."`
+	Exit      bool `xor:"journey" help:"End after the journey, reading every printed line back as the auditor; exit code 0 only if all went as the law says."`
 }
 
 // sequenceSoon is how often the sandbox gives records their places: at once for the eye.
@@ -31,6 +31,9 @@ const sequenceSoon = 15 * time.Millisecond
 func (s *sandboxCommand) Run(ctx context.Context, out streams) error {
 	if err := unknownVariables(os.Environ()); err != nil {
 		return err
+	}
+	if s.MLLPAddr == "off" && !s.NoJourney {
+		return errors.New("SOTESILTA_MLLP_ADDR: the journey sends HL7 v2; give it an address, or --no-journey")
 	}
 	// The address is taken first: a second sandbox on the same one must not touch the first one's folder.
 	listener, err := net.Listen("tcp", s.Addr)
@@ -119,8 +122,12 @@ func (s *sandboxCommand) Run(ctx context.Context, out streams) error {
 		return err
 	}
 	n.ready(true)
+	mllp := "off"
+	if n.mllp != nil {
+		mllp = n.mllp.String()
+	}
 	fmt.Fprintf(out.out, "Sotesilta %s · FHIR %s/fhir · tokens %s%s · HL7 v2 %s · ledger %s/ledger/checkpoint\n",
-		version, n.root, n.root, auth.TokenPath, n.mllp, n.root)
+		version, n.root, n.root, auth.TokenPath, mllp, n.root)
 	fmt.Fprintf(out.out, "A synthetic county is loaded: 7 clients, two registers, %d ledger records. Keys: %s\n", feed.Size(), dir)
 	feed.Keep(!s.NoJourney)
 	feed.Print(out.out)

@@ -60,6 +60,11 @@ func (c *scenariosCommand) Run(out streams) error {
 	if err != nil {
 		return err
 	}
+	for _, id := range c.Basis {
+		if !slices.ContainsFunc(engine.Rows(), func(row consent.Row) bool { return row.ID == id }) {
+			return fmt.Errorf("--basis %q is no row of the policies (--overview prints them)", id)
+		}
+	}
 	results, err := suite.Run(func(cfg *consent.Config) { cfg.Bases = base.Bases })
 	if err != nil {
 		return err

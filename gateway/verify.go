@@ -16,7 +16,7 @@ import (
 // verifyCommand checks a ledger, or reports and proofs, offline against a pinned key.
 type verifyCommand struct {
 	settings
-	Files   []string `arg:"" optional:"" type:"existingfile" help:"Log reports, proofs of records, proofs of inclusion or consistency; without any, the whole ledger in SOTESILTA_STORE."`
+	Files   []string `arg:"" optional:"" type:"existingfile" help:"Log reports, proofs of records, AuditEvents beside their proofs, proofs of inclusion or consistency, checkpoints; without any, the whole ledger in SOTESILTA_STORE."`
 	Key     string   `help:"The pinned key: the text of ledger.pub, or a file that holds it; by default ledger.pub of the folder of keys."`
 	Seen    []string `type:"existingfile" help:"Signed checkpoints kept from earlier: the ledger must still hold what they signed."`
 	Witness []string `sep:"none" help:"Keys of witnesses (NAME+HASH+KEY): the checkpoints of the files must bear their cosignatures."`
@@ -43,6 +43,9 @@ func (v *verifyCommand) Run(ctx context.Context, out streams) error {
 			return err
 		}
 		v.Store = "sqlite:" + folder + "/sandbox.db"
+		if v.Key == "" {
+			pin.dir = folder // where the sandbox keeps its checkpoint
+		}
 	}
 	if path, isFile := strings.CutPrefix(v.Store, "sqlite:"); isFile {
 		if _, err := os.Stat(path); err != nil {
@@ -96,7 +99,7 @@ func (v *verifyCommand) Run(ctx context.Context, out streams) error {
 		}
 		fmt.Fprintf(out.out, "%s\n", text)
 	} else {
-		printReport(out, report)
+		printReport(out, report, len(options.Seen) > 0)
 	}
 	if !report.OK() {
 		return errNotWell
@@ -104,9 +107,15 @@ func (v *verifyCommand) Run(ctx context.Context, out streams) error {
 	return nil
 }
 
-func printReport(out streams, report *ledger.Report) {
-	fmt.Fprintf(out.out, "ledger %s: %d records in the tree, %d waiting, by %d node(s), under %d checkpoint(s)\nroot %x\n",
-		report.Origin, report.Size, report.Pending, report.Nodes, report.Checkpoints, report.Root)
+// printReport prints what Verify saw. held says that a checkpoint from outside the store was among what it was held against.
+func printReport(out streams, report *ledger.Report, held bool) {
+	fmt.Fprintf(out.out, "ledger %s: %d records in the tree, %d waiting, by %d node(s), under %d checkpoint(s)\n",
+		report.Origin, report.Size, report.Pending, report.Nodes, report.Checkpoints)
+	if report.Root == [32]byte{} {
+		fmt.Fprintln(out.out, "root unknown: the tree has gaps")
+	} else {
+		fmt.Fprintf(out.out, "root %x\n", report.Root)
+	}
 	if report.Erased > 0 {
 		fmt.Fprintf(out.out, "%d of them without content: erased when their retention time was over, unless it says otherwise below\n", report.Erased)
 	}
@@ -116,10 +125,13 @@ func printReport(out streams, report *ledger.Report) {
 	if report.More > 0 {
 		fmt.Fprintf(out.out, "and %d more\n", report.More)
 	}
-	if report.OK() {
-		fmt.Fprintln(out.out, "all is well: nothing edited, deleted, inserted, reordered or cut")
-	} else {
+	switch {
+	case !report.OK():
 		fmt.Fprintln(out.out, "NOT WELL")
+	case held:
+		fmt.Fprintln(out.out, "all is well: nothing edited, deleted, inserted, reordered or cut")
+	default:
+		fmt.Fprintln(out.out, "all is well: nothing edited, deleted, inserted or reordered; whether newer records were cut away with their checkpoints, only a checkpoint kept elsewhere can tell (--seen FILE)")
 	}
 }
 

@@ -95,7 +95,7 @@ func VerifyInclusion(c Checkpoint, seq int64, leaf [32]byte, hashes [][]byte) er
 	}
 	err := proof.VerifyInclusion(rfc6962.DefaultHasher, uint64(seq), uint64(c.Size), leafHash(leaf), hashes, c.Root[:])
 	if err != nil {
-		return fmt.Errorf("ledger: place %d is not proved to be in the tree of %d entries: %w", seq, c.Size, err)
+		return fmt.Errorf("ledger: what the proof holds is not what lies at place %d of the tree of %d entries that was signed", seq, c.Size)
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func VerifyConsistency(older, newer Checkpoint, hashes [][]byte) error {
 	}
 	err := proof.VerifyConsistency(rfc6962.DefaultHasher, uint64(older.Size), uint64(newer.Size), hashes, older.Root[:], newer.Root[:])
 	if err != nil {
-		return fmt.Errorf("ledger: the tree of %d entries is not proved to begin with that of %d: %w", newer.Size, older.Size, err)
+		return fmt.Errorf("ledger: the tree of %d entries is not proved to begin with that of %d", newer.Size, older.Size)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,19 @@ const auditEvent = "AuditEvent"
 
 // AuditParams are the search parameters that AuditEvents answer to: the columns of the ledger.
 var AuditParams = []string{"_id", "_lastUpdated", "date", "patient", "agent", "altid", "entity", "outcome", "policy", "subtype"}
+
+// AuditModifiers are the modifiers that AuditParams take.
+var AuditModifiers = map[string][]string{"agent": {"identifier"}}
+
+// AuditSearch tells what AuditParams find, where that is less than FHIR's own words promise.
+const AuditSearch = "Views of the ledger, for who supervises the controller; reading them is itself recorded. patient is the client whose data it is about. " +
+	"agent is the person who used or received data (Practitioner, Patient or RelatedPerson), with :identifier the API client; altid is that client's own id of its user. " +
+	"entity is what was asked for or moved, not the directives that weighed. policy is a row of the legal bases that permitted, " +
+	"by its code or as the CodeSystem with the code as fragment. outcome goes by the decision: 0 permitted, also where it was then not done, 4 denied or left to a human. " +
+	"date and _lastUpdated are the time of the event."
+
+// auditAgents are the types of those who act: only they are kept for searching.
+var auditAgents = []string{"Practitioner", "Patient", "RelatedPerson"}
 
 // auditClass is the label of ledger data for deciding who reads it.
 func auditClass(controller string) consent.Class {
@@ -249,6 +263,10 @@ func entryClause(out *store.EntryQuery, clause search.Clause, unsupported func(s
 			if value.RefType == "" || value.RefID == "" {
 				return unsupported("an agent that is not Type/id of this gateway")
 			}
+			if !slices.Contains(auditAgents, value.RefType) {
+				// Units and controllers stand in the records, but nothing finds them: an empty answer would be untrue.
+				return unsupported("an agent that is not one of " + strings.Join(auditAgents, ", "))
+			}
 			out.Person = append(out.Person, value.RefType+"/"+value.RefID)
 		case "entity":
 			if value.RefType == "" || value.RefID == "" {
@@ -262,8 +280,10 @@ func entryClause(out *store.EntryQuery, clause search.Clause, unsupported func(s
 				out.Outcome = append(out.Outcome, "permit")
 			case "4":
 				out.Outcome = append(out.Outcome, "deny", "needs-human")
-			default:
+			case "8", "12":
 				out.Outcome = append(out.Outcome, "none")
+			default:
+				return unsupported("an outcome that is none of 0, 4, 8, 12")
 			}
 		case "policy":
 			out.Basis = append(out.Basis, strings.TrimPrefix(value.Text, terms.LegalBasis+"#"))

@@ -118,6 +118,7 @@ func TestReadingTheLedger(t *testing.T) {
 	for _, params := range []string{
 		"patient=aino&patient=onni", "date=2024,2025", "date=ne2024", "patient.name=x", "_include=AuditEvent:patient", "_sort=action",
 		"agent-name=x", "patient:missing=true", "entity:missing=false", "agent=https://elsewhere.example/Practitioner/1", "_tag=x",
+		"agent=Organization/county-social", "agent=PractitionerRole/nurse", "outcome=denied", // nothing would be found, which is not so
 	} {
 		commits := w.records(func() {
 			_, err := w.Search(w.ctx, as("auditor"), query(t, "AuditEvent", params))

@@ -227,9 +227,12 @@ func searchParams(t Type) *fhir.Value {
 		if t.Params != nil && !slices.Contains(t.Params, param.Name) {
 			continue
 		}
-		documentation := param.Documentation
-		if len(param.Modifiers) > 0 {
-			documentation = sentence(documentation) + "Modifiers: " + strings.Join(param.Modifiers, ", ") + "."
+		documentation, modifiers := param.Documentation, param.Modifiers
+		if t.Params != nil {
+			modifiers = t.Modifiers[param.Name]
+		}
+		if len(modifiers) > 0 {
+			documentation = sentence(documentation) + "Modifiers: " + strings.Join(modifiers, ", ") + "."
 		}
 		out.Append(object("name", param.Name, "definition", param.URL, "type", param.Type, "documentation", documentation))
 	}

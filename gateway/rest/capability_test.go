@@ -56,6 +56,10 @@ func TestCapabilityStatementSaysWhatIsRegistered(t *testing.T) {
 		if typ == "AuditEvent" {
 			require.ElementsMatch(t, exchange.AuditParams, names)
 			require.Nil(t, r.Get("searchInclude"))
+			for _, param := range r.Get("searchParam").Items() {
+				require.Equal(t, param.Text("name") == "agent", strings.Contains(param.Text("documentation"), "Modifiers: identifier."), param.Text("name"))
+				require.Equal(t, param.Text("name") == "agent", strings.Contains(param.Text("documentation"), "Modifiers:"), param.Text("name"))
+			}
 			continue
 		}
 		require.Len(t, names, len(search.Params(typ)), typ)

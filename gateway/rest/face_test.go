@@ -65,7 +65,7 @@ func newFace(t testing.TB, change ...func(*Config)) *face {
 			{Name: "CareTeam", Interactions: ReadWrite},
 			{Name: "Observation", Interactions: ReadWrite},
 			{Name: "PlanDefinition", Interactions: ReadWrite},
-			{Name: "AuditEvent", Interactions: ReadOnly, Params: exchange.AuditParams},
+			{Name: "AuditEvent", Interactions: ReadOnly, Params: exchange.AuditParams, Modifiers: exchange.AuditModifiers},
 		},
 		PageKey:  []byte("0123456789abcdef0123456789abcdef"),
 		TokenURL: "https://gw.example/auth/token",

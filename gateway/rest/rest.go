@@ -68,6 +68,8 @@ type Type struct {
 	// Params, when not nil, are the only search parameters that the CapabilityStatement names, of a type that is not
 	// searched like the others (AuditEvent: exchange.AuditParams); it takes no part in _include and _revinclude.
 	Params []string
+	// Modifiers are those that Params take, by parameter; without Params they follow from the parameters' types.
+	Modifiers map[string][]string
 }
 
 // The usual sets of interactions of a Type.

@@ -190,8 +190,33 @@ func TestTheLedgerIsNotCutBack(t *testing.T) {
 			notWell(t, tampered, "rollback", "--key", filepath.Join(e.Keys, "ledger.pub"))
 		})
 	}
+	// Without a checkpoint from outside verify does not claim more than the store alone can show.
+	public, err := os.ReadFile(filepath.Join(e.Keys, "ledger.pub"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, report = gatewaytest.RunIn(context.Background(), copied(t, e, path, cut).Variables(), "verify", "--key", strings.TrimSpace(string(public)))
+	if code != 0 || !strings.Contains(report, "only a checkpoint kept elsewhere can tell") || strings.Contains(report, "reordered or cut") {
+		t.Errorf("verify of a ledger that was cut back, with the key alone: %d\n%s", code, report)
+	}
 	// The one that was not cut goes on.
 	play(t, e)
+}
+
+// Flags that contradict each other are refused in words before anything starts.
+func TestTheSandboxRefusesWhatContradicts(t *testing.T) {
+	e, err := gatewaytest.NewEnvironment("", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, said := gatewaytest.RunIn(context.Background(), e.Variables(), "sandbox", "--exit", "--no-journey")
+	if code == 0 || !strings.Contains(said, "can't be used together") {
+		t.Errorf("--exit with --no-journey: %d\n%s", code, said)
+	}
+	code, said = gatewaytest.RunIn(context.Background(), append(e.Variables(), "SOTESILTA_MLLP_ADDR=off"), "sandbox", "--exit")
+	if code == 0 || !strings.Contains(said, "the journey sends HL7 v2") || strings.Contains(said, "goroutine ") {
+		t.Errorf("a journey without HL7 v2: %d\n%s", code, said)
+	}
 }
 
 // The sandbox's own store is a new one every time, also where its keys are kept.

@@ -5,6 +5,7 @@ package reports
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -361,6 +362,47 @@ func TestProofsOverHTTP(t *testing.T) {
 		status, said = verify(t, g, consistency)
 		require.NotZero(t, status)
 		says(t, said, "--seen")
+
+		// What it proves is told in words, and an AuditEvent can be held against it; alone it proves nothing.
+		status, said = verify(t, g, proof.Body)
+		require.Zero(t, status, said)
+		for _, what := range []string{"read Patient/aino", "ATL-4.3-H 703/2023", "Practitioner/nurse", "outcome    permit", "policy     "} {
+			says(t, said, what)
+		}
+		event := clerk(g).Do(t, "GET", "AuditEvent/"+line, nil).Want(t, 200).Body
+		beside := filepath.Join(t.TempDir(), "proof")
+		require.NoError(t, os.WriteFile(beside, proof.Body, 0o600))
+		status, said = verify(t, g, event, beside)
+		require.Zero(t, status, said)
+		says(t, said, "AuditEvent "+line+" says what")
+		status, said = verify(t, g, []byte(strings.Replace(string(event), "Practitioner/nurse", "Practitioner/doctor", 1)), beside)
+		require.Equal(t, 3, status, said)
+		says(t, said, "edited")
+		status, said = verify(t, g, event)
+		require.Equal(t, 3, status, said)
+		says(t, said, "proves nothing by itself")
+		var found struct {
+			OK    bool `json:"ok"`
+			Files []struct {
+				OK     bool          `json:"ok"`
+				Record ledger.Record `json:"record"`
+			} `json:"files"`
+		}
+		status, said = verify(t, g, proof.Body, "--json")
+		require.Zero(t, status, said)
+		require.NoError(t, json.Unmarshal([]byte(said), &found))
+		require.True(t, found.OK && found.Files[0].OK && found.Files[0].Record.ID == line, said)
+
+		// A checkpoint is a file like the others, and a refusal is called one.
+		status, said = verify(t, g, old)
+		require.Zero(t, status, said)
+		says(t, said, "the pinned key signed this checkpoint of "+itoa(was.Size)+" records")
+		status, said = verify(t, g, []byte(strings.Replace(string(old), "\n"+itoa(was.Size)+"\n", "\n"+itoa(was.Size+1)+"\n", 1)))
+		require.Equal(t, 3, status, said)
+		says(t, said, "not signed by this key")
+		status, said = verify(t, g, g.Nurse().Do(t, "POST", "AuditEvent/"+line+"/$proof", nil).Body)
+		require.Equal(t, 3, status, said)
+		says(t, said, "the gateway's refusal")
 
 		// Another tree of the same size, signed by the same key: a split view.
 		private, err := os.ReadFile(filepath.Join(g.Keys, "ledger.key"))
