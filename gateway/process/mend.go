@@ -113,7 +113,8 @@ func firstOf(err, otherwise error) error {
 }
 
 // relabel mends a wrong label of a document of one's own register: service task, data class or protection. A label that
-// the document should not have is named by its system alone.
+// the document should not have is named by its system alone. Copies that were disclosed have the same labels from then on,
+// which bound their use, and their units are told (art. 19); a disclosure that lost its basis is taken back by a recall.
 func (g *governing) relabel(ctx context.Context, item *exchange.Item, client string, a *assertion) error {
 	if a.ground != "GDPR-16" || len(a.documents) != 1 || len(a.labels) == 0 || a.act != "" {
 		return violation("Task.input", "A relabel has the inputs ground (GDPR-16), document, label (one or more) and reason.")
@@ -144,7 +145,16 @@ func (g *governing) relabel(ctx context.Context, item *exchange.Item, client str
 	}
 	item.Act.Documents = docs
 	g.draft.Add(doc, doc.Type, doc.ID, doc.Doc.Clone(), class)
-	return nil
+	told := map[string]bool{}
+	return g.disclosed(ctx, client, doc.Ref(), func(copy *exchange.Current) {
+		of := copy.Class
+		of.ServiceTask, of.DataClass, of.Protection = class.ServiceTask, class.DataClass, class.Protection
+		made := g.draft.Add(copy, copy.Type, copy.ID, copy.Doc.Clone(), of)
+		made.Relationships = map[string][]consent.Relationship{}
+		item.Act.Sent = append(item.Act.Sent, made)
+		g.tell(item, client, copy.Class, told, a.ground, "Luovutetun tiedon luokitus oli virheellinen ja se on korjattu. "+
+			"Jos luovutuksen peruste ei koske korjattua tietoa, sitä ei saa käyttää.", copy.Ref())
+	})
 }
 
 // rectify rectifies a document of one's own register (2016/679 art. 16): the Task is written in one transaction with the
@@ -162,13 +172,24 @@ func (g *governing) rectify(ctx context.Context, item *exchange.Item, client str
 		return err
 	}
 	item.Act.Documents = docs
+	told := map[string]bool{}
+	return g.disclosed(ctx, client, docs[0].Ref(), func(copy *exchange.Current) {
+		made := g.draft.Add(copy, copy.Type, copy.ID, exchange.Released(docs[0].Doc), copy.Class)
+		made.Relationships = map[string][]consent.Relationship{}
+		item.Act.Copies = append(item.Act.Copies, made)
+		item.Act.Sent = append(item.Act.Sent, made)
+		g.tell(item, client, copy.Class, told, a.ground, "Luovutettu tieto on oikaistu.", copy.Ref())
+	})
+}
+
+// disclosed gives each copy of a document that the caller's register disclosed, and binds the draft to the acts that did.
+func (g *governing) disclosed(ctx context.Context, client, document string, each func(copy *exchange.Current)) error {
 	acts, err := g.view.Own(ctx, "Task", client)
 	if err != nil {
 		return err
 	}
-	told := map[string]bool{}
 	for _, act := range acts {
-		if !ofAct(act.Class) || !carriedOut(act.Doc) || !namesDocument(act.Doc, docs[0].Ref()) {
+		if !ofAct(act.Class) || !carriedOut(act.Doc) || !namesDocument(act.Doc, document) {
 			continue
 		}
 		rows, err := g.view.Process(ctx, act.Class.Process)
@@ -176,12 +197,8 @@ func (g *governing) rectify(ctx context.Context, item *exchange.Item, client str
 			return err
 		}
 		g.draft.Keys = append(g.draft.Keys, act.Class.Process)
-		for _, copy := range copiesOf(rows, docs[0].Ref()) {
-			made := g.draft.Add(copy, copy.Type, copy.ID, exchange.Released(docs[0].Doc), copy.Class)
-			made.Relationships = map[string][]consent.Relationship{}
-			item.Act.Copies = append(item.Act.Copies, made)
-			item.Act.Sent = append(item.Act.Sent, made)
-			g.tell(item, client, copy.Class, told, a.ground, "Luovutettu tieto on oikaistu.", copy.Ref())
+		for _, copy := range copiesOf(rows, document) {
+			each(copy)
 		}
 	}
 	return nil

@@ -326,3 +326,31 @@ func TestWrongLabelsAndWrongDataAreMended(t *testing.T) {
 		require.Contains(t, fmt.Sprint(descriptions(confirmed.All(t, "Task?patient=Patient/onni"))), "oikaistu")
 	})
 }
+
+// A label that is mended after the document was disclosed bounds the recipient's copy too, and its unit is told.
+func TestAMendedLabelReachesTheCopies(t *testing.T) {
+	gatewaytest.Each(t, func(t *testing.T, g *gatewaytest.Gateway) {
+		nurse, worker := g.Nurse(), g.SocialWorker()
+		ref := gatewaytest.Ref(nurse.Create(t, `{"resourceType":"Observation","status":"final","code":{"text":"mieliala"},"subject":{"reference":"Patient/lumi"},"valueString":"Alakuloinen"}`))
+		acting(nurse, "LSL-25").Create(t, task("disclose", "completed", "lumi", "nurse", "", ground("LSL-25"), fact("concern"), reason(), to("Organization/county-social"), document(ref)))
+		var copied string
+		for _, row := range worker.All(t, "Observation?patient=Patient/lumi") {
+			if row.Text("valueString") == "Alakuloinen" {
+				copied = gatewaytest.Ref(row)
+			}
+		}
+		require.NotEmpty(t, copied)
+		before := len(descriptions(worker.All(t, "Task?patient=Patient/lumi")))
+		acting(nurse, "GDPR-16").Create(t, task("relabel", "completed", "lumi", "nurse", "", ground("GDPR-16"), reason(), document(ref),
+			input("label", `"valueCoding":{"system":"`+terms.Protection+`","code":"psychiatry"}`)))
+
+		worker.Do(t, "GET", copied, nil).Want(t, 404) // specially protected from now on: its use is confirmed
+		worker.Do(t, "GET", copied+"/_history/1", nil).Want(t, 404)
+		confirmed := g.SocialWorker()
+		confirmed.Ground = &consent.Assertion{Task: "arviointi", Reason: "vahvistan", Confirm: true}
+		require.Equal(t, "Alakuloinen", confirmed.Get(t, copied).Doc(t).Text("valueString"), "what was received stays as it came")
+		told := descriptions(worker.All(t, "Task?patient=Patient/lumi"))
+		require.Len(t, told, before+1)
+		require.Contains(t, fmt.Sprint(told), "luokitus")
+	})
+}
