@@ -21,7 +21,7 @@ var docs = template.Must(template.New("docs").Parse(page))
 // nothing from anywhere.
 func Page(statement *fhir.Value, base string, operations []rest.Operation) ([]byte, error) {
 	type param struct{ Name, Type, Text string }
-	type op struct{ Address, Text, Definition string }
+	type op struct{ Method, Address, Text, Definition string }
 	type resource struct {
 		Type, Text   string
 		Interactions string
@@ -54,7 +54,14 @@ func Page(statement *fhir.Value, base string, operations []rest.Operation) ([]by
 				if o.Instance {
 					address = base + "/" + o.Type + "/{id}/$" + o.Name
 				}
-				row.Operations = append(row.Operations, op{address, o.Documentation, o.Definition})
+				method := "POST"
+				switch {
+				case o.Handle == nil: // the face's own (rest.Own)
+					method = "GET"
+				case o.Asked != nil:
+					method = "GET, POST"
+				}
+				row.Operations = append(row.Operations, op{method, address, o.Documentation, o.Definition})
 			}
 		}
 		data.Resources = append(data.Resources, row)

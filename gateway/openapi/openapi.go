@@ -254,6 +254,15 @@ func (d *document) operation(op rest.Operation) {
 		}, answersOf([]string{"Resource"}))
 		return
 	}
+	if op.Asked != nil {
+		var in list
+		for _, name := range slices.Sorted(maps.Keys(op.Asked)) {
+			in = append(in, queryParam(name, "", object{"type": "string"}))
+		}
+		d.add(place, "get", id+"_get", op.Type, "$"+op.Name+": "+op.Type, object{
+			"description": op.Documentation, "externalDocs": object{"url": op.Definition}, "parameters": in,
+		}, answersOf([]string{"Resource"}))
+	}
 	d.add(place, "post", id, op.Type, "$"+op.Name+": "+op.Type, object{
 		"description": op.Documentation, "externalDocs": object{"url": op.Definition},
 		"requestBody": object{"content": d.content(ref("schemas", "Resource"))},

@@ -676,6 +676,32 @@ func TestOperationOfAnInstance(t *testing.T) {
 	outcome(t, f.ask("POST", "/PlanDefinition/$apply", ""), 404, "not-supported")
 }
 
+// What changes nothing and asks of nobody may be asked with GET: its primitive parameters are those of the URL.
+func TestOperationAskedByGet(t *testing.T) {
+	f := newFace(t, func(c *Config) {
+		c.Operations = append(c.Operations, Operation{
+			Type: "PlanDefinition", Name: "count", Definition: "https://gw.example/OperationDefinition/count",
+			Asked: map[string]string{"url": "valueUri", "count": "valueInteger"},
+			Handle: func(_ context.Context, _ exchange.Caller, _ string, in *fhir.Value) (*exchange.Resource, error) {
+				return &exchange.Resource{Type: "Parameters", Body: in.AppendJSON(nil)}, nil
+			},
+		})
+	})
+	w := f.ask("GET", "/PlanDefinition/$count?url=http://x.example/a%20b%7C1&count=2", "")
+	outcome(t, w, 400, "value")
+	w = f.ask("GET", "/PlanDefinition/$count?url=http://x.example/a%7C1&count=2&_format=json", "")
+	require.Equal(t, 200, w.Code, "%s", w.Body)
+	require.Equal(t, `{"resourceType":"Parameters","parameter":[{"name":"url","valueUri":"http://x.example/a|1"},{"name":"count","valueInteger":2}]}`, w.Body.String())
+	require.Empty(t, f.ask("HEAD", "/PlanDefinition/$count?count=2", "").Body.String())
+	require.Equal(t, "GET, HEAD, POST, OPTIONS", f.ask("OPTIONS", "/PlanDefinition/$count", "").Header().Get("Allow"))
+	outcome(t, f.ask("GET", "/PlanDefinition/$count?count=two", ""), 400, "value")
+	outcome(t, f.ask("GET", "/PlanDefinition/$count?colour=red", ""), 400, "not-supported")
+	require.Equal(t, 200, f.ask("GET", "/PlanDefinition/$count?colour=red", "", "Prefer", "handling=lenient").Code)
+	outcome(t, f.ask("POST", "/PlanDefinition/$count?count=2", `{"resourceType":"Parameters"}`), 400, "not-supported")
+	outcome(t, f.ask("GET", "/PlanDefinition/$count?url=010190-900R", ""), 400, "invalid")
+	outcome(t, f.ask("GET", "/PlanDefinition/joint-client/$apply?subject=Patient/aino", ""), 405, "not-supported")
+}
+
 // Two Authorization headers are two claims of who asks; servers and proxies on the way may read different ones.
 func TestOneAuthorizationOnly(t *testing.T) {
 	f := newFace(t)

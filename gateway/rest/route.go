@@ -38,6 +38,7 @@ var (
 	atHistory   = methods{http.MethodGet: exchange.History, http.MethodHead: exchange.History}
 	atVersion   = methods{http.MethodGet: exchange.VRead, http.MethodHead: exchange.VRead}
 	atOperation = methods{http.MethodPost: operation}
+	atAsked     = methods{http.MethodGet: operation, http.MethodHead: operation, http.MethodPost: operation}
 	atAll       = methods{http.MethodGet: exchange.Everything, http.MethodHead: exchange.Everything, http.MethodPost: exchange.Everything}
 	atMeta      = methods{http.MethodGet: readMeta, http.MethodHead: readMeta}
 	atDocument  = methods{http.MethodGet: "", http.MethodHead: ""}
@@ -60,7 +61,7 @@ var interactions = map[exchange.Interaction]func(*visit, params) (answer, error)
 	exchange.Patch:  (*visit).patchPatch,
 	exchange.Delete: (*visit).deleteDelete,
 	bundles:         (*visit).postBundle,
-	operation:       (*visit).postOperation,
+	operation:       (*visit).invoke,
 }
 
 // target is what a path names.
@@ -391,6 +392,9 @@ func (s *server) findOperationNamed(typ, id, name string) (target, error) {
 	}
 	if t.operation = t.known.operations[key]; t.operation == nil {
 		return target{}, noOperation
+	}
+	if t.operation.Asked != nil {
+		t.methods = atAsked
 	}
 	return t, nil
 }

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -39,7 +40,7 @@ func Terminology(held Terms) []Operation {
 		{"ValueSet", "validate-code", "Whether a value set has a code: url, code and system, or coding, or codeableConcept.", t.inSet},
 	} {
 		out = append(out, Operation{
-			Type: o.typ, Name: o.name, Documentation: o.says,
+			Type: o.typ, Name: o.name, Documentation: o.says, Asked: termsInURL,
 			Definition: "http://hl7.org/fhir/OperationDefinition/" + o.typ + "-" + o.name,
 			Handle: func(_ context.Context, c exchange.Caller, _ string, in *fhir.Value) (*exchange.Resource, error) {
 				if c.Allows == nil || !c.Allows(o.typ, exchange.Read) {
@@ -67,6 +68,13 @@ var termNames = map[string]string{
 	"code": "valueCode", "system": "valueUri", "url": "valueUri", "display": "valueString", "coding": "valueCoding",
 	"codeableConcept": "valueCodeableConcept", "filter": "valueString", "offset": "valueInteger", "count": "valueInteger",
 }
+
+// termsInURL are those that are primitive, which GET takes.
+var termsInURL = func() map[string]string {
+	out := maps.Clone(termNames)
+	maps.DeleteFunc(out, func(_, member string) bool { return member == "valueCoding" || member == "valueCodeableConcept" })
+	return out
+}()
 
 // termParameters reads the parameters, each once.
 func termParameters(in *fhir.Value) (map[string]*fhir.Value, error) {

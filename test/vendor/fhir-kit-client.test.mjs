@@ -167,6 +167,9 @@ test("operations", async () => {
   const checked = await client.operation({ name: "validate", resourceType: "Observation", input: { ...observation(1), status: "no-such-status" } });
   assert.equal(checked.resourceType, "OperationOutcome");
   assert.ok(checked.issue.some((i) => i.severity === "error" && i.expression?.includes("Observation.status")), JSON.stringify(checked));
+  const statuses = { url: "http://hl7.org/fhir/ValueSet/observation-status", filter: "amended" };
+  const expanded = await client.operation({ name: "expand", resourceType: "ValueSet", method: "GET", input: statuses });
+  assert.deepEqual(expanded.expansion.contains.map((c) => c.code), ["amended"]);
   const everything = await client.operation({ name: "everything", resourceType: "Patient", id: "onni", method: "GET" });
   assert.ok(everything.entry.some((e) => e.resource.resourceType === "Observation"));
 });
