@@ -123,6 +123,9 @@ type Class struct {
 	Unit         string   `json:"unit,omitempty"`         // Organization/… of the unit that wrote it
 }
 
+// act says whether the class is that of a Task by which a human's act is done, asked for or told of.
+func (c *Class) act() bool { return strings.HasPrefix(c.Process, "Task/") && c.Type == "Task" }
+
 // received says whether the class is that of a copy that lies where a human's act disclosed it to.
 func (c *Class) received() bool { return strings.HasPrefix(c.Process, "Task/") && c.Type != "Task" }
 
@@ -245,6 +248,7 @@ type Person struct {
 	GuardianDenied bool `json:"guardianDenied,omitempty"`
 	// Dependent: a professional has assessed that the client, a minor, is not capable of deciding (§ 51).
 	Dependent bool `json:"dependent,omitempty"`
+	Deceased  bool `json:"deceased,omitempty"`
 }
 
 // MinorAt says whether the person is under 18 at a time; who has no known day of birth is not known to be.

@@ -128,7 +128,7 @@ func readActs(files map[string][]byte) (acts, error) {
 func (a *acts) check(l *law) error {
 	for _, s := range l.slices {
 		for _, p := range append(slices.Clone(s.permits), s.forbids...) {
-			for i := range p.clauses {
+			for i := 1; i < len(p.clauses); i++ { // the first says which case it is, in words of several lists
 				if list := a.list(&p.clauses[i], p.basis.ID); list != nil {
 					for _, word := range p.clauses[i].words {
 						if _, known := list[word]; !known && word != "" {
@@ -284,7 +284,7 @@ func (e *Engine) limited(forbids []*policy, req *Request) string {
 		case f.ban:
 			return ""
 		case slices.Contains(f.obligations, Confirm):
-			return f.basis.ID + " (" + f.basis.Citation + "): specially protected data need a confirmation: assert confirm."
+			return f.basis.ID + " (" + f.basis.Citation + "): specially protected data need a confirmation: assert confirm, and tell the reason."
 		}
 	}
 	if len(forbids) > 0 {

@@ -15,7 +15,7 @@ var flagNames = [...]cedar.String{
 	"ownRegister", "ownCopy", "sameController", "authored", "ownUnit", "recordedHere", "clientless", "mine",
 	"related", "inCare", "participant", "invited", "guest", "jointService", "banned", "localPermits", "minor",
 	"guardianDenied", "socialDenied", "dependent", "taskStated", "reasoned", "confirmed", "sameService", "inviteeSameController", "inviteePublic",
-	"received", "addressee", "onward",
+	"received", "addressee", "onward", "act", "deceased",
 }
 
 // environment is one request in Cedar's terms. It is its own entity store: a request knows two entities.
@@ -240,6 +240,6 @@ func publicAST(p *ast.Policy) *publicast.Policy { return (*publicast.Policy)(p) 
 var telling = []string{
 	"answers", "facts", "limb", "recipientKind",
 	"permits", "assents", "localPermits", "jointService", "participant", "related", "guest", "invited", "recordedHere",
-	"authored", "ground", "reasoned", "authority", "minor", "dependent", "mine", "guardianDenied", "banned", "task", "sameController", "ownRegister",
+	"authored", "ground", "reasoned", "authority", "minor", "deceased", "dependent", "mine", "guardianDenied", "banned", "task", "sameController", "ownRegister",
 	"purpose",
 }

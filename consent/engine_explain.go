@@ -281,8 +281,13 @@ func missing(policies []Considered, w *weighing, req *Request) []string {
 	}
 	for i := range policies {
 		p := &policies[i]
-		if p.Verdict == Limits && p.confirm && !req.Assertion.Confirm {
-			add("assertion.confirm")
+		if p.Verdict == Limits && p.confirm {
+			if !req.Assertion.Confirm {
+				add("assertion.confirm")
+			}
+			if strings.TrimSpace(req.Assertion.Reason) == "" {
+				add("assertion.reason")
+			}
 		}
 		if p.Verdict != Fails {
 			continue

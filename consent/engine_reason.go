@@ -67,6 +67,8 @@ func (e *Engine) tell(b *strings.Builder, c *clause, w *weighing, req *Request) 
 		b.WriteString("neither the ground nor a statutory task is asserted")
 	case "reasoned":
 		b.WriteString("no reason is told")
+	case "deceased":
+		b.WriteString("the client is not dead by population data")
 	case "authority":
 		b.WriteString("not a social authority")
 	default:

@@ -10,5 +10,5 @@ func TestEngineLoads(t *testing.T) {
 	e, err := New(Config{})
 	require.NoError(t, err)
 	require.Len(t, e.Version(), 64)
-	require.Equal(t, 1<<len(flagNames), int(onward)<<1, "each flag has a name in the schema")
+	require.Equal(t, 1<<len(flagNames), int(deceased)<<1, "each flag has a name in the schema")
 }

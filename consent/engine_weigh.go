@@ -40,6 +40,8 @@ const (
 	received
 	addressee
 	onward
+	act
+	deceased
 )
 
 // rowSet is a set of rows that permits and assents speak of.
@@ -114,6 +116,7 @@ func (e *Engine) weigh(w *weighing, req *Request, class *Class, client string, f
 	w.set(recordedHere, class.Unit != "" && class.Unit == a.Unit)
 	w.set(clientless, client == "")
 	w.set(onward, class.received())
+	w.set(act, class.act())
 	w.set(mine, len(class.Clients) == 1 && slices.Contains(a.Clients, class.Clients[0]))
 	w.set(localPermits, e.switches["O11"] == "on")
 	w.set(taskStated, req.Assertion.Task != "")
@@ -138,6 +141,7 @@ func (e *Engine) weigh(w *weighing, req *Request, class *Class, client string, f
 	}
 	w.facts = facts
 	w.set(minor, underage(facts.Person.Born, req.Time))
+	w.set(deceased, facts.Person.Deceased)
 	w.set(dependent, w.has(minor) && facts.Person.Dependent)
 	w.set(guardianDenied, facts.Person.GuardianDenied || facts.Person.Born.IsZero())
 	for i := range facts.Relationships {

@@ -151,7 +151,7 @@ func (st *stage) facts(client string, k *Known) *consent.Facts {
 		return nil
 	}
 	f := &consent.Facts{Client: client, Version: 1}
-	f.Person = consent.Person{Born: st.day(k.Born), Turvakielto: k.Turvakielto, GuardianDenied: k.GuardianDenied, Dependent: k.Dependent}
+	f.Person = consent.Person{Born: st.day(k.Born), Turvakielto: k.Turvakielto, GuardianDenied: k.GuardianDenied, Dependent: k.Dependent, Deceased: k.Deceased}
 	if k.Born == "" {
 		f.Person.Born = st.day("1980-05-01")
 	}

@@ -50,6 +50,7 @@ type Known struct {
 	Born           string // 1980-05-01 when not told
 	Turvakielto    bool
 	GuardianDenied bool `yaml:"guardian-denied"`
+	Deceased       bool
 	Dependent      bool // a minor assessed not to be capable of deciding
 	Relationships  []struct {
 		Care, Registered, Participant, Invited string // unit, unit, person, person

@@ -36,6 +36,9 @@ func known(whom string, k *Known) string {
 	if k.Born != "" {
 		parts = append(parts, "born "+k.Born)
 	}
+	if k.Deceased {
+		parts = append(parts, "dead")
+	}
 	if k.Turvakielto {
 		parts = append(parts, "under turvakielto")
 	}
@@ -166,6 +169,9 @@ func (s *Suite) when(one *Scenario) string {
 	}
 	if d.Process != "" {
 		label = append(label, "of "+d.Process)
+	}
+	if d.Act != "" {
+		label = append(label, "of a human's act")
 	}
 	if d.Controller != "" {
 		label = append(label, "of "+d.Controller)

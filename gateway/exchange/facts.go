@@ -175,6 +175,7 @@ func person(doc *fhir.Value) consent.Person {
 	if born, _, ok := fhir.ParseDate(doc.Text("birthDate")); ok {
 		p.Born = born.UTC()
 	}
+	p.Deceased = doc.Get("deceasedBoolean").True() || doc.Text("deceasedDateTime") != ""
 	for _, coding := range doc.Get("meta").Get("security").Items() {
 		if coding.Text("system") == terms.SecurityLabel && coding.Text("code") == terms.Turvakielto {
 			p.Turvakielto = true

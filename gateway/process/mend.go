@@ -75,7 +75,10 @@ func (g *governing) recall(ctx context.Context, item *exchange.Item, client stri
 			}
 			continue
 		}
-		item.Act.Sent = append(item.Act.Sent, g.draft.Add(row, row.Type, row.ID, nil, row.Class))
+		// What is taken back is in no register any more: its label opens the deleted copy's versions to nobody at work.
+		nowhere := row.Class
+		nowhere.Controller, nowhere.Unit = "", ""
+		item.Act.Sent = append(item.Act.Sent, g.draft.Add(row, row.Type, row.ID, nil, nowhere))
 		g.tell(item, client, row.Class, told, a.ground, "Luovutus oli virheellinen ja se on peruttu. Tietoja ei saa käyttää; ne on poistettu.", row.Ref())
 	}
 	return nil

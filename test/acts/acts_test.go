@@ -256,6 +256,53 @@ func TestANotificationOpensItselfOnly(t *testing.T) {
 	})
 }
 
+// lumi denies giving patient data to the guardian (703/2023 § 51). What health care tells child protection of her lies in
+// the social register too, whose data her guardian sees: neither the copy nor the notice is among them.
+func TestTheGuardianDoesNotReadWhatWasToldChildProtection(t *testing.T) {
+	gatewaytest.Each(t, func(t *testing.T, g *gatewaytest.Gateway) {
+		nurse := acting(g.Nurse(), "LSL-25")
+		observation := gatewaytest.Ref(first(t, nurse, "Observation?patient=Patient/lumi"))
+		act := gatewaytest.Ref(nurse.Create(t, task("disclose", "completed", "lumi", "nurse", "", ground("LSL-25"), fact("concern"), reason(),
+			to("Organization/county-social"), document(observation))))
+		worker := g.SocialWorker()
+		notice := first(t, worker, "Task?patient=Patient/lumi&code="+terms.HumanAct+"%7Creceive-disclosure")
+		copied := outputs(notice, "input")[0]
+		worker.Get(t, copied)
+
+		guardian := g.As("omaks", "lumi-guardian")
+		require.NotEmpty(t, guardian.All(t, "QuestionnaireResponse?patient=Patient/lumi"), "social care's own data are the guardian's to see")
+		require.Empty(t, guardian.All(t, "Observation?patient=Patient/lumi"))
+		require.Empty(t, guardian.All(t, "Task?patient=Patient/lumi"))
+		for _, ref := range []string{copied, copied + "/_history/1", gatewaytest.Ref(notice), act} {
+			guardian.Do(t, "GET", ref, nil).Want(t, 404)
+		}
+		lumi := g.As("omaks", "lumi")
+		lumi.Get(t, copied) // her own
+		lumi.Do(t, "GET", act, nil).Want(t, 404)
+	})
+}
+
+// Data about the dead are given of the dead, and a relative has a right of their own where the patient cannot decide
+// (703/2023 §§ 49 and 52); a private provider is told what immediate care needs (§ 56.3).
+func TestARowIsNotUsedForAnotherCase(t *testing.T) {
+	gatewaytest.Each(t, func(t *testing.T, g *gatewaytest.Gateway) {
+		refused := func(who *gatewaytest.Party, row, client, user, query string, inputs ...string) string {
+			who = acting(who, row)
+			ref := gatewaytest.Ref(first(t, who, query+"?patient=Patient/"+client))
+			inputs = append(inputs, ground(row), reason(), document(ref))
+			return who.Do(t, "POST", "Task", task("disclose", "completed", client, user, "", inputs...)).Outcome(t, 422).Text("diagnostics")
+		}
+		refused(g.Nurse(), "ATL-52", "onni", "nurse", "Observation", fact("application"), outside("Naapuri", "private-party"))
+		require.Contains(t, refused(g.Nurse(), "ATL-49", "onni", "nurse", "Observation", fact("representation"), outside("Serkku", "representative")), "incapacity")
+		refused(g.Nurse(), "JULKL-11", "lumi", "nurse", "Observation", fact("application"), outside("Lahja Testi", "private-party"))
+		require.Contains(t, refused(g.SocialWorker(), "ATL-56", "onni", "social-worker", "QuestionnaireResponse",
+			limb("1"), fact("need"), fact("unobtainable"), outside("Hoiva Oy", "private-social")), "immediate-care")
+		for _, row := range []string{"TMEL-15", "VIRKA-22"} { // eino's ban is not passed inside the county
+			refused(g.Nurse(), row, "eino", "nurse", "Observation", fact("multi-agency"), fact("request"), fact("task"), to("Organization/county-social"))
+		}
+	})
+}
+
 // A disclosure made by mistake is taken back: at the next answer the recipient does not have it, and is told so.
 func TestAMistakenDisclosureIsRecalled(t *testing.T) {
 	gatewaytest.Each(t, func(t *testing.T, g *gatewaytest.Gateway) {
@@ -271,7 +318,12 @@ func TestAMistakenDisclosureIsRecalled(t *testing.T) {
 		acting(g.SocialWorker(), "GDPR-17").Do(t, "POST", "Task", task("recall", "completed", "veikko", "social-worker", "", ground("GDPR-17"), reason(), act(made))).Outcome(t, 422)
 		mending.Create(t, task("recall", "completed", "veikko", "nurse", "", ground("GDPR-17"), reason(), act(made)))
 		require.Empty(t, worker.Get(t, "Encounter?patient=Patient/veikko").Refs(t))
-		worker.Do(t, "GET", copies[0], nil).Want(t, 410)
+		worker.Do(t, "GET", copies[0], nil).Want(t, 404)
+		worker.Do(t, "GET", copies[0]+"/_history/1", nil).Want(t, 404) // nor what it was
+		worker.Do(t, "GET", copies[0]+"/_history", nil).Want(t, 404)
+		for _, entry := range worker.Get(t, "Encounter/_history?_count=200").Doc(t).Get("entry").Items() {
+			require.NotContains(t, entry.Text("fullUrl"), copies[0], "nor in the history of the type")
+		}
 		told := worker.All(t, "Task?patient=Patient/veikko&status=requested")
 		require.Contains(t, fmt.Sprint(descriptions(told)), "peruttu")
 		require.NotEmpty(t, audited(t, g, "veikko", "GDPR-17"))
