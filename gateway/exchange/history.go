@@ -76,9 +76,6 @@ func (d *Desk) versions(ctx context.Context, c Caller, i Interaction, target str
 	if err != nil {
 		return nil, d.failed(err)
 	}
-	if found.Matches, err = d.withoutMended(ctx, snap, g, found.Matches); err != nil {
-		return nil, err
-	}
 	var known map[string]*consent.Facts
 	if q.Client != "" {
 		if known, err = snap.Facts(ctx, q.Client); err != nil {

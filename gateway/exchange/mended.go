@@ -25,25 +25,3 @@ func (d *Desk) mended(ctx context.Context, snap store.Snapshot, row store.Row, f
 	maps.Copy(facts, known)
 	return &current.Class, nil
 }
-
-// withoutMended takes the versions out of a page whose resource has a label now that the caller may not see. Such a page is
-// shorter; what it lacks tells no more than that something of it is not the caller's.
-func (d *Desk) withoutMended(ctx context.Context, snap store.Snapshot, g *guard, page []store.Found) ([]store.Found, error) {
-	if g.facts == nil {
-		g.facts = map[string]*consent.Facts{}
-	}
-	kept := make([]store.Found, 0, len(page))
-	for i := range page {
-		label, err := d.mended(ctx, snap, page[i].Row, g.facts)
-		if err != nil {
-			return nil, err
-		}
-		if label != nil {
-			if now := d.decide(g.caller, consent.Read, *label, g.facts, g.at); now.Outcome != consent.Permitted {
-				continue
-			}
-		}
-		kept = append(kept, page[i])
-	}
-	return kept, nil
-}

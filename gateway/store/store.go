@@ -196,7 +196,8 @@ type Snapshot interface {
 	// Search finds rows. The guard is asked once, in this snapshot, and its permitted classes are joined into
 	// everything: matches, total, sort, chains, _has and includes. ErrTooCostly.
 	Search(ctx context.Context, q *search.Query, g Guard) (Result, error)
-	// Versions finds versions of resources of many types, under the guard as Search does: what it denies is not there. The
+	// Versions finds versions of resources of many types, under the guard as Search does: what it denies is not there, and
+	// no version of a resource whose class now it denies: a label that was mended closes the versions before it. The
 	// Total is -1, and there are no Includes. ErrTooCostly.
 	Versions(ctx context.Context, q VersionQuery, g Guard) (Result, error)
 	// Identified is the current rows of a type and register that have an identifier, at most limit, oldest first. It is

@@ -174,7 +174,8 @@ func (n *snapshot) rids(ctx context.Context, refs []string) ([]int64, error) {
 // row, oldest first. Each hit's rid is what breaks ties.
 func (n *snapshot) versionPage(ctx context.Context, p *plan, q store.VersionQuery, from *cursor) ([]hit, error) {
 	s := &statement{plan: p}
-	driver := over(s.d, "("+s.d.Ints(s.arg(s.d.IntsArg(p.own)))+") g")
+	own := s.d.Ints(s.arg(s.d.IntsArg(p.own)))
+	driver := over(s.d, "("+own+") g")
 	key, tie, order := "v.updated", "v.vid", "p.k DESC, p.t DESC"
 	if q.Current {
 		driver.look("resource", "v", "v.class = g.v AND v.deleted = 0")
@@ -187,6 +188,8 @@ func (n *snapshot) versionPage(ctx context.Context, p *plan, q store.VersionQuer
 	}
 	driver.and(s.permittedVersion("v"))
 	if !q.Current {
+		// A label that was mended closes the versions before it: the class that the resource has now is permitted as well.
+		driver.and(exists("SELECT 1 FROM resource c WHERE c.rid = v.rid AND " + within("c.class", own)))
 		driver.and(s.currentWithin("v", q.From, q.To))
 	}
 	if from != nil {

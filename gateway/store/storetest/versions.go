@@ -31,6 +31,11 @@ func testVersions(t *testing.T, e Engine) {
 	gone := deletion(row(class("Task", "aino"), "c", 1, search.Index{}))
 	gone.Updated = at(70)
 	commit(t, s, store.Change{Put: []store.Row{gone}})
+	closed := class("Goal", "toivo")
+	closed.Register = consent.Social
+	put(class("Goal", "toivo"), "d", 1, 74)
+	put(closed, "d", 2, 76)
+	put(class("Goal", "toivo"), "d", 3, 78)
 
 	walked := func(q store.VersionQuery, g store.Guard) []string {
 		t.Helper()
@@ -68,24 +73,25 @@ func testVersions(t *testing.T, e Engine) {
 		g    store.Guard
 		want []string
 	}{
-		{"the system", store.VersionQuery{}, everything(), []string{"c2", "c1", "a3", "a2", "b1", "o1", "a1"}},
+		{"the system", store.VersionQuery{}, everything(), []string{"d3", "d2", "d1", "c2", "c1", "a3", "a2", "b1", "o1", "a1"}},
 		{"a type", store.VersionQuery{Types: []string{"Task"}}, everything(), []string{"c2", "c1", "a3", "a2", "b1", "a1"}},
-		{"since", store.VersionQuery{Since: at(40)}, everything(), []string{"c2", "c1", "a3", "a2"}},
+		{"since", store.VersionQuery{Since: at(40)}, everything(), []string{"d3", "d2", "d1", "c2", "c1", "a3", "a2"}},
 		{"at a moment", store.VersionQuery{From: at(45), To: at(46)}, everything(), []string{"a2", "b1", "o1"}},
-		{"at the end", store.VersionQuery{From: at(80), To: at(90)}, everything(), []string{"c2", "a3", "b1", "o1"}},
+		{"at the end", store.VersionQuery{From: at(80), To: at(90)}, everything(), []string{"d3", "c2", "a3", "b1", "o1"}},
 		{"before all", store.VersionQuery{From: at(1), To: at(5)}, everything(), []string{}},
-		{"the hidden is not there", store.VersionQuery{Types: []string{"Task"}}, health, []string{"c2", "c1", "a2", "b1", "a1"}},
-		{"the hidden ends nothing", store.VersionQuery{From: at(55), To: at(56)}, health, []string{"a2", "b1", "o1"}},
+		{"the hidden is not there", store.VersionQuery{Types: []string{"Goal"}}, health, []string{"d3", "d1"}},
+		{"a mended label closes the versions before it", store.VersionQuery{Types: []string{"Task"}}, health, []string{"c2", "c1", "b1"}},
+		{"the hidden ends nothing", store.VersionQuery{From: at(77), To: at(78)}, health, []string{"d1", "c2", "b1", "o1"}},
 		{"of a client", store.VersionQuery{Client: "onni"}, everything(), []string{"b1"}},
 		{"of nobody", store.VersionQuery{Client: "eino"}, everything(), []string{}},
 		{"outside the dates of recording", store.VersionQuery{}, recent, []string{}},
-		{"without a row", store.VersionQuery{}, without, []string{"c2", "c1", "b1", "o1"}},
+		{"without a row", store.VersionQuery{}, without, []string{"d3", "d2", "d1", "c2", "c1", "b1", "o1"}},
 		{"out of reach", store.VersionQuery{}, &guard{reach: store.Reach{Clients: []string{"onni"}}}, []string{"b1"}},
-		{"now", store.VersionQuery{Current: true}, everything(), []string{"a3", "o1", "b1"}},
+		{"now", store.VersionQuery{Current: true}, everything(), []string{"a3", "o1", "b1", "d3"}},
 		{"now, of a client", store.VersionQuery{Current: true, Client: "aino"}, everything(), []string{"a3", "o1"}},
 		{"now, of a client and type", store.VersionQuery{Current: true, Client: "aino", Types: []string{"Observation"}}, everything(), []string{"o1"}},
-		{"now, since", store.VersionQuery{Current: true, Since: at(25)}, everything(), []string{"a3", "b1"}},
-		{"now, without the hidden", store.VersionQuery{Current: true}, health, []string{"o1", "b1"}},
+		{"now, since", store.VersionQuery{Current: true, Since: at(25)}, everything(), []string{"a3", "b1", "d3"}},
+		{"now, without the hidden", store.VersionQuery{Current: true}, health, []string{"o1", "b1", "d3"}},
 		{"now, outside the dates", store.VersionQuery{Current: true}, recent, []string{}},
 	} {
 		for _, size := range []int{1, 2, 3, 50} {
@@ -117,6 +123,6 @@ func testVersions(t *testing.T, e Engine) {
 				break
 			}
 		}
-		require.Equal(t, []string{"c2", "c1", "a3", "a2", "b1", "o1", "a1"}, seen)
+		require.Equal(t, []string{"d3", "d2", "d1", "c2", "c1", "a3", "a2", "b1", "o1", "a1"}, seen)
 	})
 }
