@@ -22,6 +22,7 @@ import (
 
 	"sotesilta/gateway/store"
 	"sotesilta/gateway/store/sqlstore"
+	"sotesilta/gateway/store/turns"
 )
 
 // Options are choices with sound defaults: the zero Options will do.
@@ -80,7 +81,7 @@ func newEngine(ctx context.Context, url string, opts Options) (*engine, error) {
 	if err := migrate(ctx, config.ConnConfig); err != nil {
 		return nil, err
 	}
-	e := &engine{config: config.ConnConfig.Copy()}
+	e := &engine{config: config.ConnConfig.Copy(), turns: turns.New(opts.Readers, readWait)}
 	e.config.RuntimeParams["synchronous_commit"] = "on" // a commit that was answered is on the disk
 	if e.writer, err = connect(ctx, e.config); err != nil {
 		return nil, err
@@ -131,6 +132,7 @@ type engine struct {
 	dialect
 	config   *pgx.ConnConfig
 	readers  *pgxpool.Pool
+	turns    *turns.Turns // of who takes a reader
 	writer   *pgx.Conn // of the writer's goroutine
 	rows     blocks
 	versions blocks
@@ -161,10 +163,14 @@ const blockSize = 1 << 12
 
 // Read implements sqlstore.Engine.
 func (e *engine) Read(ctx context.Context) (sqlstore.Reader, error) {
+	if err := e.turns.Take(ctx); err != nil {
+		return nil, err
+	}
 	wait, cancel := context.WithTimeout(ctx, readWait)
 	defer cancel()
 	c, err := e.readers.Acquire(wait)
 	if err != nil {
+		e.turns.Give()
 		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 			return nil, store.ErrBusy
 		}
@@ -203,6 +209,7 @@ func (r *reader) Query(ctx context.Context, text string, args ...any) (sqlstore.
 		r.e.readers.Reset()
 		if r.c, err = r.e.readers.Acquire(ctx); err != nil {
 			r.c = nil
+			r.e.turns.Give()
 			return nil, err
 		}
 		rows, err = r.first(ctx, text, args)
@@ -234,7 +241,7 @@ func (r *reader) Close() error {
 	c, begun := r.c, r.begun
 	r.c = nil
 	if !begun {
-		c.Release()
+		r.release(c)
 		return nil
 	}
 	// Who asked has the answer; the end of the transaction need not be waited for.
@@ -244,9 +251,14 @@ func (r *reader) Close() error {
 		if _, err := c.Exec(ctx, "ROLLBACK"); err != nil {
 			slog.Warn("postgres: the end of a snapshot", "error", err)
 		}
-		c.Release() // closes a connection that is still in a transaction
+		r.release(c) // closes a connection that is still in a transaction
 	}()
 	return nil
+}
+
+func (r *reader) release(c *pgxpool.Conn) {
+	c.Release()
+	r.e.turns.Give()
 }
 
 type plainRows struct{ pgx.Rows }

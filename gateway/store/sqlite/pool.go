@@ -4,41 +4,25 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
-	"sotesilta/gateway/store"
+	"sotesilta/gateway/store/turns"
 )
 
-// pool lends the connections that read. The one given back last is lent first: its memory is still in the
-// processor's caches, and connections that a burst opened lie idle after it.
+// pool lends the connections that read, to those who ask in turn. The one given back last is lent first: its memory is
+// still in the processor's caches, and connections that a burst opened lie idle after it.
 type pool struct {
-	room chan struct{} // one for each connection that is not lent
-	mu   sync.Mutex
-	idle []*conn
+	size  int
+	turns *turns.Turns
+	mu    sync.Mutex
+	idle  []*conn
 }
 
-func newPool(size int) *pool {
-	p := &pool{room: make(chan struct{}, size)}
-	for range size {
-		p.room <- struct{}{}
-	}
-	return p
-}
+func newPool(size int) *pool { return &pool{size: size, turns: turns.New(size, readWait)} }
 
-// take lends a connection, or nil where one may be opened. It waits for room, but not for long.
+// take lends a connection, or nil where one may be opened. It waits for a turn, but not for long.
 func (p *pool) take(ctx context.Context) (*conn, error) {
-	select {
-	case <-p.room:
-	default:
-		wait := time.NewTimer(readWait)
-		defer wait.Stop()
-		select {
-		case <-p.room:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-wait.C:
-			return nil, store.ErrBusy
-		}
+	if err := p.turns.Take(ctx); err != nil {
+		return nil, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -57,21 +41,19 @@ func (p *pool) give(c *conn) {
 		p.idle = append(p.idle, c)
 		p.mu.Unlock()
 	}
-	p.room <- struct{}{}
+	p.turns.Give()
 }
 
 // close waits until all are given back, but not for long, and closes them.
 func (p *pool) close() error {
 	var errs []error
-	wait := time.After(readWait)
-	for range cap(p.room) {
-		select {
-		case <-p.room:
-			continue
-		case <-wait:
+	wait, cancel := context.WithTimeout(context.Background(), readWait)
+	defer cancel()
+	for range p.size {
+		if p.turns.Take(wait) != nil {
 			errs = append(errs, errors.New("sqlite: closed while snapshots are open"))
+			break
 		}
-		break
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
