@@ -249,7 +249,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 			who.Routes(r)
 			mountLedger(r, tree, n.store.Ledger())
 			access.Routes(r, access.Config{
-				Desk: n.desk, Authenticate: who.Authenticate, Staff: staff(cfg.Registry), Allowance: allowed, Log: cfg.Log,
+				Desk: n.desk, Authenticate: who.Authenticate, Staff: staff(cfg.Registry), Allowance: allowed, Enter: rest.Enter, Log: cfg.Log,
 			})
 		},
 		Ready: func(ctx context.Context) ([]string, error) {

@@ -91,7 +91,9 @@ type Config struct {
 	Authenticate rest.Authenticate
 	Staff        Staff
 	Allowance    *allowance.Allowance // evaluations and requests together, per API client; nil: everything
-	Log          *slog.Logger
+	// Enter counts a request among its API client's under way, and says whether there is room (rest.Enter); nil: always.
+	Enter func(c *gin.Context, caller exchange.Caller) bool
+	Log   *slog.Logger
 }
 
 // entity is a subject, an action or a resource of AuthZEN 1.0 § 5. Type of an action is empty, Name of the others.
@@ -204,7 +206,11 @@ func (a *api) serve(c *gin.Context, answer func(*visit, []byte) (any, error)) {
 		a.fail(c, err)
 		return
 	}
-	v := &visit{ctx: c.Request.Context(), caller: caller, id: c.Writer.Header().Get("X-Request-Id")}
+	if a.Enter != nil && !a.Enter(c, caller) {
+		a.fail(c, &busy{1, "This API client has too many requests under way at once."})
+		return
+	}
+	v := &visit{ctx: exchange.Asking(c.Request.Context(), caller.Actor.App), caller: caller, id: c.Writer.Header().Get("X-Request-Id")}
 	if kind := c.ContentType(); kind != "application/json" && (kind != "application/fhir+json" || c.FullPath() != SimulatePath) {
 		a.fail(c, &refusal{http.StatusUnsupportedMediaType, "The request is application/json."})
 		return
@@ -259,14 +265,17 @@ func (a *api) fail(c *gin.Context, err error) {
 }
 
 // busy is a 429.
-type busy struct{ seconds int }
+type busy struct {
+	seconds int
+	text    string
+}
 
-func (*busy) Error() string { return "This API client asks more often than its limit allows." }
+func (b *busy) Error() string { return b.text }
 
 // spend takes n evaluations out of the API client's allowance.
 func (a *api) spend(ctx context.Context, app string, n int) error {
 	if wait := a.Allowance.Spend(ctx, app, n); wait > 0 {
-		return &busy{max(1, int(math.Ceil(wait.Seconds())))}
+		return &busy{max(1, int(math.Ceil(wait.Seconds()))), "This API client asks more often than its limit allows."}
 	}
 	return nil
 }

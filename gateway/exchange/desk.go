@@ -10,6 +10,7 @@ import (
 	"sotesilta/consent/ledger"
 	"sotesilta/gateway/search"
 	"sotesilta/gateway/store"
+	"sotesilta/gateway/store/turns"
 	"sotesilta/internal/fhir"
 )
 
@@ -103,6 +104,9 @@ func (d *Desk) open(ctx context.Context) (store.Snapshot, error) {
 	}
 	return snap, nil
 }
+
+// Asking tells whom the requests under a context are of: API clients that wait for the store take turns.
+func Asking(ctx context.Context, app string) context.Context { return turns.For(ctx, app) }
 
 // clock is the time of an exchange: UTC milliseconds, as records and meta.lastUpdated keep it.
 func (d *Desk) clock() time.Time { return d.now().UTC().Truncate(time.Millisecond) }

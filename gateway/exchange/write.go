@@ -114,6 +114,8 @@ type writing struct {
 	// withheld are the members of an item's current version that the caller may not see.
 	withheld  map[*Item][]string
 	referrals map[string]string // conditional references that were resolved, to Type/id
+	// patchedBytes are those of the resources that patches have made.
+	patchedBytes int
 	// delivered are the records, per client, of what a human's act puts into another register.
 	delivered map[*Item]map[string]*ledger.Record
 }

@@ -15,6 +15,10 @@ import (
 // maxConditionalReferences bounds the different conditional references of a transaction: each is a search.
 const maxConditionalReferences = 100
 
+// maxPatched bounds the bytes that the patches of one transaction make: a patch of a few bytes makes a resource of any
+// size anew.
+const maxPatched = 32 << 20
+
 // errSeveral is the error of a condition that several visible rows meet.
 var errSeveral = errors.New("exchange: several resources meet the condition")
 
@@ -112,7 +116,11 @@ func (w *writing) patched(i int, item *Item) error {
 		restore(doc, item.Before.Doc, member)
 	}
 	// Read again as what comes in is read: the patched resource keeps the bounds of a document.
-	if doc, err = fhir.Parse(doc.JSON(), fhir.DefaultLimits); err != nil {
+	text := doc.JSON()
+	if w.patchedBytes += len(text); w.patchedBytes > maxPatched {
+		return Refuse(TooCostly, "too-costly", item.Type, "What the patches of a transaction make is longer than "+strconv.Itoa(maxPatched>>20)+" MB together.")
+	}
+	if doc, err = fhir.Parse(text, fhir.DefaultLimits); err != nil {
 		return Refuse(Unprocessable, "too-costly", item.Type, "The patched resource is larger or deeper than a resource may be.")
 	}
 	if refusal := unsound(doc); refusal != nil {

@@ -24,7 +24,7 @@ func (v *visit) batch(items []*fhir.Value) (answer, error) {
 		if err != nil {
 			a = v.refusedAnswer(err)
 		}
-		answers[i] = a
+		answers[i] = v.kept(a)
 	}
 	return v.responses("batch-response", entries, answers), nil
 }
@@ -39,6 +39,22 @@ func (v *visit) perform(e entry) (answer, error) {
 	default:
 		return v.change(e.op)
 	}
+}
+
+// kept is an answer of a batch until all are there: of what was written the resource is kept only where it is sent back,
+// which is a preference that the room for answers limits.
+func (v *visit) kept(a answer) answer {
+	if !a.written || a.resource == nil {
+		return a
+	}
+	if v.wants.returns == returnRepresentation && v.answered < v.server.Limits.Answer {
+		v.answered += len(a.resource.Body)
+		return a
+	}
+	resource := *a.resource
+	resource.Body = nil
+	a.resource = &resource
+	return a
 }
 
 // refusedAnswer is a refusal as the answer to one entry.

@@ -38,6 +38,9 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 	}
 	address, query, hasQuery := strings.Cut(request.Get("url").Str(), "?")
 	address = strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(address, v.server.Base), "/"), "/")
+	if textCarriesIdentityCode(address) {
+		return e, refuse(http.StatusBadRequest, "invalid", "", "A personal identity code names no resource: search by it, POST Patient/_search.")
+	}
 	parts := strings.Split(address, "/")
 	e.typ = parts[0]
 	ofType := len(parts) == 2 && parts[1] == "_history"
@@ -199,8 +202,21 @@ func patchIn(doc *fhir.Value) (*patch.Patch, error) {
 	return readJSONPatch(data)
 }
 
-// get carries out an entry that reads.
+// get carries out an entry that reads, unless the answers to the entries before it are as long as they may be.
 func (v *visit) get(e entry) (answer, error) {
+	if v.answered >= v.server.Limits.Answer {
+		return answer{}, refuse(http.StatusRequestEntityTooLarge, "too-costly", "",
+			"The answers to the entries before this one are longer than "+size(v.server.Limits.Answer)+" together. Ask for it in another Bundle.")
+	}
+	a, err := v.getEntry(e)
+	v.answered += len(a.body)
+	if a.resource != nil {
+		v.answered += len(a.resource.Body)
+	}
+	return a, err
+}
+
+func (v *visit) getEntry(e entry) (answer, error) {
 	switch {
 	case e.search != nil:
 		return v.search(e.search, e.place)

@@ -37,6 +37,7 @@ type visit struct {
 	entered             bool  // counted among the API client's requests under way
 	unread              bool  // a body was refused before its end
 	held                int64 // bytes of bodies taken; see hold
+	answered            int   // bytes of the answers to a Bundle's entries so far
 }
 
 var (
@@ -77,6 +78,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.busy.Add(-1)
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = &arriving{r.Body, &s.busy}
+	}
 	v.r = s.withoutSlash(r)
 	s.engine.ServeHTTP(v, v.r)
 }

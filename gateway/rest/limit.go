@@ -1,9 +1,15 @@
 package rest
 
 import (
+	"io"
 	"math"
 	"net/http"
 	"sync"
+	"sync/atomic"
+
+	"github.com/gin-gonic/gin"
+
+	"sotesilta/gateway/exchange"
 )
 
 // spend takes n requests out of the API client's allowance, or refuses with 429 and when to come again.
@@ -42,6 +48,28 @@ func (c *clients) leave(app string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.busy[app]--
+}
+
+// Enter counts a request at a mounted address among those of its API client that are being answered, as every request at
+// the base is, and says whether there was room for it.
+func Enter(c *gin.Context, caller exchange.Caller) bool {
+	v := visitOf(c)
+	v.caller = caller
+	v.entered = v.server.clients.enter(caller.Actor.App, v.server.Limits.PerClient)
+	return v.entered
+}
+
+// arriving is a body on its way. Who waits for its bytes takes no room among the requests being answered: however many
+// send slowly, a token endpoint that anybody reaches among what they send to, others are answered.
+type arriving struct {
+	io.ReadCloser
+	busy *atomic.Int64
+}
+
+func (a *arriving) Read(p []byte) (int, error) {
+	a.busy.Add(-1)
+	defer a.busy.Add(1)
+	return a.ReadCloser.Read(p)
 }
 
 // errCrowded is the refusal of a request when the API client has as many under way as it may.

@@ -107,12 +107,13 @@ type Limits struct {
 	Concurrent int           // requests being answered at once; over it 503
 	PerClient  int           // requests of one API client being answered at once, on this node; over it 429
 	Bodies     int           // bytes of the bodies of all requests being answered; over it 503
+	Answer     int           // bytes of the answers to the entries of a Bundle; over it entries are 413
 	Timeout    time.Duration // of one request
 }
 
 // DefaultLimits are used where Config.Limits is zero.
 var DefaultLimits = Limits{
-	Body: 5 << 20, Bundle: 5 << 20, Entries: 1000, Page: 50, Concurrent: 512, PerClient: 128, Bodies: 256 << 20, Timeout: 20 * time.Second,
+	Body: 5 << 20, Bundle: 5 << 20, Entries: 1000, Page: 50, Concurrent: 512, PerClient: 128, Bodies: 256 << 20, Answer: 64 << 20, Timeout: 20 * time.Second,
 }
 
 // Seen is what a metrics hook is told of an answer: nothing that tells of a person.
@@ -268,6 +269,7 @@ func (l Limits) withDefaults() Limits {
 		{&l.Concurrent, &DefaultLimits.Concurrent},
 		{&l.PerClient, &DefaultLimits.PerClient},
 		{&l.Bodies, &DefaultLimits.Bodies},
+		{&l.Answer, &DefaultLimits.Answer},
 	} {
 		if *f.field <= 0 {
 			*f.field = *f.fallback

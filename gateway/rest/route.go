@@ -127,6 +127,10 @@ func (s *server) route() {
 			v := visitOf(c)
 			v.route = c.FullPath()
 			c.Request.Body = http.MaxBytesReader(v, c.Request.Body, int64(s.Limits.Body))
+			ctx, cancel := context.WithTimeout(c.Request.Context(), s.Limits.Timeout)
+			defer cancel()
+			c.Request = c.Request.WithContext(ctx)
+			c.Next()
 		}))
 	}
 }
@@ -227,6 +231,7 @@ func (v *visit) authenticate() error {
 		return errCrowded
 	}
 	v.entered = true
+	v.ctx = exchange.Asking(v.ctx, caller.Actor.App)
 	return v.spend(1)
 }
 

@@ -101,6 +101,7 @@ func (v *visit) transaction(items []*fhir.Value) (answer, error) {
 				return answer{}, v.refusedEntry(err, &entries[i]).inEntry(i)
 			}
 		}
+		v.answered = 0 // what was read is read again
 		written, err := v.server.Desk.Transact(v.ctx, writes, ops)
 		if err != nil {
 			return answer{}, v.failedOp(err, entries, at)

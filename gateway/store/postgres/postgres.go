@@ -133,7 +133,7 @@ type engine struct {
 	config   *pgx.ConnConfig
 	readers  *pgxpool.Pool
 	turns    *turns.Turns // of who takes a reader
-	writer   *pgx.Conn // of the writer's goroutine
+	writer   *pgx.Conn    // of the writer's goroutine
 	rows     blocks
 	versions blocks
 }

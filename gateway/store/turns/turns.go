@@ -15,7 +15,9 @@ import (
 type asker struct{}
 
 // For tells whose turn is taken under a context: an API client. Without one all share the turn of nobody.
-func For(ctx context.Context, app string) context.Context { return context.WithValue(ctx, asker{}, app) }
+func For(ctx context.Context, app string) context.Context {
+	return context.WithValue(ctx, asker{}, app)
+}
 
 // Turns counts what is lent. It is safe for concurrent use.
 type Turns struct {
