@@ -17,9 +17,7 @@ func TestSlowSendersKeepNobodyOut(t *testing.T) {
 		worker := g.SocialWorker().Authorization(t)
 		for _, c := range []struct{ path, headers string }{
 			{"/auth/token", "Content-Type: application/x-www-form-urlencoded\r\n"},
-			{"/auth/introspect", "Content-Type: application/x-www-form-urlencoded\r\nAuthorization: " + worker + "\r\n"},
 			{"/access/v1/evaluation", "Content-Type: application/json\r\nAuthorization: " + worker + "\r\n"},
-			{"/fhir/Observation", "Content-Type: application/fhir+json\r\nAuthorization: " + worker + "\r\n"},
 		} {
 			var slow []net.Conn
 			for range 600 {
