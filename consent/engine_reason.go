@@ -71,10 +71,44 @@ func (e *Engine) tell(b *strings.Builder, c *clause, w *weighing, req *Request) 
 		b.WriteString("the client is not dead by population data")
 	case "authority":
 		b.WriteString("not a social authority")
+	case "facts":
+		b.WriteString("of the facts ")
+		b.WriteString(strings.Join(c.words, ", "))
+		if strings.Contains(c.text, "containsAny") {
+			b.WriteString(" none is told")
+		} else {
+			b.WriteString(" not all are told")
+		}
+	case "limb":
+		b.WriteString("the limb named is none of ")
+		b.WriteString(strings.Join(c.words, ", "))
+	case "recipientKind":
+		b.WriteString("the recipient is none of ")
+		b.WriteString(strings.Join(c.words, ", "))
 	default:
+		if words := said[c.text]; words != "" {
+			b.WriteString(words)
+			return
+		}
 		b.WriteString("not ")
 		b.WriteString(c.text)
 	}
+}
+
+// said is what it means that a condition of one attribute does not hold, for people who do not read policies.
+var said = map[string]string{
+	"when { !context.clientless }":                         "the data are about nobody",
+	"when { context.mine }":                                "the data are not the asker's own",
+	"when { context.dependent }":                           "the client is no minor who was assessed not to be capable of deciding",
+	"when { context.minor }":                               "the client is no minor",
+	"when { !context.minor }":                              "the client is a minor",
+	"when { context.guest }":                               "no invitation of the asker concerns the client",
+	"when { context.authored }":                            "another API client wrote it",
+	"when { context.recordedHere }":                        "the asker's unit did not record it",
+	"when { context.recordedHere && !context.clientless }": "the asker's unit did not record it",
+	"when { context.sameController }":                      "the data are of another controller",
+	"when { !context.inviteeSameController }":              "the invited one is of the same controller",
+	"when { !context.socialDenied }":                       "the minor denies giving it to the guardian",
 }
 
 // stopped says, for the ledger, what stopped the rows that would have permitted.

@@ -16,20 +16,14 @@ import (
 // annexCommand prints the annex for the data-protection impact assessment (GDPR 35; 1050/2018 § 6.2) as Markdown in
 // Finnish, from the policies and mappings that are in force: what it says is what the gateway does.
 type annexCommand struct {
-	Switch []string `help:"Another answer to an open question than its safe default, such as O11=on."`
+	Policies string   `env:"SOTESILTA_POLICIES" help:"Folder of policy files that take the place of the built-in ones of the same name, as the gateway has them."`
+	Switch   []string `help:"Another answer to an open question than its safe default, such as O11=on; wins over SOTESILTA_SWITCHES."`
+	lawSettings
 }
 
 // Run prints the annex.
 func (c *annexCommand) Run(out streams) error {
-	switches := map[string]string{}
-	for _, answer := range c.Switch {
-		name, value, ok := strings.Cut(answer, "=")
-		if !ok {
-			return fmt.Errorf("--switch %q is not of the form O11=on", answer)
-		}
-		switches[name] = value
-	}
-	law, err := consent.New(consent.Config{Switches: switches})
+	law, err := c.law(c.Policies, c.Switch)
 	if err != nil {
 		return err
 	}

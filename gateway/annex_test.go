@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"sotesilta/consent"
+	"sotesilta/gateway/sandbox"
 )
 
 // The annex names every row of the law and every mapping, and changes with an answer to an open question.
@@ -27,4 +28,10 @@ func TestTheAnnexSaysWhatTheGatewayDoes(t *testing.T) {
 		require.True(t, strings.Contains(text, part), "%q is missing", part)
 	}
 	require.True(t, strings.Contains(annex("--switch", "O1=passes"), "ei estä (O1)"))
+	// The version is the one that the records of a gateway with these settings name.
+	joint, err := sandbox.JointServices()
+	require.NoError(t, err)
+	law, err = consent.New(consent.Config{JointServices: joint, Switches: map[string]string{"O11": "on"}})
+	require.NoError(t, err)
+	require.Contains(t, annex("--sandbox"), law.Version())
 }

@@ -21,13 +21,18 @@ import (
 // are those of then; under a draft of others it shows what the draft would have permitted or denied otherwise.
 type replayCommand struct {
 	settings
-	Policy        string   `type:"existingdir" help:"Folder of policy files that take the place of the built-in ones of the same name (consent/bases)."`
-	Switch        []string `help:"Another answer to an open question, such as O1=passes; wins over SOTESILTA_SWITCHES."`
+	Policy string   `type:"existingdir" help:"Folder of policy files that take the place of the built-in ones of the same name (consent/bases)."`
+	Switch []string `help:"Another answer to an open question, such as O1=passes; wins over SOTESILTA_SWITCHES."`
+	lawSettings
+	JSON bool `help:"Print the differences and the report as JSON."`
+}
+
+// lawSettings are what the law of a gateway rests on beside its policy files; its version is over all of it.
+type lawSettings struct {
 	Switches      []string `env:"SOTESILTA_SWITCHES" help:"Answers to open questions as the gateway has them."`
 	JointServices string   `env:"SOTESILTA_JOINT_SERVICES" help:"File of the county's signed joint-service list."`
 	Public        []string `name:"public-controllers" env:"SOTESILTA_PUBLIC_CONTROLLERS" help:"Organization/… of the public controllers."`
-	Sandbox       bool     `help:"The law as the sandbox has it; so also when no store is set."`
-	JSON          bool     `help:"Print the differences and the report as JSON."`
+	Sandbox       bool     `help:"The law as the sandbox has it; replay without a store means it too."`
 }
 
 // Run prints every difference, then counts by basis. It fails with errNotWell when a record cannot be repeated, or is
@@ -36,7 +41,7 @@ func (r *replayCommand) Run(ctx context.Context, out streams) error {
 	if err := r.place(); err != nil {
 		return err
 	}
-	law, err := r.law()
+	law, err := r.law(cmp.Or(r.Policy, r.Policies), r.Switch)
 	if err != nil {
 		return err
 	}
@@ -83,8 +88,9 @@ func (r *replayCommand) place() error {
 	return nil
 }
 
-// law is the law to decide by.
-func (r *replayCommand) law() (*consent.Engine, error) {
+// law is the law of these settings: with the files of a folder in the place of those built in ("": none), and answers to open
+// questions that win over the settings'.
+func (r *lawSettings) law(folder string, answers []string) (*consent.Engine, error) {
 	cfg := consent.Config{Switches: map[string]string{}, Public: r.Public}
 	var err error
 	if r.Sandbox {
@@ -96,14 +102,14 @@ func (r *replayCommand) law() (*consent.Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the joint-service list: %w", err)
 	}
-	for _, answer := range slices.Concat(r.Switches, r.Switch) {
+	for _, answer := range slices.Concat(r.Switches, answers) {
 		name, value, ok := strings.Cut(answer, "=")
 		if !ok {
 			return nil, fmt.Errorf("%q is not of the form O1=passes", answer)
 		}
 		cfg.Switches[name] = value
 	}
-	if folder := cmp.Or(r.Policy, r.Policies); folder != "" {
+	if folder != "" {
 		cfg.Bases = os.DirFS(folder)
 	}
 	return consent.New(cfg)
