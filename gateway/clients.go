@@ -17,8 +17,9 @@ import (
 type clients struct {
 	who    *auth.Server
 	read   func() (*auth.Registry, error)
-	file   string // the operator's; those of keys that it names lie beside it
-	source string // the client whose wire carries no token: it must stay a system
+	file   string                                      // the operator's; those of keys that it names lie beside it
+	source string                                      // the client whose wire carries no token: it must stay a system
+	keep   func(context.Context, *auth.Registry) error // makes durable who has which rights, before they come into force
 	log    *slog.Logger
 
 	mu    sync.Mutex
@@ -31,6 +32,11 @@ func (c *clients) load(ctx context.Context) error {
 	if err == nil {
 		if err = systemOf(registry, c.source); err != nil {
 			err = fmt.Errorf("SOTESILTA_MLLP_SOURCE: %w", err)
+		}
+	}
+	if err == nil && c.keep != nil {
+		if err = c.keep(ctx, registry); err != nil {
+			err = fmt.Errorf("the register of users and rights could not be kept: %w", err)
 		}
 	}
 	c.mu.Lock()
@@ -46,6 +52,12 @@ func (c *clients) load(ctx context.Context) error {
 	c.who.Use(registry)
 	c.log.InfoContext(ctx, "the registered clients are loaded")
 	return nil
+}
+
+// keepRights makes durable who has which rights by a registry, so that supervision can read it of any date (703/2023 § 9.3).
+func (n *node) keepRights(ctx context.Context, operator consent.Actor, registry *auth.Registry) error {
+	_, err := n.desk.KeepRights(ctx, operator, registry.Rights())
+	return err
 }
 
 // lost says for readiness that others are in force than the file names.

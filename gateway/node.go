@@ -359,11 +359,16 @@ func (n *node) publish(ctx context.Context, operator consent.Actor, docs []*fhir
 	return n.followLaw(ctx, operator)
 }
 
-// followLaw keeps the text of the law in force, and from then on whatever its files become.
+// followLaw keeps the text of the law in force and the register of users and rights, and from then on whatever their files
+// become.
 func (n *node) followLaw(ctx context.Context, operator consent.Actor) error {
 	n.policies.keep = func(ctx context.Context, e *consent.Engine) error { return n.keepLaw(ctx, operator, e) }
 	if err := n.policies.keep(ctx, n.policies.law.Engine()); err != nil {
 		return err
+	}
+	n.clients.keep = func(ctx context.Context, registry *auth.Registry) error { return n.keepRights(ctx, operator, registry) }
+	if err := n.clients.keep(ctx, n.who.Registry()); err != nil {
+		return fmt.Errorf("the register of users and rights could not be kept: %w", err)
 	}
 	n.run(func() { follow(n.background, func() []string { return n.policies.files }, n.policies.load) })
 	if n.clients.read != nil {

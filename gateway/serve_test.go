@@ -38,21 +38,27 @@ func newProduction(t *testing.T) *production {
   - {id: auditor, name: Auditor, kind: auditor, controller: Organization/county, scopes: [system/AuditEvent.rs], purposes: [supervision], jwksFile: auditor.jwks}
 `
 	for _, id := range []string{"ehr", "auditor"} {
-		key, err := auth.NewClientKey()
-		require.NoError(t, err)
-		p.keys[id] = key
-		text, err := key.MarshalJWK()
-		require.NoError(t, err)
-		var members map[string]any
-		require.NoError(t, json.Unmarshal(text, &members))
-		delete(members, "d") // the private part
-		set, err := json.Marshal(map[string]any{"keys": []any{members}})
-		require.NoError(t, err)
-		p.write(t, id+".jwks", string(set))
+		p.write(t, id+".jwks", string(p.newKey(t, id)))
 	}
 	p.write(t, "clients.yaml", clients)
 	p.write(t, "population.json", `{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Patient","id":"aino","name":[{"family":"Esimerkki"}]}}]}`)
 	return p
+}
+
+// newKey makes a client's key and answers its public part as a JWK Set.
+func (p *production) newKey(t *testing.T, id string) []byte {
+	t.Helper()
+	key, err := auth.NewClientKey()
+	require.NoError(t, err)
+	p.keys[id] = key
+	text, err := key.MarshalJWK()
+	require.NoError(t, err)
+	var members map[string]any
+	require.NoError(t, json.Unmarshal(text, &members))
+	delete(members, "d") // the private part
+	set, err := json.Marshal(map[string]any{"keys": []any{members}})
+	require.NoError(t, err)
+	return set
 }
 
 func (p *production) path(name string) string { return filepath.Join(p.dir, name) }

@@ -27,12 +27,14 @@ const (
 	systemRoleClass = "http://terminology.hl7.org/CodeSystem/v3-RoleClass"
 	systemReason    = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 	systemSource    = "http://terminology.hl7.org/CodeSystem/security-source-type"
-	systemSNOMED    = "http://snomed.info/sct"
+	systemSNOMED    = CustodianSystem
 	systemBALP      = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
 	systemAgent     = "https://profiles.ihe.net/ITI/BALP/CodeSystem/UserAgentTypes"
 	profileBALP     = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit."
 	absentReason    = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 
+	// CustodianSystem is the code system of the agent whose data it is; no other agent's type is of it.
+	CustodianSystem = "http://snomed.info/sct"
 	// APIClient names API clients where FHIR wants an Identifier.
 	APIClient = terms.Base + "NamingSystem/api-client"
 	// policyVersion names the hash of the policies in force.
@@ -83,7 +85,7 @@ func (r *Record) view(seq int64) *fhir.Value {
 	if !known {
 		s = shape{action: "E", ours: true}
 	}
-	disclosed := r.Disclosure && r.Success && r.Outcome == permitted && r.Client != "" && len(r.Entities) > 0 && !strings.Contains(writes, s.action)
+	disclosed := r.Disclosed()
 	if disclosed {
 		s.action, s.inbound = "R", false
 	}
@@ -112,6 +114,12 @@ func (r *Record) view(seq int64) *fhir.Value {
 		),
 		"entity", fhir.NewArray(r.entities(s, disclosed, seq)...),
 	)
+}
+
+// Disclosed says whether the record tells of a disclosure that happened: data about a client left to somebody.
+func (r *Record) Disclosed() bool {
+	return r.Disclosure && r.Success && r.Outcome == permitted && r.Client != "" && len(r.Entities) > 0 &&
+		(shapes[r.Interaction].action == "" || !strings.Contains(writes, shapes[r.Interaction].action))
 }
 
 const permitted = "permit"

@@ -65,6 +65,13 @@ func (w *world) releases(row exchange.Resource) map[string]func() (any, error) {
 			}
 			return p.Matches, err
 		},
+		"rights": func() (any, error) {
+			p, err := w.Rights(w.ctx, as("auditor"), exchange.RightsRequest{})
+			if p == nil {
+				return nil, err
+			}
+			return p, err
+		},
 		"denial": func() (any, error) { r, err := w.Read(w.ctx, as(worker), "Observation", row.ID); return deref(r), err },
 		"refused write": func() (any, error) {
 			r, err := w.Transact(w.ctx, as(worker), []exchange.Op{update(w.t, row.ID, observation("aino", "2026-03-02"))})

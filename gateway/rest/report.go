@@ -18,6 +18,8 @@ import (
 type Reporter interface {
 	Report(ctx context.Context, c exchange.Caller, q exchange.ReportRequest) (*report.Report, error)
 	Prove(ctx context.Context, c exchange.Caller, id string) (*ledger.Proof, error)
+	Rights(ctx context.Context, c exchange.Caller, q exchange.RightsRequest) (*fhir.Value, error)
+	Notices(ctx context.Context, c exchange.Caller, q exchange.NoticesRequest) (bundle *fhir.Value, next string, err error)
 }
 
 var _ Reporter = (*exchange.Desk)(nil)
@@ -57,7 +59,129 @@ func Reports(desk Reporter) []Operation {
 				return &exchange.Resource{Type: "Binary", ID: id, Body: report.Binary(id, proof).JSON()}, nil
 			},
 		},
+		{
+			Type: "AuditEvent", Name: "rights",
+			Definition: terms.Base + "OperationDefinition/rights",
+			Documentation: "The register of users and rights (703/2023 § 9.3) at any date, for who supervises: who had which rights, and since " +
+				"when. Parameters: date (date: at some moment of that day; dateTime: then; now without it), client, user, person, count, cursor " +
+				"(the parameter next of the page before).",
+			Handle: func(ctx context.Context, c exchange.Caller, _ string, in *fhir.Value) (*exchange.Resource, error) {
+				q, err := rightsRequest(in)
+				if err != nil {
+					return nil, err
+				}
+				rights, err := desk.Rights(ctx, c, q)
+				if err != nil {
+					return nil, err
+				}
+				return &exchange.Resource{Type: "Parameters", Body: rights.JSON()}, nil
+			},
+		},
+		{
+			Type: "AuditEvent", Name: "disclosure-notices",
+			Definition: terms.Base + "OperationDefinition/disclosure-notices",
+			Documentation: "What was disclosed of the social register, for notices of disclosure (luovutusilmoitus, Kanta's " +
+				"SocialWelfareAuditEvent), for who supervises: a collection of AuditEvents, each whole in itself. Parameters: register (social), " +
+				"from and to (date or dateTime, at most 31 days apart), count, cursor (Bundle.identifier of the page before, while there is one).",
+			Handle: func(ctx context.Context, c exchange.Caller, _ string, in *fhir.Value) (*exchange.Resource, error) {
+				q, err := noticesRequest(in)
+				if err != nil {
+					return nil, err
+				}
+				bundle, next, err := desk.Notices(ctx, c, q)
+				if err != nil {
+					return nil, err
+				}
+				if next != "" {
+					bundle.Set("identifier", fhir.NewObject(
+						fhir.Member{Name: "system", Value: fhir.NewString(nextPage)}, fhir.Member{Name: "value", Value: fhir.NewString(next)},
+					))
+				}
+				return &exchange.Resource{Type: "Bundle", Body: bundle.JSON()}, nil
+			},
+		},
 	}
+}
+
+// nextPage names, in Bundle.identifier, the cursor of the next page of an export.
+const nextPage = terms.Base + "NamingSystem/next-page"
+
+// noticesRequest reads the input of $disclosure-notices.
+func noticesRequest(in *fhir.Value) (exchange.NoticesRequest, error) {
+	var q exchange.NoticesRequest
+	if in == nil {
+		return q, nil // what is missing is told by name
+	}
+	if fhir.ResourceType(in) != "Parameters" {
+		return q, refuse(http.StatusBadRequest, "structure", "Parameters", "$disclosure-notices takes Parameters.")
+	}
+	seen := map[string]bool{}
+	for _, p := range in.Get("parameter").Items() {
+		name, value := p.Text("name"), valueOf(p)
+		var err error
+		switch name {
+		case "register":
+			q.Register = consent.Register(value)
+		case "from":
+			q.From, _, err = dateOf(value)
+		case "to":
+			_, q.To, err = dateOf(value)
+		case "count":
+			if q.Count, err = strconv.Atoi(value); err == nil && q.Count == 0 {
+				q.Count = -1
+			}
+		case "cursor":
+			q.Cursor = value
+		default:
+			return q, refuse(http.StatusBadRequest, "not-supported", "Parameters.parameter",
+				"$disclosure-notices has the parameters register, from, to, count and cursor.")
+		}
+		if err != nil || seen[name] || value == "" {
+			return q, refuse(http.StatusBadRequest, "invalid", "Parameters.parameter", "$disclosure-notices: "+name+" is not of its type, or comes twice.")
+		}
+		seen[name] = true
+	}
+	return q, nil
+}
+
+// rightsRequest reads the input of $rights.
+func rightsRequest(in *fhir.Value) (exchange.RightsRequest, error) {
+	var q exchange.RightsRequest
+	if in == nil {
+		return q, nil
+	}
+	if fhir.ResourceType(in) != "Parameters" {
+		return q, refuse(http.StatusBadRequest, "structure", "Parameters", "$rights takes Parameters.")
+	}
+	seen := map[string]bool{}
+	for _, p := range in.Get("parameter").Items() {
+		name, value := p.Text("name"), valueOf(p)
+		var err error
+		switch name {
+		case "date":
+			q.From, q.To, err = dateOf(value)
+		case "client":
+			q.Client = value
+		case "user":
+			q.User = value
+		case "person":
+			q.Person = value
+		case "count":
+			if q.Count, err = strconv.Atoi(value); err == nil && q.Count == 0 {
+				q.Count = -1
+			}
+		case "cursor":
+			q.Cursor = value
+		default:
+			return q, refuse(http.StatusBadRequest, "not-supported", "Parameters.parameter",
+				"$rights has the parameters date, client, user, person, count and cursor.")
+		}
+		if err != nil || seen[name] || value == "" {
+			return q, refuse(http.StatusBadRequest, "invalid", "Parameters.parameter", "$rights: "+name+" is not of its type, or comes twice.")
+		}
+		seen[name] = true
+	}
+	return q, nil
 }
 
 // reportRequest reads the input of $disclosure-report.

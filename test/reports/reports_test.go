@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/mod/sumdb/note"
@@ -330,6 +331,99 @@ func TestLogReports(t *testing.T) {
 			require.NotZero(t, status)
 			says(t, said, "wrong-key")
 		})
+	})
+}
+
+// The register of users and rights (703/2023 § 9.3) is the auditor's to read, and the reading is recorded.
+func TestTheRegisterOfUsersAndRightsIsRead(t *testing.T) {
+	gatewaytest.Each(t, func(t *testing.T, g *gatewaytest.Gateway) {
+		asked := parameters("person", `"valueString":"PractitionerRole/nurse"`)
+		answer := g.Auditor().Do(t, "POST", "AuditEvent/$rights", asked).Want(t, 200)
+		rights := answer.Doc(t).Get("parameter").Items()
+		require.Len(t, rights, 1)
+		said := map[string]string{}
+		for _, part := range rights[0].Get("part").Items() {
+			said[part.Text("name")] += part.Members()[1].Value.Str()
+		}
+		require.Equal(t, "jukola-ehr", said["client"])
+		require.Equal(t, "nurse", said["user"])
+		require.Equal(t, "3.1", said["task"])
+		require.Equal(t, "4.1", said["service"])
+		require.Equal(t, "health", said["register"])
+		require.NotEmpty(t, said["since"])
+		event := g.Auditor().Get(t, "AuditEvent/"+answer.Header.Get("X-Request-Id"))
+		says(t, string(event.Body), `"code":"rights"`)
+		says(t, string(event.Body), "ATL-10")
+		own := g.Auditor().Do(t, "POST", "AuditEvent/$rights", parameters("user", `"valueString":"lumi-guardian"`)).Want(t, 200)
+		says(t, string(own.Body), `"name":"sees","valueId":"lumi"`)
+		elsewhere := g.Auditor().Do(t, "POST", "AuditEvent/$rights", parameters("client", `"valueString":"private-clinic"`)).Want(t, 200)
+		require.Empty(t, elsewhere.Doc(t).Get("parameter").Items(), "another controller's")
+		g.Nurse().Do(t, "POST", "AuditEvent/$rights", asked).Want(t, 200)
+		silent(t, string(g.Nurse().Do(t, "POST", "AuditEvent/$rights", asked).Body), "jukola-ehr")
+		g.Auditor().Do(t, "POST", "AuditEvent/$rights", parameters("colour", code("red"))).Outcome(t, 400)
+		g.Auditor().Do(t, "POST", "AuditEvent/$rights", parameters("date", `"valueString":"yesterday"`)).Outcome(t, 400)
+		silent(t, string(g.Auditor().Get(t, "metadata").Body), `"type":"Parameters"`)
+	})
+}
+
+// What left the social register is exported for notices of disclosure, each with all that a notice tells.
+func TestDisclosuresAreExportedForNotices(t *testing.T) {
+	gatewaytest.Each(t, func(t *testing.T, g *gatewaytest.Gateway) {
+		answer := g.Nurse().Get(t, "QuestionnaireResponse?patient=Patient/helmi")
+		read := answer.Refs(t)
+		require.NotEmpty(t, read, "by Helmi's permit to health care")
+		one := g.Nurse().Get(t, read[0])
+		line := one.Header.Get("X-Request-Id")
+		today := time.Now().UTC().AddDate(0, 0, -1).Format(time.DateOnly)
+		tomorrow := time.Now().UTC().AddDate(0, 0, 1).Format(time.DateOnly)
+		of := []string{"register", code("social"), "from", `"valueDate":"` + today + `"`, "to", `"valueDate":"` + tomorrow + `"`}
+		ask := func(p *gatewaytest.Party, of ...string) *gatewaytest.Answer {
+			return p.Do(t, "POST", "AuditEvent/$disclosure-notices", parameters(of...))
+		}
+		events := map[string]*fhir.Value{}
+		pages, cursor := 0, ""
+		for {
+			more := append(slices.Clone(of), "count", `"valueInteger":2`)
+			if cursor != "" {
+				more = append(more, "cursor", `"valueString":"`+cursor+`"`)
+			}
+			page := ask(g.Auditor(), more...).Want(t, 200)
+			doc := page.Doc(t)
+			require.Empty(t, fhir.Validate(doc))
+			for _, e := range doc.All("entry", "resource") {
+				require.Nil(t, events[fhir.ID(e)], "each once")
+				events[fhir.ID(e)] = e
+				require.Equal(t, "disclose", e.First("subtype").Text("code"))
+			}
+			pages++
+			if cursor = doc.Text("identifier", "value"); cursor == "" || pages == 50 {
+				break
+			}
+		}
+		event := events[line]
+		require.NotNil(t, event, "the nurse's read of %s", read[0])
+		text := string(event.JSON())
+		require.Equal(t, event.Text("recorded"), event.Text("period", "start"))
+		for what, part := range map[string]string{
+			"the client":             `"reference":"Patient/helmi"`,
+			"the data unit":          `"reference":"` + read[0] + `/_history/`,
+			"its class":              "CodeSystem/data-class",
+			"its service task":       "CodeSystem/service-task",
+			"the discloser":          `"id":"custodian-county"`,
+			"its register":           `"system":"urn:oid:1.2.246.537.6.1264.201701","code":"1"`,
+			"the recipient":          `PractitionerRole/nurse`,
+			"the recipient's unit":   `"reference":"#org-`,
+			"the purpose":            `"purposeOfEvent"`,
+			"the provision":          "legal-basis#ATL-53.3",
+			"the permit":             `"reference":"Consent/`,
+			"an organisation's name": `"name":"`,
+		} {
+			require.Contains(t, text, part, what)
+		}
+		silent(t, string(ask(g.Nurse(), of...).Want(t, 200).Body), "AuditEvent")
+		ask(g.Auditor(), "register", code("social")).Outcome(t, 400)
+		ask(g.Auditor(), append([]string{"register", code("health")}, of[2:]...)...).Outcome(t, 400)
+		ask(g.Auditor(), "register", code("social"), "from", `"valueDate":"2026-01-01"`, "to", `"valueDate":"2026-03-01"`).Outcome(t, 400)
 	})
 }
 

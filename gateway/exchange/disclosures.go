@@ -1,0 +1,225 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sotesilta/consent"
+	"sotesilta/consent/ledger"
+	"sotesilta/gateway/store"
+	"sotesilta/internal/fhir"
+)
+
+// DisclosureNotices is the export of disclosures for notices of disclosure (luovutusilmoitus); recorded by this name.
+const DisclosureNotices Interaction = "disclosure-notices"
+
+// Bounds of an export.
+const (
+	noticeCount = 100
+	maxNotices  = 500
+	noticeLook  = 5_000               // records looked at for one page
+	noticeSpan  = 31 * 24 * time.Hour // asked for at once
+)
+
+// The register of social care as Kanta's notices name it (package kanta.sosiaalihuolto.r4).
+const (
+	registerType    = "https://gen.kanta.fi/fhir/StructureDefinition/extension/RegisterType"
+	socialRegisters = "urn:oid:1.2.246.537.6.1264.201701"
+)
+
+// NoticesRequest is what an export is asked for.
+type NoticesRequest struct {
+	Register consent.Register // social
+	From, To time.Time        // of the disclosures; both needed, 31 days at most
+	Count    int              // of a page; 0: 100
+	Cursor   string
+}
+
+// Notices exports what was disclosed of the social register of the caller's controller, oldest first, to who supervises
+// it: a Bundle (collection) with an AuditEvent for each disclosure, whole in itself, from which a notice of disclosure
+// (Kanta's SocialWelfareAuditEvent) is made. consent/ledger/README.md says what lies where. Next is the cursor of the next
+// page, "" on the last; a page may hold fewer than asked for, or none. To all others it is empty. The export is recorded
+// with what it told.
+func (d *Desk) Notices(ctx context.Context, c Caller, q NoticesRequest) (_ *fhir.Value, next string, _ error) {
+	c = d.complete(c)
+	c.Interaction = ""
+	if err := allowed(c, auditEvent, Search); err != nil {
+		return nil, "", err
+	}
+	bad := func(code, what string) error { return Refuse(Invalid, code, "Parameters.parameter", what) }
+	if q.Count == 0 {
+		q.Count = noticeCount
+	}
+	switch {
+	case q.Register != consent.Social:
+		return nil, "", bad("required", "$disclosure-notices needs the parameter register: social.")
+	case q.From.IsZero() || q.To.IsZero() || !q.From.Before(q.To) || q.To.Sub(q.From) > noticeSpan+2*time.Hour: // clocks change
+		return nil, "", bad("required", "$disclosure-notices needs from and to, at most 31 days apart.")
+	case q.Count < 1 || q.Count > maxNotices:
+		return nil, "", bad("value", "count is 1 to "+strconv.Itoa(maxNotices)+".")
+	}
+	snap, err := d.open(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	defer snap.Close()
+	opened := snap.Time()
+	rec := d.record(c, DisclosureNotices, auditEvent+"/$"+string(DisclosureNotices))
+	rec.Query = "register=social&from=" + stamp(q.From) + "&to=" + stamp(q.To)
+	decision := d.decide(c, consent.Audit, auditClass(c.Actor.Controller), nil, rec.Time)
+	rec = describe(rec, auditClass(c.Actor.Controller), nil, &decision)
+	out := fhir.NewObject(
+		fhir.Member{Name: "resourceType", Value: fhir.NewString("Bundle")}, fhir.Member{Name: "type", Value: fhir.NewString("collection")},
+	)
+	if decision.Outcome != consent.Permitted {
+		if err := d.commit(ctx, opened, deny(rec, &decision)); err != nil {
+			return nil, "", err
+		}
+		return out, "", nil
+	}
+	entries, next, err := d.disclosures(ctx, snap, c.Actor.Controller, q)
+	if err != nil {
+		return nil, "", err
+	}
+	list := fhir.NewArray()
+	known := map[string]*fhir.Value{}
+	for i := range entries {
+		event, err := d.notice(ctx, snap, &entries[i], known)
+		if err != nil {
+			return nil, "", err
+		}
+		id := fhir.ID(event)
+		list.Append(fhir.NewObject(
+			fhir.Member{Name: "fullUrl", Value: fhir.NewString("urn:uuid:" + id)}, fhir.Member{Name: "resource", Value: event},
+		))
+		rec.Entities = append(rec.Entities, ledger.Entity{What: auditEvent + "/" + id, Role: "match"})
+	}
+	snap.Close()
+	if len(entries) > 0 {
+		out.Set("entry", list)
+	}
+	rec.Success = true
+	if err := d.commit(ctx, opened, rec); err != nil {
+		return nil, "", err
+	}
+	return out, next, nil
+}
+
+// disclosures are the records of a page.
+func (d *Desk) disclosures(ctx context.Context, snap store.Snapshot, controller string, q NoticesRequest) (out []ledger.Entry, next string, _ error) {
+	query := store.EntryQuery{
+		Controllers: []string{controller}, Outcome: []string{consent.Permitted.String()}, From: q.From, To: q.To, Ascending: true, After: q.Cursor,
+	}
+	for looked := 0; ; {
+		query.Limit = q.Count - len(out)
+		page, err := snap.Entries(ctx, query)
+		if err != nil {
+			return nil, "", d.failed(err)
+		}
+		for _, entry := range page.Entries {
+			rec, err := ledger.ParseRecord(entry.Canonical)
+			if err != nil {
+				return nil, "", unrecorded(err)
+			}
+			social := rec.Register == q.Register || slices.ContainsFunc(rec.Classes, func(c consent.Class) bool {
+				return c.Controller == controller && c.In(q.Register)
+			})
+			if rec.Disclosed() && rec.Controller == controller && social {
+				out = append(out, entry)
+			}
+		}
+		looked += len(page.Entries)
+		if query.After = page.Next; page.Next == "" || len(out) == q.Count || looked >= noticeLook {
+			return out, page.Next, nil
+		}
+	}
+}
+
+// notice is a disclosure as an AuditEvent that names every organisation in itself.
+func (d *Desk) notice(ctx context.Context, snap store.Snapshot, entry *ledger.Entry, known map[string]*fhir.Value) (*fhir.Value, error) {
+	rec, err := ledger.ParseRecord(entry.Canonical)
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	event, err := fhir.Parse(rec.AuditEvent(entry.Seq), fhir.DefaultLimits)
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	contained := fhir.NewArray()
+	within := map[string]bool{}
+	for _, agent := range event.Get("agent").Items() {
+		who := agent.Get("who")
+		ref := who.Text("reference")
+		id, ok := strings.CutPrefix(ref, "Organization/")
+		if !ok {
+			continue
+		}
+		custodian := ref == rec.Controller && agent.Text("type", "coding", "system") == ledger.CustodianSystem
+		local := "org-" + id
+		if custodian {
+			local = "custodian-" + id
+		}
+		who.Set("reference", fhir.NewString("#"+local))
+		if within[local] {
+			continue
+		}
+		within[local] = true
+		org, err := d.organisation(ctx, snap, ref, known)
+		if err != nil {
+			return nil, err
+		}
+		org = org.Clone()
+		org.Set("id", fhir.NewString(local))
+		if custodian {
+			org.Set("extension", fhir.NewArray(fhir.NewObject(
+				fhir.Member{Name: "url", Value: fhir.NewString(registerType)},
+				fhir.Member{Name: "valueCoding", Value: fhir.NewObject(
+					fhir.Member{Name: "system", Value: fhir.NewString(socialRegisters)},
+					fhir.Member{Name: "code", Value: fhir.NewString("1")},
+					fhir.Member{Name: "display", Value: fhir.NewString("Sosiaalihuollon asiakasrekisteri")},
+				)},
+			)))
+		}
+		contained.Append(org)
+	}
+	if len(contained.Items()) > 0 {
+		event.Set("contained", contained)
+	}
+	event.Set("period", fhir.NewObject(fhir.Member{Name: "start", Value: fhir.NewString(event.Text("recorded"))}))
+	return event, nil
+}
+
+// organisation is what the directory says of Organization/…: its identifiers and its name; its reference as an
+// identifier where the directory does not know it.
+func (d *Desk) organisation(ctx context.Context, snap store.Snapshot, ref string, known map[string]*fhir.Value) (*fhir.Value, error) {
+	if org := known[ref]; org != nil {
+		return org, nil
+	}
+	org := fhir.NewObject(fhir.Member{Name: "resourceType", Value: fhir.NewString("Organization")}, fhir.Member{Name: "id", Value: fhir.NewString("")})
+	known[ref] = org
+	row, err := snap.Get(ctx, "Organization", ref[len("Organization/"):])
+	switch {
+	case errors.Is(err, store.ErrNotFound) || err == nil && (row.Deleted || row.Class.Register != consent.Directory):
+		org.Set("identifier", fhir.NewArray(fhir.NewObject(fhir.Member{Name: "value", Value: fhir.NewString(ref)})))
+		return org, nil
+	case err != nil:
+		return nil, unrecorded(err)
+	}
+	doc, err := fhir.Parse(row.Body, fhir.DefaultLimits)
+	if err != nil {
+		return nil, unrecorded(err)
+	}
+	for _, name := range []string{"identifier", "name"} {
+		if value := doc.Get(name); value != nil {
+			org.Set(name, value.Clone())
+		}
+	}
+	if doc.Get("identifier") == nil {
+		org.Set("identifier", fhir.NewArray(fhir.NewObject(fhir.Member{Name: "value", Value: fhir.NewString(ref)})))
+	}
+	return org, nil
+}
