@@ -63,6 +63,7 @@ var shapes = map[string]shape{
 	"patch":            {action: "U", rest: "patch", profile: "Update", inbound: true},
 	"delete":           {action: "D", rest: "delete", profile: "Delete", inbound: true},
 	"everything":       {action: "E", rest: "operation", ours: true, inbound: true},
+	"export":           {action: "E", rest: "operation", ours: true, inbound: true},
 	"match":            {action: "E", rest: "operation", ours: true, inbound: true},
 	"apply":            {action: "E", rest: "operation", ours: true, inbound: true},
 	"receive":          {action: "C", ours: true, inbound: true},

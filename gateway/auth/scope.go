@@ -129,6 +129,7 @@ var interactionRights = map[exchange.Interaction]rights{
 	exchange.HistoryType:   rightR,
 	exchange.HistorySystem: rightR,
 	exchange.Everything:    rightR,
+	exchange.Export:        rightR,
 	exchange.Create:        rightC,
 	exchange.Update:        rightU,
 	exchange.Patch:         rightU,

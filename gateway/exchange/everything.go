@@ -34,7 +34,7 @@ func (d *Desk) Everything(ctx context.Context, c Caller, client string, types []
 		return nil, err
 	}
 	return d.versions(ctx, c, Everything, "Patient/"+client, store.VersionQuery{
-		Types: types, Client: client, Current: true, Since: since, Cursor: cursor, Limit: count,
+		Types: types, Clients: []string{client}, Current: true, Since: since, Cursor: cursor, Limit: count,
 	})
 }
 

@@ -30,6 +30,7 @@ const (
 	HistoryType   Interaction = "history-type"
 	HistorySystem Interaction = "history-system"
 	Everything    Interaction = "everything" // Patient/…/$everything, CarePlan/…/$everything
+	Export        Interaction = "export"     // Patient/$export, Group/…/$export
 	Create        Interaction = "create"
 	Update        Interaction = "update"
 	Delete        Interaction = "delete"

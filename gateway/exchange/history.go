@@ -68,8 +68,8 @@ func (d *Desk) versions(ctx context.Context, c Caller, i Interaction, target str
 	opened := snap.Time()
 	query := d.record(c, i, target)
 	g := &guard{desk: d, caller: c, at: query.Time}
-	if q.Client != "" {
-		g.only = []string{q.Client}
+	if len(q.Clients) > 0 {
+		g.only = q.Clients
 		query.Bound = bindings(g.only)
 	}
 	found, err := snap.Versions(ctx, q, g)
@@ -77,8 +77,8 @@ func (d *Desk) versions(ctx context.Context, c Caller, i Interaction, target str
 		return nil, d.failed(err)
 	}
 	var known map[string]*consent.Facts
-	if q.Client != "" {
-		if known, err = snap.Facts(ctx, q.Client); err != nil {
+	if len(q.Clients) == 1 {
+		if known, err = snap.Facts(ctx, q.Clients[0]); err != nil {
 			return nil, unrecorded(err)
 		}
 	}
@@ -93,8 +93,8 @@ func (d *Desk) versions(ctx context.Context, c Caller, i Interaction, target str
 	if len(data) == 0 && len(q.Types) > 0 && !slices.ContainsFunc(q.Types, func(typ string) bool { return !impersonalType(typ) || g.persons(typ) }) {
 		return page, nil // directory data only: the access log's
 	}
-	if q.Client != "" && known[q.Client] != nil {
-		query = about(query, q.Client, known)
+	if len(q.Clients) == 1 && known[q.Clients[0]] != nil {
+		query = about(query, q.Clients[0], known)
 	}
 	if err := d.commit(ctx, opened, append([]ledger.Record{overview(query, g)}, data...)...); err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ type answer struct {
 	resource *exchange.Resource // its body, ETag and Last-Modified
 	body     []byte             // instead of a resource: an outcome, a Bundle…
 	location string             // Type/id/_history/version of what was created
+	sent     bool               // written already, as a stream
 	written  bool               // by a create or update: Prefer return decides what is sent back
 	origin   string             // of disclosed data: the id of the exchange, whose Provenance tells where they came from
 }
@@ -36,6 +37,9 @@ func originOf(exchangeID string, rows ...[]exchange.Resource) string {
 
 // write sends an answer. The body of HEAD is left out, its headers are those of GET (RFC 9110 § 9.3.2).
 func (v *visit) write(a answer) {
+	if a.sent {
+		return
+	}
 	h := v.out.Header()
 	body := a.body
 	if a.resource != nil {

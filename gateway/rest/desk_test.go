@@ -17,17 +17,19 @@ import (
 
 // memoryDesk stands in for *exchange.Desk: it keeps versions in memory and knows no law but a list of what is denied.
 type memoryDesk struct {
-	cut     bool // says that more was to be included
-	mu      sync.Mutex
-	rows    map[string][]exchange.Resource // by Type/id, oldest first
-	order   []string
-	denied  map[string]bool // Type/id that answers as absent
-	fail    error           // answered by everything
-	next    int
-	calls   []string // interaction and target, in order
-	ids     []string // request ids of the callers
-	queries []*search.Query
-	person  string // Patient id that Match finds
+	cut       bool // says that more was to be included
+	mu        sync.Mutex
+	rows      map[string][]exchange.Resource // by Type/id, oldest first
+	order     []string
+	denied    map[string]bool // Type/id that answers as absent
+	fail      error           // answered by everything
+	next      int
+	calls     []string // interaction and target, in order
+	ids       []string // request ids of the callers
+	bulks     []exchange.Bulk
+	cancelled []string
+	queries   []*search.Query
+	person    string // Patient id that Match finds
 }
 
 var someTime = time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
@@ -391,4 +393,29 @@ func (d *memoryDesk) Match(_ context.Context, c exchange.Caller, who exchange.Id
 		return nil, exchange.Refuse(exchange.Absent, "not-found", "", "no certain match")
 	}
 	return d.current("Patient/" + d.person)
+}
+
+// Bulk gives all rows of a type, one a page.
+func (d *memoryDesk) Bulk(_ context.Context, c exchange.Caller, b exchange.Bulk, typ, cursor string) (*exchange.Page, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.bulks = append(d.bulks, b)
+	found := d.matching(&search.Query{Type: typ})
+	from, _ := strconv.Atoi(cursor)
+	page := &exchange.Page{Matches: found[from:min(from+1, len(found))]}
+	if from+1 < len(found) {
+		page.Next = strconv.Itoa(from + 1)
+	}
+	return page, nil
+}
+
+func (d *memoryDesk) BeginBulk(context.Context, exchange.Caller, exchange.Bulk) error { return nil }
+
+func (d *memoryDesk) CancelBulk(_ context.Context, _ exchange.Caller, b exchange.Bulk) error {
+	d.cancelled = append(d.cancelled, b.ID)
+	return nil
+}
+
+func (d *memoryDesk) Cancelled(_ context.Context, b exchange.Bulk) (bool, error) {
+	return slices.Contains(d.cancelled, b.ID), nil
 }

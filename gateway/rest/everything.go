@@ -33,6 +33,12 @@ func Own(types []Type) []Operation {
 		if all, has := everythings[t.Name]; has {
 			out = append(out, Operation{Type: t.Name, Name: "everything", Instance: true, Definition: all.definition, Documentation: all.documentation})
 		}
+		if bulk, has := exports[t.Name]; has {
+			out = append(out, Operation{
+				Type: t.Name, Name: export, Instance: bulk.instance, Definition: bulk.definition,
+				Documentation: "Bulk export with Prefer: respond-async (_since, _type, _outputFormat; patient by POST): the files are decided and recorded page by page as they are downloaded.",
+			})
+		}
 		out = append(out, Operation{
 			Type: t.Name, Name: meta, Instance: true, Definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta", Documentation: "By GET, of an instance.",
 		})

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"sotesilta/gateway/exchange"
@@ -44,40 +45,53 @@ func newSealer(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// binding ties a link to who got it: it is of no use to others.
-func binding(c exchange.Caller) []byte {
-	return []byte("page\x00" + c.Actor.App + "\x00" + c.Actor.User)
+// binding ties sealed text to its kind and to who got it: it is of no use to others, and not elsewhere.
+func binding(kind string, c exchange.Caller) []byte {
+	return []byte(kind + "\x00" + c.Actor.App + "\x00" + c.Actor.User)
 }
 
 // seal is p as opaque text for the caller's links.
-func (s *server) seal(c exchange.Caller, p place) string {
-	plain, err := json.Marshal(p)
+func (s *server) seal(c exchange.Caller, p place) string { return s.sealAs("page", c, p) }
+
+// unseal is the place of a link; the error says that it is damaged, another's or made with an old key.
+func (s *server) unseal(c exchange.Caller, text string) (place, error) {
+	var p place
+	if s.unsealAs("page", c, text, &p) != nil {
+		return p, exchange.Refuse(exchange.Invalid, "invalid", pageParam,
+			"The page link is damaged, of another caller or too old. Start again from the first page.")
+	}
+	return p, nil
+}
+
+// sealAs is a struct of texts, numbers and times as opaque text of a kind, of use to the caller only.
+func (s *server) sealAs(kind string, c exchange.Caller, of any) string {
+	plain, err := json.Marshal(of)
 	if err != nil {
-		panic(err) // a struct of strings and numbers
+		panic(err)
 	}
 	for {
 		sealed := make([]byte, s.sealer.NonceSize(), s.sealer.NonceSize()+len(plain)+s.sealer.Overhead())
 		_, _ = rand.Read(sealed) // never fails
-		text := base64.RawURLEncoding.EncodeToString(s.sealer.Seal(sealed, sealed, plain, binding(c)))
+		text := base64.RawURLEncoding.EncodeToString(s.sealer.Seal(sealed, sealed, plain, binding(kind, c)))
 		if !finland.FindIdentityCode(text) { // by chance it seems to hold one about never, but then the link would be refused
 			return text
 		}
 	}
 }
 
-// unseal is the place of a link; the error says that it is damaged, another's or made with an old key.
-func (s *server) unseal(c exchange.Caller, text string) (place, error) {
-	var p place
+// unsealAs opens what sealAs made; the error says that it is damaged, another's, of another kind or of an old key.
+func (s *server) unsealAs(kind string, c exchange.Caller, text string, into any) error {
 	sealed, err := base64.RawURLEncoding.DecodeString(text)
-	if n := s.sealer.NonceSize(); err == nil && len(sealed) > n {
-		var plain []byte
-		if plain, err = s.sealer.Open(nil, sealed[:n], sealed[n:], binding(c)); err == nil {
-			err = json.Unmarshal(plain, &p)
-		}
-		if err == nil {
-			return p, nil
-		}
+	if err != nil {
+		return err
 	}
-	return p, exchange.Refuse(exchange.Invalid, "invalid", pageParam,
-		"The page link is damaged, of another caller or too old. Start again from the first page.")
+	n := s.sealer.NonceSize()
+	if len(sealed) <= n {
+		return errors.New("rest: sealed text that is too short")
+	}
+	plain, err := s.sealer.Open(nil, sealed[:n], sealed[n:], binding(kind, c))
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(plain, into)
 }

@@ -42,6 +42,10 @@ type Desk interface {
 	Search(ctx context.Context, c exchange.Caller, q *search.Query) (*exchange.Page, error)
 	Everything(ctx context.Context, c exchange.Caller, client string, types []string, since time.Time, cursor string, count int) (*exchange.Page, error)
 	Graph(ctx context.Context, c exchange.Caller, carePlan string) (*exchange.Page, error)
+	BeginBulk(ctx context.Context, c exchange.Caller, b exchange.Bulk) error
+	CancelBulk(ctx context.Context, c exchange.Caller, b exchange.Bulk) error
+	Cancelled(ctx context.Context, b exchange.Bulk) (bool, error)
+	Bulk(ctx context.Context, c exchange.Caller, b exchange.Bulk, typ, cursor string) (*exchange.Page, error)
 	Transact(ctx context.Context, c exchange.Caller, ops []exchange.Op) ([]exchange.Written, error)
 	Match(ctx context.Context, c exchange.Caller, id exchange.Identification) (*exchange.Resource, error)
 }
@@ -177,6 +181,7 @@ type server struct {
 	sealer     cipher.AEAD
 	busy       atomic.Int64 // requests being answered
 	clients    clients      // the same by API client
+	streams    clients      // files of exports being given, by API client
 	held       atomic.Int64 // bytes of their bodies
 }
 

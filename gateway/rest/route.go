@@ -62,6 +62,11 @@ var interactions = map[exchange.Interaction]func(*visit, params) (answer, error)
 	exchange.Delete: (*visit).deleteDelete,
 	bundles:         (*visit).postBundle,
 	operation:       (*visit).invoke,
+
+	bulkKickOff: (*visit).getExport,
+	bulkStatus:  (*visit).getExportStatus,
+	bulkCancel:  (*visit).deleteExport,
+	bulkFile:    (*visit).getExportFile,
 }
 
 // target is what a path names.
@@ -199,7 +204,7 @@ func (v *visit) serve(find func(*visit, gin.Params) (target, error), params gin.
 		v.unread = true
 		return answer{}, err
 	}
-	if wantsErr != nil {
+	if wantsErr != nil && !strings.HasSuffix(v.r.URL.Path, "/$"+exportFile) { // its form is its own
 		v.unread = true
 		return answer{}, wantsErr
 	}
@@ -260,7 +265,7 @@ func (v *visit) exchange() exchange.Caller {
 
 // offers says whether interaction i is one that the target has.
 func (t target) offers(i exchange.Interaction) bool {
-	return t.known == nil || i == operation || i == exchange.Everything || i == readMeta || i == "" || t.known.allows[i]
+	return t.known == nil || i == operation || i == exchange.Everything || i == readMeta || i == "" || strings.HasPrefix(string(i), export) || t.known.allows[i]
 }
 
 // answeredOf leaves in a list of methods those that are answered: allMethods has more, to refuse them in our own words.
@@ -383,6 +388,9 @@ func (s *server) findOperationNamed(typ, id, name string) (target, error) {
 		return t, err
 	}
 	key := strings.TrimPrefix(name, "$")
+	if found, ok := s.findExport(typ, id, key); ok {
+		return found, nil
+	}
 	if _, has := everythings[typ]; has && id != "" && key == "everything" && t.known.allows[exchange.Read] {
 		return s.findID(typ, id, atAll)
 	}

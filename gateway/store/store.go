@@ -217,9 +217,11 @@ type Snapshot interface {
 // VersionQuery asks for versions of resources, whatever their type. Empty fields do not narrow.
 type VersionQuery struct {
 	Types   []string // of these types
-	Client  string   // whose class names this client
-	Current bool     // rows as they are now, deletions left out, the oldest row first; otherwise all versions, the newest first
-	Since   time.Time
+	Clients []string // whose class names one of these clients
+	// Personal: whose class names any client. What is about nobody is left out; so it is with Clients.
+	Personal bool
+	Current  bool // rows as they are now, deletions left out, the oldest row first; otherwise all versions, the newest first
+	Since    time.Time
 	// From and To: versions that were the newest (among those that the guard permits) at some moment of this span, From
 	// inside and To outside. Not with Current.
 	From, To time.Time

@@ -27,7 +27,7 @@ func (n *snapshot) versions(ctx context.Context, q store.VersionQuery, g store.G
 	if q.Limit <= 0 {
 		return out, errors.New("a page of nothing")
 	}
-	print := fingerprint(fmt.Sprintf("%q %q %t", q.Types, q.Client, q.Current))
+	print := fingerprint(fmt.Sprintf("%q %q %t %t", q.Types, q.Clients, q.Current, q.Personal))
 	var from *cursor
 	if q.Cursor != "" {
 		c, err := readCursor(q.Cursor, print, []keyKind{intKey})
@@ -68,8 +68,8 @@ func (n *snapshot) versions(ctx context.Context, q store.VersionQuery, g store.G
 // the grants of the plan.
 func (n *snapshot) permitVersions(ctx context.Context, q store.VersionQuery, p *plan, g store.Guard) (map[int64]*store.Grant, error) {
 	reach := g.Reach()
-	if q.Client != "" {
-		reach.Only = []string{q.Client}
+	if len(q.Clients) > 0 {
+		reach.Only = q.Clients
 	}
 	r := n.reaching(p, reach, q.Types)
 	there := ""
@@ -93,15 +93,17 @@ func (n *snapshot) permitVersions(ctx context.Context, q store.VersionQuery, p *
 	if err != nil {
 		return nil, err
 	}
-	if q.Client != "" { // what is about nobody is within every reach
+	if len(q.Clients) > 0 || q.Personal { // what is about nobody is within every reach
+		strange := func(c consent.Class) bool {
+			return !slices.ContainsFunc(c.Clients, func(client string) bool { return len(q.Clients) == 0 || slices.Contains(q.Clients, client) })
+		}
 		var about []int64
 		for i, c := range classes {
-			if slices.Contains(c.Clients, q.Client) {
+			if !strange(c) {
 				about = append(about, numbers[i])
 			}
 		}
-		classes = slices.DeleteFunc(classes, func(c consent.Class) bool { return !slices.Contains(c.Clients, q.Client) })
-		numbers = about
+		classes, numbers = slices.DeleteFunc(classes, strange), about
 	}
 	if len(numbers) == 0 {
 		return nil, nil
