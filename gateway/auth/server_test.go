@@ -521,10 +521,10 @@ func TestScopesOpenInteractions(t *testing.T) {
 	}
 	all := []exchange.Interaction{
 		exchange.Read, exchange.VRead, exchange.History, exchange.Search, exchange.Create, exchange.Update, exchange.Delete,
-		exchange.Match, exchange.Apply, exchange.Receive, exchange.Notify,
+		exchange.Match, exchange.Apply, exchange.Receive, exchange.Notify, exchange.Export,
 	}
 	for scope, want := range map[string][]exchange.Interaction{
-		"system/Patient.r":  {exchange.Read, exchange.VRead, exchange.History, exchange.Match, exchange.Notify},
+		"system/Patient.r":  {exchange.Read, exchange.VRead, exchange.History, exchange.Match, exchange.Notify, exchange.Export},
 		"system/Patient.s":  {exchange.Search, exchange.Match},
 		"system/Patient.c":  {exchange.Create, exchange.Receive},
 		"system/Patient.u":  {exchange.Update},
@@ -540,7 +540,7 @@ func TestScopesOpenInteractions(t *testing.T) {
 			}
 			require.Equal(t, expected, f("Patient", i), "%s %s", scope, i)
 		}
-		require.False(t, f("Patient", "export"), scope)
+		require.False(t, f("Patient", "import"), scope)
 	}
 	require.False(t, allows("system/Patient.cruds")("Task", exchange.Read))
 	require.True(t, allows("system/CarePlan.c")("PlanDefinition", exchange.Apply))
