@@ -77,7 +77,8 @@ func (v *visit) getExport(query params) (answer, error) {
 		return answer{}, refuse(http.StatusBadRequest, "required", "http.Prefer", "$export is asynchronous: send Prefer: respond-async.")
 	}
 	base := v.server.Base + v.exported()
-	j := job{Request: base + "$export", Bulk: exchange.Bulk{ID: v.id, Asked: v.started.UTC().Truncate(time.Millisecond)}, Until: v.started.Add(exportLife).UTC()}
+	asked := v.started.UTC().Truncate(time.Second) // whole seconds: an address is as long whenever it was made
+	j := job{Request: base + "$export", Bulk: exchange.Bulk{ID: v.id, Asked: asked}, Until: asked.Add(exportLife)}
 	if v.target.id != "" {
 		j.Group = v.target.id
 	}
@@ -89,8 +90,8 @@ func (v *visit) getExport(query params) (answer, error) {
 		if query, err = bulkInputs(in, query); err != nil {
 			return answer{}, err
 		}
-	} else if asked := query.encode(); asked != "" {
-		j.Request += "?" + asked
+	} else if text := query.encode(); text != "" {
+		j.Request += "?" + text
 	}
 	if err := v.understandExport(&j, query); err != nil {
 		return answer{}, err
