@@ -105,9 +105,17 @@ func (d *Desk) clientsOf(typ, id string, doc *fhir.Value) []string {
 	return slices.Compact(clients)
 }
 
-// here says whether a reference points to a resource of this gateway.
+// here says whether a reference points to a resource of this gateway, however its scheme and host are spelt: they have no
+// case (RFC 3986 § 6.2.2.1), and a reference that only looks foreign would take a row out of its client's label.
 func (d *Desk) here(ref fhir.Reference) bool {
-	return ref.Local() || ref.Kind == fhir.AbsoluteReference && ref.ID != "" && slices.Contains(d.bases, strings.TrimSuffix(ref.URL, "/"))
+	if ref.Local() || ref.Kind != fhir.AbsoluteReference || ref.ID == "" {
+		return ref.Local()
+	}
+	_, at, _ := strings.Cut(strings.TrimRight(ref.URL, "/"), "://")
+	return slices.ContainsFunc(d.bases, func(base string) bool {
+		_, own, _ := strings.Cut(base, "://")
+		return strings.EqualFold(at, own)
+	})
 }
 
 // tag is the first code of a system in meta.security, or what the row had before.
