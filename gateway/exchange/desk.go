@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"sotesilta/consent"
@@ -45,6 +46,7 @@ type Desk struct {
 	bases     []string
 	sequencer func() error
 	tree      *ledger.Tree
+	beside    *turns.Turns // of openBeside
 	log       *slog.Logger
 	now       func() time.Time
 }
@@ -56,7 +58,7 @@ func New(cfg Config) (*Desk, error) {
 	}
 	d := &Desk{
 		store: cfg.Store, law: cfg.Law, person: cfg.Person, rules: cfg.Rules, bases: cfg.Bases,
-		sequencer: cfg.Sequencer, tree: cfg.Tree, log: cfg.Log, now: cfg.Now,
+		sequencer: cfg.Sequencer, tree: cfg.Tree, beside: turns.New(besides, besideWait), log: cfg.Log, now: cfg.Now,
 	}
 	if d.tree == nil {
 		d.tree = ledger.NewTree(cfg.Store.Ledger())
@@ -103,6 +105,37 @@ func (d *Desk) open(ctx context.Context) (store.Snapshot, error) {
 		return nil, unrecorded(err)
 	}
 	return snap, nil
+}
+
+// besides are how many exchanges may be under way that read the store beside the snapshot they hold. They are fewer than the
+// connections that read, so that what they wait for is never all held by themselves.
+const besides = 4
+
+// besideWait is how long one of them waits for its turn.
+const besideWait = 5 * time.Second
+
+// openBeside is open for an exchange that, before it closes its snapshot, reads the store by another one or the ledger.
+func (d *Desk) openBeside(ctx context.Context) (store.Snapshot, error) {
+	if err := d.beside.Take(ctx); err != nil {
+		return nil, d.failed(err)
+	}
+	snap, err := d.open(ctx)
+	if err != nil {
+		d.beside.Give()
+		return nil, err
+	}
+	return &besideSnapshot{Snapshot: snap, give: sync.OnceFunc(d.beside.Give)}, nil
+}
+
+// besideSnapshot gives its turn back when it is closed.
+type besideSnapshot struct {
+	store.Snapshot
+	give func()
+}
+
+func (s *besideSnapshot) Close() error {
+	defer s.give()
+	return s.Snapshot.Close()
 }
 
 // Asking tells whom the requests under a context are of: API clients that wait for the store take turns.

@@ -157,7 +157,7 @@ func (d *Desk) ExplainRecord(ctx context.Context, c Caller, id string) (*Explana
 			return nil, err
 		}
 	}
-	snap, err := d.open(ctx)
+	snap, err := d.openBeside(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -389,7 +389,7 @@ func (d *Desk) ExplainHypothesis(ctx context.Context, c Caller, h Hypothesis) (*
 	if !ok {
 		return nil, unrecorded(errors.New("exchange: the law explains nothing"))
 	}
-	snap, err := d.open(ctx)
+	snap, err := d.openBeside(ctx)
 	if err != nil {
 		return nil, err
 	}

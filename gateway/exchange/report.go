@@ -170,7 +170,7 @@ func (d *Desk) reportOnce(ctx context.Context, c Caller, q ReportRequest, at tim
 	if err != nil {
 		return nil, false, unrecorded(err)
 	}
-	snap, err := d.open(ctx)
+	snap, err := d.openBeside(ctx)
 	if err != nil {
 		return nil, false, err
 	}
@@ -458,7 +458,7 @@ func (d *Desk) proveOnce(ctx context.Context, id string) (*ledger.Proof, error) 
 	if checkpoint == nil {
 		return nil, ledger.ErrUnplaced
 	}
-	snap, err := d.open(ctx)
+	snap, err := d.openBeside(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -97,7 +97,7 @@ func (d *Desk) Simulate(ctx context.Context, c Caller, wish Wish, professionals 
 	if err != nil {
 		return nil, err
 	}
-	snap, err := d.open(ctx)
+	snap, err := d.openBeside(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +40,35 @@ func TestSlowSendersKeepNobodyOut(t *testing.T) {
 			for _, conn := range slow {
 				_ = conn.Close()
 			}
+		}
+		serving(t, g)
+	})
+}
+
+// TestManySimulationsAtOnce: each reads the store beside the snapshot it holds; together they wait for nothing that only
+// they hold, and others read meanwhile.
+func TestManySimulationsAtOnce(t *testing.T) {
+	gatewaytest.Each(t, func(t *testing.T, g *gatewaytest.Gateway) {
+		const wish = `{"resourceType":"Consent","status":"active","scope":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}]},
+			"category":[{"coding":[{"system":"https://sotesilta.example/fhir/CodeSystem/permit-direction","code":"1"}]}],"patient":{"reference":"Patient/aino"},
+			"provision":{"type":"permit"},"policyRule":{"coding":[{"system":"https://sotesilta.example/fhir/CodeSystem/legal-basis","code":"ATL-53.2"}]}}`
+		token := g.As("omaks", "aino").Authorization(t)
+		g.Nurse().Get(t, "Patient/onni").Want(t, 200)
+		var answered atomic.Int64
+		var running sync.WaitGroup
+		for range 60 {
+			running.Go(func() {
+				a, err := g.Try("POST", "/access/v1/simulate", wish, "Authorization", token, "Content-Type", "application/json")
+				if err == nil && a.Status == 200 {
+					answered.Add(1)
+				}
+			})
+		}
+		time.Sleep(100 * time.Millisecond)
+		g.Nurse().Get(t, "Patient/onni").Want(t, 200)
+		running.Wait()
+		if n := answered.Load(); n < 10 {
+			t.Errorf("%d of 60 simulations were answered", n)
 		}
 		serving(t, g)
 	})
