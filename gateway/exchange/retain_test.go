@@ -39,8 +39,7 @@ func TestRecordsOverTheirRetentionTimeAreErased(t *testing.T) {
 		require.NoError(t, err)
 		before++
 	}
-	var made [][]ledger.Record
-	made = w.records(func() { n, err = later.Retain(w.ctx, operator) })
+	made := w.records(func() { n, err = later.Retain(w.ctx, operator) })
 	require.NoError(t, err)
 	require.Equal(t, before, n)
 	place()

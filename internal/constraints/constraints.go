@@ -1,7 +1,7 @@
 // Package constraints checks a resource against what the definitions of FHIR R4 say beyond structure: the invariants of every
-// type (invariants.tsv, which gen lists from the official definitions) and, where one is claimed or asked for, profiles.
+// type (invariants.tsv, which gen lists from the official definitions).
 //
-//	fhir.Validate: structure, cardinality, types, codes, reference targets ─▶ Check: invariants, profiles ─▶ issues
+//	fhir.Validate: structure, cardinality, types, codes, reference targets ─▶ Check: invariants ─▶ issues
 //
 // The rules are data. A place in the resource is looked at once; the invariants of its type are FHIRPath, compiled when a
 // resource of a type first comes by, and evaluated with the place as focus. errata.tsv tells which official invariants
@@ -126,28 +126,26 @@ const budget = 5_000_000
 // maxIssues bounds what is listed.
 const maxIssues = 50
 
-// Check lists what a resource, and those within it, break of the invariants of R4 and of the profiles. It supposes a
+// Check lists what a resource, and those within it, break of the invariants of R4. It supposes a
 // resource that passed fhir.Validate; of others it tells what it can. Issues name the place and the rule's key, never what
 // stands there.
-func Check(v *fhir.Value, level Level, profiles ...*Profile) []fhir.Issue {
+func Check(v *fhir.Value, level Level) []fhir.Issue {
 	c := checker{t: tables(), level: level, budget: budget}
 	root := fhir.Root(v)
 	c.root = fhir.ResourceType(v)
-	c.profiles = profiles
 	c.element(root, root, root)
 	return c.issues
 }
 
 type checker struct {
-	t        *table
-	level    Level
-	budget   int
-	root     string
-	path     []step
-	nodes    []fhir.Node
-	issues   []fhir.Issue
-	profiles []*Profile
-	stopped  bool
+	t       *table
+	level   Level
+	budget  int
+	root    string
+	path    []step
+	nodes   []fhir.Node
+	issues  []fhir.Issue
+	stopped bool
 }
 
 type step struct {
@@ -170,13 +168,6 @@ func (c *checker) element(n, resource, container fhir.Node) {
 	}
 	for _, i := range c.t.types[number] {
 		c.test(i, n, resource, container)
-	}
-	if n.IsResource() {
-		for _, p := range c.profiles {
-			if len(c.path) == 0 {
-				p.check(c, n)
-			}
-		}
 	}
 	if c.stopped || n.IsPrimitive() && n.Ext == nil {
 		return

@@ -45,7 +45,6 @@ func Bool(b bool) Item {
 }
 
 func integer(text string) Item { return Item{kind: kindInteger, text: text} }
-func decimal(text string) Item { return Item{kind: kindDecimal, text: text} }
 
 // Node is the element that the item is; false of a made value.
 func (it Item) Node() (fhir.Node, bool) { return it.node, it.kind == kindNone }

@@ -70,7 +70,6 @@ type battery struct {
 	system, codes   string // of what it writes
 	other, param    string // a type of the asker's that refers to anything, and its parameter
 	report          *Report
-	requests        int
 }
 
 // step is a part of a run.

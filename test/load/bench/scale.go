@@ -169,7 +169,6 @@ func (s *scaled) post(ctx context.Context, bundles [][]byte) ([]string, error) {
 	var next atomic.Int64
 	type made struct {
 		ids []string
-		err error
 	}
 	results := make([]made, len(bundles))
 	done := make(chan error, connections)
