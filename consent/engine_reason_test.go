@@ -15,6 +15,7 @@ func TestConditionsOfOneAttributeAreToldInWords(t *testing.T) {
 	boolean := regexp.MustCompile(`^when \{ !?context\.\w+ \}$`)
 	elsewhere := map[string]bool{ // told by tell itself, or never the reason of a denial alone
 		"related": true, "participant": true, "localPermits": true, "jointService": true, "reasoned": true,
+		"deceased": true,
 	}
 	used := map[string]bool{}
 	for _, slice := range e.law.slices {
