@@ -176,7 +176,7 @@ func TestRightsThatCannotBeKeptWait(t *testing.T) {
 	}
 	before, err := read()
 	require.NoError(t, err)
-	key, err := auth.NewClientKey()
+	key, err := auth.LoadOrCreateKey(t.TempDir())
 	require.NoError(t, err)
 	who, err := auth.New(auth.Config{
 		BaseURL: "https://gateway.example", Registry: before, Key: key, Used: auth.UsedFunc(func(context.Context, string, time.Time) error { return nil }),
