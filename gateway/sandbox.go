@@ -101,7 +101,6 @@ func (s *sandboxCommand) Run(ctx context.Context, out streams) error {
 		return err
 	}
 	defer n.Close()
-	tuneProcessors()
 
 	size := func(ctx context.Context) (int64, error) {
 		checkpoint, err := newest(ctx, n, own)

@@ -62,7 +62,6 @@ func (s *serveCommand) Run(ctx context.Context, out streams) error {
 		return errors.Join(err, listener.Close())
 	}
 	defer n.Close()
-	tuneProcessors()
 	operator := consent.Actor{Kind: consent.Operator, App: "operator"}
 	for client := range cfg.Registry.Clients() {
 		if actor, ok := cfg.Registry.Actor(client.ID, ""); ok && actor.Kind == consent.Operator {

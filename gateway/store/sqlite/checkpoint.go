@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,6 +22,9 @@ type limits struct {
 	small int64 // not worth moving yet
 	large int64 // to be begun anew by the writer
 }
+
+// frame is the size of a page in the log with its header.
+const frame = 4096 + 24
 
 var ordinary = limits{small: 4 << 20, large: 64 << 20}
 
@@ -46,7 +50,10 @@ func (e *engine) checkpoint() {
 		if size < e.limits.small || size == moved {
 			continue
 		}
-		if _, err := checkpoint(e.checkpointer, "PASSIVE"); err != nil {
+		e.moving.Lock()
+		_, err := checkpoint(e.checkpointer, "PASSIVE")
+		e.moving.Unlock()
+		if err != nil {
 			slog.Warn("sqlite: the write-ahead log was not moved into the file", "error", err)
 			continue
 		}
@@ -62,6 +69,10 @@ func (e *engine) Upkeep() {
 	if !e.walLarge.Load() || time.Since(e.waited) < e.patience {
 		return
 	}
+	if !e.moving.TryLock() {
+		return // SQLite would answer busy; right after the pass that runs there is least to wait for
+	}
+	defer e.moving.Unlock()
 	e.patience = min(max(2*e.patience, patienceLeast), patienceMost)
 	done, err := e.beginAnew()
 	e.waited = time.Now()
@@ -74,13 +85,13 @@ func (e *engine) Upkeep() {
 	}
 }
 
-// beginAnew empties the log, and says whether it did.
+// beginAnew lets the next write begin at the log's start, and says whether it does. The file keeps its length.
 func (e *engine) beginAnew() (done bool, err error) {
 	ctx := context.Background()
 	if err := e.writer.exec(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", e.patience.Milliseconds())); err != nil {
 		return false, err
 	}
-	done, err = checkpoint(e.writer, "TRUNCATE")
+	done, err = checkpoint(e.writer, "RESTART")
 	return done, errors.Join(err, e.writer.exec(ctx, "PRAGMA busy_timeout = 10000"))
 }
 
@@ -101,12 +112,20 @@ func checkpoint(c *conn, mode string) (done bool, err error) {
 	return hindered == 0, rows.Err()
 }
 
+// walSize is how much of the log's file is in use, in bytes. The file itself never shrinks: what is written over costs
+// half of what is appended, as the file system has nothing to note of it. How many frames are in use stands in the index
+// of the log, whose form is fixed (SQLite, "WAL-mode File Format" § 2.1: mxFrame at byte 16, in the machine's order).
 func (e *engine) walSize() int64 {
-	info, err := os.Stat(e.path + "-wal")
+	f, err := os.Open(e.path + "-shm")
 	if err != nil {
 		return 0
 	}
-	return info.Size()
+	defer f.Close() //nolint:errcheck // only read
+	var header [20]byte
+	if _, err := f.ReadAt(header[:], 0); err != nil {
+		return 0
+	}
+	return int64(binary.NativeEndian.Uint32(header[16:])) * frame
 }
 
 var _ sqlstore.Engine = (*engine)(nil)

@@ -118,6 +118,7 @@ type engine struct {
 	readers      *pool
 	limits       limits
 
+	moving        sync.Mutex    // held by who moves the log into the file
 	walLarge      atomic.Bool   // set by the checkpointer when only the writer can make the log begin anew
 	patience      time.Duration // the writer's: how long it last waited for readers
 	waited        time.Time     // and when
