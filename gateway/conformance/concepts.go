@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"slices"
+	"strings"
 	"sync"
 
 	"sotesilta/gateway/search"
@@ -40,4 +42,15 @@ func (Terms) Concept(system, code string) (c search.Concept, known, held bool) {
 	codes, held := meanings()[system]
 	c, known = codes[code]
 	return c, known, held
+}
+
+// Systems are our own code systems, in the order of their URLs.
+func (Terms) Systems() []*fhir.Value {
+	docs, err := Resources()
+	if err != nil {
+		panic(err) // embedded, and read by the tests
+	}
+	docs = slices.DeleteFunc(docs, func(doc *fhir.Value) bool { return fhir.ResourceType(doc) != "CodeSystem" })
+	slices.SortFunc(docs, func(a, b *fhir.Value) int { return strings.Compare(a.Text("url"), b.Text("url")) })
+	return docs
 }

@@ -316,5 +316,8 @@ func (d *document) system(server *fhir.Value) {
 			"parameters": list{ref("parameters", "_since"), ref("parameters", "_at"), ref("parameters", "_count")},
 		}, answersOf([]string{"Bundle"}))
 	}
-	d.add("/metadata", "get", "capabilities", "system", "CapabilityStatement: what this document is made of", object{"security": list{object{}}}, answersOf([]string{"Resource"}))
+	d.add("/metadata", "get", "capabilities", "system", "CapabilityStatement: what this document is made of", object{
+		"security":   list{object{}},
+		"parameters": list{ref("parameters", "mode"), ref("parameters", "_summary"), ref("parameters", "_elements"), ref("parameters", "If-None-Match")},
+	}, answersOf([]string{"Resource"}))
 }

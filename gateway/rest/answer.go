@@ -14,6 +14,7 @@ type answer struct {
 	status   int
 	resource *exchange.Resource // its body, ETag and Last-Modified
 	body     []byte             // instead of a resource: an outcome, a Bundle…
+	fixed    *fixed             // instead of both: what tells of nobody and is made once
 	location string             // Type/id/_history/version of what was created
 	sent     bool               // written already, as a stream
 	written  bool               // by a create or update: Prefer return decides what is sent back
@@ -38,6 +39,10 @@ func originOf(exchangeID string, rows ...[]exchange.Resource) string {
 // write sends an answer. The body of HEAD is left out, its headers are those of GET (RFC 9110 § 9.3.2).
 func (v *visit) write(a answer) {
 	if a.sent {
+		return
+	}
+	if a.fixed != nil {
+		a.fixed.write(v.out, v.r)
 		return
 	}
 	h := v.out.Header()

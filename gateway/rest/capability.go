@@ -2,7 +2,6 @@ package rest
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -12,26 +11,6 @@ import (
 	"sotesilta/internal/fhir"
 	"sotesilta/internal/terms"
 )
-
-// getMetadata answers the CapabilityStatement (FHIR R4 § 3.1.0.10). It tells of the software, nothing of anybody, and
-// needs no token.
-func (v *visit) getMetadata() (answer, error) {
-	query, err := v.negotiate()
-	if err != nil {
-		return answer{}, err
-	}
-	if v.r.Method != http.MethodGet && v.r.Method != http.MethodHead {
-		v.unread = true
-		return answer{}, &refusal{status: http.StatusMethodNotAllowed, allow: v.allow(""), issues: issue("not-supported", "",
-			"The CapabilityStatement is read with GET.")}
-	}
-	v.interaction = "capabilities"
-	query.take("mode") // full, normative, terminology: there is one statement
-	if err := v.none(query); err != nil {
-		return answer{}, err
-	}
-	return answer{status: http.StatusOK, body: v.server.capability}, nil
-}
 
 // deviations are where this service differs from what FHIR and IPA let expect, because the law or its safety asks it.
 const deviations = "Every interaction needs a SMART scope and a legal basis (Act 703/2023). " +
@@ -64,10 +43,6 @@ const description = "Sotesilta, the bridge between social and health care: a gat
 
 // describe makes the CapabilityStatement out of what is registered.
 func (s *server) describe() *fhir.Value {
-	date := s.Released
-	if date.IsZero() {
-		date = time.Now()
-	}
 	return object(
 		"resourceType", "CapabilityStatement",
 		"url", terms.Base+"CapabilityStatement/gateway",
@@ -75,7 +50,7 @@ func (s *server) describe() *fhir.Value {
 		"name", "Sotesilta",
 		"title", "Sotesilta integration gateway",
 		"status", "active",
-		"date", fhir.Instant(date),
+		"date", fhir.Instant(s.released()),
 		"publisher", "Sotesilta",
 		"description", description,
 		"kind", "instance",
@@ -93,6 +68,14 @@ func (s *server) describe() *fhir.Value {
 			"compartment", s.compartments(),
 		)),
 	)
+}
+
+// released is when this software was, or now where nobody knows.
+func (s *server) released() time.Time {
+	if s.Released.IsZero() {
+		return time.Now()
+	}
+	return s.Released
 }
 
 // security names the way to a token: SMART Backend Services (extension oauth-uris of SMART App Launch).

@@ -161,8 +161,9 @@ type Config struct {
 	// Notice is what every answer to a search that touches this type carries besides its rows, as an entry of mode
 	// outcome, whether or not anything was found or withheld. It takes no part in totals.
 	Notice func(c exchange.Caller, typ string) []fhir.Issue
-	// Terms is what code systems and value sets mean to the modifiers in, not-in, above and below; nil: none is held.
-	Terms search.Terms
+	// Terms is what code systems and value sets mean to the modifiers in, not-in, above and below, and what the
+	// TerminologyCapabilities name; nil: none is held, and there are none.
+	Terms Terms
 	// Observe is told of every answer, for metrics.
 	Observe func(Seen)
 	Log     *slog.Logger // nil: silent
@@ -177,7 +178,7 @@ type server struct {
 	engine     *gin.Engine
 	path       string // of Base, without a slash at the end
 	types      map[string]*registered
-	capability []byte
+	statements statements
 	sealer     cipher.AEAD
 	busy       atomic.Int64 // requests being answered
 	clients    clients      // the same by API client
@@ -226,7 +227,10 @@ func New(cfg Config) (http.Handler, error) {
 		}
 	}
 	statement := s.describe()
-	s.capability = statement.JSON()
+	s.statements.of = map[string]*fhir.Value{"full": statement, "normative": normative(statement)}
+	if s.Terms != nil {
+		s.statements.of["terminology"] = s.describeTerms()
+	}
 	s.route()
 	if err := s.routeDocuments(statement); err != nil {
 		return nil, err

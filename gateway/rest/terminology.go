@@ -19,6 +19,8 @@ type Terms interface {
 	// Concept is a code of a code system that is held with its texts; held is false of another system, known of a code
 	// that a held system does not have.
 	Concept(system, code string) (c search.Concept, known, held bool)
+	// Systems are the code systems that are held, as CodeSystem resources, in the order of their URLs.
+	Systems() []*fhir.Value
 }
 
 // maxExpansion bounds what $expand answers at once.

@@ -21,15 +21,7 @@ type held struct {
 // other, for it tells that nothing changed.
 func (h held) still(r *exchange.Resource) bool {
 	if len(h.tags) > 0 {
-		current := strings.TrimPrefix(etag(r.Version), "W/") // the comparison is the weak one
-		for _, header := range h.tags {
-			for tag := range strings.SplitSeq(header, ",") {
-				if tag = strings.TrimSpace(tag); tag == "*" || strings.TrimPrefix(tag, "W/") == current {
-					return true
-				}
-			}
-		}
-		return false
+		return names(h.tags, etag(r.Version))
 	}
 	if h.since == "" {
 		return false
@@ -39,6 +31,18 @@ func (h held) still(r *exchange.Resource) bool {
 		since, err = time.Parse(time.RFC3339Nano, h.since)
 	}
 	return err == nil && !r.Updated.Truncate(time.Second).After(since) // HTTP dates are whole seconds
+}
+
+// names says whether one of the values of If-None-Match names a tag; the comparison is the weak one (RFC 9110 § 8.8.3.2).
+func names(headers []string, tag string) bool {
+	for _, header := range headers {
+		for one := range strings.SplitSeq(header, ",") {
+			if one = strings.TrimSpace(one); one == "*" || strings.TrimPrefix(one, "W/") == strings.TrimPrefix(tag, "W/") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // holds is what the request's headers say that the caller has.
