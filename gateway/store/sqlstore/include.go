@@ -115,13 +115,5 @@ func (n *snapshot) follow(ctx context.Context, p *plan, i search.Include, from [
 		j.and(pointed + ".type = " + s.text(i.Target))
 	}
 	j.and(s.permitted("t")).and("(t.rid IN (" + s.d.Ints(s.arg(s.d.IntsArg(known))) + ")) IS NOT TRUE")
-	sql := j.sql("DISTINCT t.rid") + " ORDER BY t.rid LIMIT " + strconv.Itoa(limit)
-	var out []int64
-	err := each(ctx, n.r, func(rows Rows) error {
-		var rid int64
-		err := rows.Scan(&rid)
-		out = append(out, rid)
-		return err
-	}, sql, s.args...)
-	return out, err
+	return n.column(ctx, j.sql("DISTINCT t.rid")+" ORDER BY t.rid LIMIT "+strconv.Itoa(limit), s.args...)
 }

@@ -51,6 +51,18 @@ func each(ctx context.Context, r interface {
 	return rows.Err()
 }
 
+// column reads a query of one column of numbers.
+func (n *snapshot) column(ctx context.Context, sql string, args ...any) ([]int64, error) {
+	var out []int64
+	err := each(ctx, n.r, func(rows Rows) error {
+		var no int64
+		err := rows.Scan(&no)
+		out = append(out, no)
+		return err
+	}, sql, args...)
+	return out, err
+}
+
 // versionColumns are what scanRow reads, of a version v of a resource r.
 const versionColumns = `r.type, r.id, ` + bodyColumns
 

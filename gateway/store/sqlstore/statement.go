@@ -2,9 +2,7 @@ package sqlstore
 
 import (
 	"context"
-	"fmt"
 	"strconv"
-	"strings"
 
 	"sotesilta/gateway/search"
 )
@@ -12,18 +10,10 @@ import (
 // plan is what the statements of one search share.
 type plan struct {
 	d      Dialect
-	typ    string
+	typ    string // that is searched; "" for the versions of several
 	where  []search.Clause
 	params map[ParamKey]int64
 	grants
-}
-
-// grants are the permitted classes as numbers, in the form that is joined into every statement.
-type grants struct {
-	plain    []int64    // classes all of whose rows are permitted
-	ranged   [][3]int64 // class, from and to: rows recorded in that span
-	excluded []int64    // rows left out
-	own      []int64    // those of all the classes that are of the type searched
 }
 
 // number is the number of a parameter, or -1 when no resource has ever had a value of it.
@@ -39,7 +29,7 @@ type statement struct {
 	*plan
 	args    []any
 	aliases int
-	guard   [3]string // placeholders of plain, ranged and excluded, once used
+	lists   [3]string // queries of plain, ranged and excluded, once used
 }
 
 // arg adds an argument and gives its placeholder.
@@ -61,38 +51,6 @@ func within(expr, query string) string { return "(" + expr + " IN (" + query + "
 // exists spells a probe that is made row by row: LIMIT and OFFSET are the fence that keeps a planner from making a join
 // of it, on both engines.
 func exists(query string) string { return "EXISTS (" + query + " LIMIT 1 OFFSET 0)" }
-
-// permitted spells that a resource with alias r lies in a permitted class and is not deleted. Nothing that a search
-// looks at goes without it.
-func (s *statement) permitted(r string) string {
-	var any []string
-	if len(s.plain) > 0 {
-		if s.guard[0] == "" {
-			s.guard[0] = s.arg(s.d.IntsArg(s.plain))
-		}
-		any = append(any, within(r+".class", s.d.Ints(s.guard[0])))
-	}
-	if len(s.ranged) > 0 {
-		if s.guard[1] == "" {
-			s.guard[1] = s.arg(s.d.SpansArg(s.ranged))
-		}
-		g, x := s.alias("g"), s.alias("x")
-		any = append(any, within(r+".rid", over(s.d, "("+s.d.Spans(s.guard[1])+") "+g).look("resource", x, fmt.Sprintf(
-			"%[2]s.class = %[1]s.c AND %[2]s.deleted = 0 AND %[2]s.recorded >= %[1]s.f AND %[2]s.recorded < %[1]s.t", g, x)).sql(x+".rid")))
-	}
-	if len(any) == 0 {
-		return "1 = 0"
-	}
-	// Deletion is checked, never looked up by: "+ 0" keeps the partial indexes for what is looked up in them.
-	all := []string{r + ".deleted + 0 = 0", join(any, " OR ")}
-	if len(s.excluded) > 0 {
-		if s.guard[2] == "" {
-			s.guard[2] = s.arg(s.d.IntsArg(s.excluded))
-		}
-		all = append(all, "("+r+".rid IN ("+s.d.Ints(s.guard[2])+")) IS NOT TRUE")
-	}
-	return strings.Join(all, " AND ")
-}
 
 // numbers finds the numbers of all parameters that a query names.
 func (n *snapshot) numbers(ctx context.Context, q *search.Query) (map[ParamKey]int64, error) {

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"sotesilta/consent"
 	"sotesilta/gateway/store"
 )
 
@@ -60,114 +58,6 @@ func (n *snapshot) versions(ctx context.Context, q store.VersionQuery, g store.G
 		}
 		h.row.Class = grant.Class
 		out.Matches = append(out.Matches, store.Found{Row: h.row, Decision: &grant.Decision})
-	}
-	return out, nil
-}
-
-// permitVersions asks the guard about every class within its reach, those that only past versions have too, and makes
-// the grants of the plan.
-func (n *snapshot) permitVersions(ctx context.Context, q store.VersionQuery, p *plan, g store.Guard) (map[int64]*store.Grant, error) {
-	reach := g.Reach()
-	if len(q.Clients) > 0 {
-		reach.Only = q.Clients
-	}
-	r := n.reaching(p, reach, q.Types)
-	there := ""
-	if q.Current {
-		there = " WHERE " + exists("SELECT 1 FROM resource r WHERE r.class = u.class AND r.deleted = 0")
-	}
-	var numbers []int64
-	if err := each(ctx, n.r, func(rows Rows) error {
-		var no int64
-		err := rows.Scan(&no)
-		numbers = append(numbers, no)
-		return err
-	}, fmt.Sprintf("SELECT u.class FROM (%s) u%s LIMIT %d", r.all(), there, store.MaxClasses+1), r.args...); err != nil {
-		return nil, err
-	}
-	if len(numbers) > store.MaxClasses {
-		return nil, store.ErrTooCostly
-	}
-	slices.Sort(numbers)
-	classes, err := n.classes(ctx, numbers)
-	if err != nil {
-		return nil, err
-	}
-	if len(q.Clients) > 0 || q.Personal { // what is about nobody is within every reach
-		strange := func(c consent.Class) bool {
-			return !slices.ContainsFunc(c.Clients, func(client string) bool { return len(q.Clients) == 0 || slices.Contains(q.Clients, client) })
-		}
-		var about []int64
-		for i, c := range classes {
-			if !strange(c) {
-				about = append(about, numbers[i])
-			}
-		}
-		classes, numbers = slices.DeleteFunc(classes, strange), about
-	}
-	if len(numbers) == 0 {
-		return nil, nil
-	}
-	asked := set[string]{}
-	var clients []string
-	for _, c := range classes {
-		for _, client := range c.Clients {
-			asked.add(&clients, client)
-		}
-	}
-	facts, err := n.Facts(ctx, clients...)
-	if err != nil {
-		return nil, err
-	}
-	decisions, err := g.Permit(ctx, classes, facts)
-	if err != nil {
-		return nil, err
-	}
-	if len(decisions) != len(classes) {
-		return nil, fmt.Errorf("the guard decided %d of %d classes", len(decisions), len(classes))
-	}
-	permitted := make(map[int64]*store.Grant, len(classes))
-	var excluded []string
-	for i, no := range numbers {
-		d := decisions[i]
-		if d.Outcome != consent.Permitted {
-			continue
-		}
-		permitted[no] = &store.Grant{Class: classes[i], Decision: d}
-		p.own = append(p.own, no)
-		if len(d.Recorded) == 0 {
-			p.plain = append(p.plain, no)
-		}
-		for _, period := range d.Recorded {
-			p.ranged = append(p.ranged, span(no, period))
-		}
-		excluded = append(excluded, d.Exclude...)
-	}
-	p.excluded, err = n.rids(ctx, excluded)
-	return permitted, err
-}
-
-// rids are the numbers of rows, each Type/id. A row that is left out of one class is left out of its whole history.
-func (n *snapshot) rids(ctx context.Context, refs []string) ([]int64, error) {
-	byType := map[string][]string{}
-	for _, ref := range refs {
-		typ, id, ok := strings.Cut(ref, "/")
-		if !ok {
-			return nil, errors.New("an exclusion that is no Type/id: " + ref)
-		}
-		byType[typ] = append(byType[typ], clean(id))
-	}
-	var out []int64
-	d := n.s.engine
-	for typ, ids := range byType {
-		if err := each(ctx, n.r, func(rows Rows) error {
-			var rid int64
-			err := rows.Scan(&rid)
-			out = append(out, rid)
-			return err
-		}, over(d, "("+d.Texts("$1")+") x").look("resource", "r", "r.type = $2 AND r.id = x.v").sql("r.rid"), d.TextsArg(ids), clean(typ)); err != nil {
-			return nil, err
-		}
 	}
 	return out, nil
 }
@@ -226,37 +116,6 @@ func (s *statement) since(v string, at time.Time) string {
 		return ""
 	}
 	return " AND " + v + ".updated >= " + s.arg(ceilMillis(at))
-}
-
-// permittedVersion spells that a version with alias v (or a row of the table resource) lies in a permitted class, is
-// within its recording dates and not of a row left out.
-func (s *statement) permittedVersion(v string) string {
-	var any []string
-	if len(s.plain) > 0 {
-		if s.guard[0] == "" {
-			s.guard[0] = s.arg(s.d.IntsArg(s.plain))
-		}
-		any = append(any, within(v+".class", s.d.Ints(s.guard[0])))
-	}
-	if len(s.ranged) > 0 {
-		if s.guard[1] == "" {
-			s.guard[1] = s.arg(s.d.SpansArg(s.ranged))
-		}
-		g := s.alias("g")
-		any = append(any, exists(fmt.Sprintf("SELECT 1 FROM (%s) %s WHERE %[2]s.c = %[3]s.class AND %[2]s.f <= %[3]s.recorded AND %[2]s.t > %[3]s.recorded",
-			s.d.Spans(s.guard[1]), g, v)))
-	}
-	if len(any) == 0 {
-		return "1 = 0"
-	}
-	all := join(any, " OR ")
-	if len(s.excluded) > 0 {
-		if s.guard[2] == "" {
-			s.guard[2] = s.arg(s.d.IntsArg(s.excluded))
-		}
-		all += " AND (" + v + ".rid IN (" + s.d.Ints(s.guard[2]) + ")) IS NOT TRUE"
-	}
-	return all
 }
 
 // currentWithin spells that a version was the newest that the guard permits at some moment of a span: what is hidden
