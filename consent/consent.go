@@ -508,9 +508,11 @@ func (d *Decision) missed(row string, recorded time.Time) string {
 			continue
 		}
 		b.WriteString(": recorded ")
-		b.WriteString(recorded.UTC().Format(time.DateOnly))
-		b.WriteString(", outside the range of ")
+		b.WriteString(told(recorded))
+		b.WriteString(", and ")
 		b.WriteString(nonempty(strings.Join(c.Directives, ", "), "the permit"))
+		b.WriteString(" covers what was recorded ")
+		b.WriteString(c.Recorded.told())
 	}
 	return b.String()
 }

@@ -34,7 +34,7 @@ type Considered struct {
 	Verdict Verdict   `json:"verdict"`
 	By      []string  `json:"by,omitempty"`     // Stopped, LeftHuman: the limits that made it so
 	Clause  string    `json:"clause,omitempty"` // Fails: the first condition that does not hold, as written
-	Why     string    `json:"why,omitempty"`    // Fails, Erred: in words
+	Why     string    `json:"why,omitempty"`    // Fails, Erred, NotInForce: in words
 
 	about   string // attribute that the clause is about
 	confirm bool   // a limit that a confirmation lifts
@@ -44,10 +44,16 @@ type Considered struct {
 type Weighed struct {
 	Directive string `json:"directive"` // Consent/1/_history/2
 	Kind      Will   `json:"kind"`
-	// Effect is permits, consents, bans, bans-documents; not-in-force; or what it speaks of instead: other-direction,
-	// other-recipient, other-data.
+	// Effect is permits, consents, bans, bans-documents, denies-guardian; not-in-force; or what it speaks of instead:
+	// other-direction, other-recipient, other-data.
 	Effect string `json:"effect"`
 	Row    string `json:"row,omitempty"` // the row that it permits on or consents to
+	Why    string `json:"why,omitempty"` // not-in-force: in words
+	// Valid is when it is in force, Recorded what it covers by the time of its recording.
+	Valid    Period `json:"valid,omitzero"`
+	Recorded Period `json:"recorded,omitzero"`
+
+	outOfTime bool // it would open this, but not at the time of the exchange
 }
 
 // Explained is a decision for one client of a class, with everything that was considered.
@@ -65,6 +71,8 @@ type Explained struct {
 	Policies   []Considered `json:"policies,omitempty"`
 	Will       []Weighed    `json:"will,omitempty"`
 	Missing    []string     `json:"missing,omitempty"` // facts that conditions asked for and that are not there
+
+	at time.Time // of the exchange
 }
 
 // Explanation tells how a decision on a class came about.
@@ -100,6 +108,7 @@ func (e *Engine) explainFor(req *Request, class *Class, client string, facts *Fa
 	out := Explained{
 		Client: client, Outcome: decision.Outcome.String(), Bases: decision.Bases, Reason: decision.Reason,
 		Directives: decision.Directives, Evidence: decision.Evidence, Exclude: decision.Exclude, Recorded: decision.Recorded, Redact: decision.Redact,
+		at: req.Time,
 	}
 	if facts != nil {
 		out.Facts = facts.Version
@@ -134,7 +143,7 @@ func (e *Engine) consider(p *policy, env *environment, w *weighing, req *Request
 		confirm: slices.Contains(row.Obligations, "confirm"),
 	}
 	if !p.inForce(req.Time) {
-		c.Verdict = NotInForce
+		c.Verdict, c.Why = NotInForce, "in force "+Period{p.from, p.to}.told()+"; the exchange was at "+told(req.Time)
 		return c
 	}
 	if slice := e.law.slice(req.Actor.Kind, req.Action, req.Purpose); !slices.Contains(slice.permits, p) && !slices.Contains(slice.forbids, p) {
@@ -198,9 +207,13 @@ func (w *weighing) will() []Weighed {
 	out := make([]Weighed, 0, len(w.facts.Directives))
 	for i := range w.facts.Directives {
 		t := &w.facts.Directives[i]
-		one := Weighed{Directive: directiveVersion(t), Kind: t.Kind, Effect: "not-in-force"}
-		if t.Active && t.Valid.Contains(w.req.Time) {
+		one := Weighed{Directive: directiveVersion(t), Kind: t.Kind, Effect: "not-in-force", Valid: t.Valid, Recorded: t.Recorded}
+		if w.inForce(t) {
 			one.Effect, one.Row = w.effect(t)
+		} else {
+			one.Why = w.notInForce(t)
+			effect, _ := w.effect(t)
+			one.outOfTime = t.Active && !t.Valid.Contains(w.req.Time) && (effect == "permits" || effect == "consents")
 		}
 		out = append(out, one)
 	}
@@ -244,6 +257,8 @@ func (w *weighing) effect(t *Terms) (effect, row string) {
 			return "bans-documents", ""
 		}
 		return "other-data", ""
+	case Denial:
+		return "denies-guardian", ""
 	}
 	return "bans", "" // of an unknown kind: nothing passes it
 }

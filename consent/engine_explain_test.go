@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -81,7 +82,7 @@ func TestWhatAnExplanationTells(t *testing.T) {
 
 	permit := ask(nil)
 	considered(t, permit, "ATL-53.2", Permits)
-	require.Equal(t, []Weighed{{"Consent/p/_history/1", Permit, "permits", "ATL-53.2"}}, permit.Will)
+	require.Equal(t, []Weighed{{Directive: "Consent/p/_history/1", Kind: Permit, Effect: "permits", Row: "ATL-53.2"}}, permit.Will)
 	require.Equal(t, int64(7), permit.Facts)
 	failed := considered(t, permit, "ATL-53.1", Fails)
 	require.Equal(t, "joint.cedar", failed.File)
@@ -92,7 +93,7 @@ func TestWhatAnExplanationTells(t *testing.T) {
 	})
 	require.Equal(t, []string{"ATL-59"}, considered(t, banned, "ATL-53.2", Stopped).By)
 	considered(t, banned, "ATL-59", Limits)
-	require.Contains(t, banned.Will, Weighed{"Consent/b/_history/3", Ban, "bans", ""})
+	require.Contains(t, banned.Will, Weighed{Directive: "Consent/b/_history/3", Kind: Ban, Effect: "bans"})
 
 	for effect, change := range map[string]func(*Terms){
 		"not-in-force":    func(d *Terms) { d.Active = false },
@@ -105,6 +106,20 @@ func TestWhatAnExplanationTells(t *testing.T) {
 		require.Contains(t, considered(t, x, "ATL-53.2", Fails).Clause, "permits")
 		require.Contains(t, x.Missing, "client.permit")
 	}
+
+	spring := Period{time.Date(2026, 3, 1, 0, 0, 0, 0, finnish), time.Date(2026, 6, 1, 0, 0, 0, 0, finnish)}
+	late := ask(func(r *Request, _ *Class, f *Facts) {
+		f.Directives[len(f.Directives)-1].Valid, r.Time = spring, time.Date(2026, 10, 1, 9, 0, 0, 0, time.UTC)
+	})
+	const when = "in force from 2026-03-01 to 2026-05-31; the exchange was at 2026-10-01T12:00:00+03:00"
+	require.Equal(t, when, late.Will[0].Why)
+	require.Equal(t, spring, late.Will[0].Valid)
+	require.Equal(t, "permit Consent/p/_history/1 is not in force: "+when, considered(t, late, "ATL-53.2", Fails).Why)
+	require.Contains(t, late.Plain()["fi"], "(Consent/p) on voimassa 1.3.2026–31.5.2026, ja käsittelyn aika oli 1.10.2026 klo 12.00")
+	withdrawn := ask(func(_ *Request, _ *Class, f *Facts) { f.Directives[len(f.Directives)-1].Active = false })
+	require.Equal(t, "withdrawn, or never made active", withdrawn.Will[0].Why)
+	early := ask(func(r *Request, _ *Class, _ *Facts) { r.Time = time.Date(2022, 5, 1, 0, 0, 0, 0, finnish) })
+	require.Equal(t, "in force from 2024-01-01; the exchange was at 2022-05-01", considered(t, early, "ATL-53.2", NotInForce).Why)
 
 	unrelated := ask(func(_ *Request, _ *Class, f *Facts) { f.Relationships = nil })
 	require.Equal(t, "no relationship of Organization/social", considered(t, unrelated, "ATL-53.2", Fails).Why)

@@ -68,6 +68,13 @@ func (x *Explained) Plain() map[string]string {
 			"fi": "Kysyjällä ei ole sinuun asiakas- tai hoitosuhdetta, jota tietojen käsittely edellyttää (703/2023 § 9).",
 			"en": "Who asks has no care or client relationship with you, which processing the data needs (703/2023 § 9).",
 		}
+	case x.fails("permits", "assents") && x.lapsed() != nil:
+		w := x.lapsed()
+		id, _, _ := strings.Cut(w.Directive, "/_history/")
+		return map[string]string{
+			"fi": "Tähän tarvittaisiin lupasi tai suostumuksesi. Antamasi (" + id + ") on voimassa " + w.Valid.toldFi() + ", ja käsittelyn aika oli " + toldFi(x.at) + ".",
+			"en": "This would need your permit or consent. The one you gave (" + id + ") is in force " + w.Valid.told() + ", and the exchange was at " + told(x.at) + ".",
+		}
 	case x.fails("permits", "assents"):
 		return map[string]string{
 			"fi": "Tähän tarvittaisiin lupasi tai suostumuksesi. Sitä ei ole voimassa, tai se ei kata tätä tietoa tai vastaanottajaa.",
@@ -78,6 +85,17 @@ func (x *Explained) Plain() map[string]string {
 		"fi": "Laki ei anna tähän perustetta.",
 		"en": "The law gives no basis for this.",
 	}
+}
+
+// lapsed is the first permit or consent whose period alone does not reach the exchange; nil without one.
+func (x *Explained) lapsed() *Weighed {
+	for i := range x.Will {
+		w := &x.Will[i]
+		if w.outOfTime && (w.Kind == Permit || w.Kind == Assent) {
+			return w
+		}
+	}
+	return nil
 }
 
 func named(directives string) string {

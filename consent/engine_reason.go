@@ -46,8 +46,10 @@ func (e *Engine) tell(b *strings.Builder, c *clause, w *weighing, req *Request) 
 			b.WriteString(" does not cover these data or this recipient")
 		case w.gone > 0:
 			b.WriteString("permit ")
-			b.WriteString(directiveVersion(&w.facts.Directives[w.gone-1]))
-			b.WriteString(" is not in force")
+			gone := &w.facts.Directives[w.gone-1]
+			b.WriteString(directiveVersion(gone))
+			b.WriteString(" is not in force: ")
+			b.WriteString(w.notInForce(gone))
 		default:
 			b.WriteString("no permit")
 		}

@@ -36,13 +36,15 @@
 // (package consent/directive); one with the id of an earlier one stands in its place, such as its withdrawal. The answer
 // counts what units in reach would see more or less of (present), which past exchanges would have gone otherwise (past), and
 // says both in sentences (lines). Nothing is stored but the record of the question.
+//
+// What is wrong with a request is told as {"error": WHAT, "at": PLACE}, the place as a JSON Pointer (RFC 6901) into the body,
+// "" where the body as a whole is meant; "errors" lists them all where there are several.
 package access
 
 import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"math"
@@ -136,6 +138,7 @@ type detail struct {
 type fault struct {
 	Status  int    `json:"status"`
 	Message string `json:"message"`
+	At      string `json:"at,omitzero"` // JSON Pointer into the request
 }
 
 // refusedUser is the one reason that an asker sees.
@@ -156,18 +159,6 @@ var semantics = map[string]func(bool) bool{
 }
 
 var resourceType = regexp.MustCompile(`^[A-Z][A-Za-z]{0,63}$`)
-
-// refusal is an answer that is no decision.
-type refusal struct {
-	status int
-	text   string
-}
-
-func (r *refusal) Error() string { return r.text }
-
-func bad(text string, args ...any) *refusal {
-	return &refusal{http.StatusBadRequest, fmt.Sprintf(text, args...)}
-}
 
 // api answers.
 type api struct {
@@ -201,7 +192,7 @@ func (a *api) serve(c *gin.Context, answer func(*visit, []byte) (any, error)) {
 		var who rest.Challenger
 		if errors.As(err, &who) {
 			c.Header("WWW-Authenticate", who.Challenge())
-			err = &refusal{http.StatusUnauthorized, who.Error()}
+			err = refuse(http.StatusUnauthorized, "", who.Error())
 		}
 		a.fail(c, err)
 		return
@@ -212,16 +203,16 @@ func (a *api) serve(c *gin.Context, answer func(*visit, []byte) (any, error)) {
 	}
 	v := &visit{ctx: exchange.Asking(c.Request.Context(), caller.Actor.App), caller: caller, id: c.Writer.Header().Get("X-Request-Id")}
 	if kind := c.ContentType(); kind != "application/json" && (kind != "application/fhir+json" || c.FullPath() != SimulatePath) {
-		a.fail(c, &refusal{http.StatusUnsupportedMediaType, "The request is application/json."})
+		a.fail(c, refuse(http.StatusUnsupportedMediaType, "", "The request is application/json."))
 		return
 	}
 	body, err := io.ReadAll(io.LimitReader(c.Request.Body, maxBody+1))
 	switch {
 	case err != nil:
-		a.fail(c, bad("The request could not be read."))
+		a.fail(c, bad("", "The request could not be read."))
 		return
 	case len(body) > maxBody:
-		a.fail(c, &refusal{http.StatusRequestEntityTooLarge, "The request is larger than " + strconv.Itoa(maxBody) + " bytes."})
+		a.fail(c, refuse(http.StatusRequestEntityTooLarge, "", "The request is larger than "+strconv.Itoa(maxBody)+" bytes."))
 		return
 	}
 	out, err := answer(v, body)
@@ -241,37 +232,6 @@ func write(c *gin.Context, status int, out any) {
 	c.Data(status, "application/json", body.Bytes())
 }
 
-func (a *api) fail(c *gin.Context, err error) {
-	status, text := http.StatusInternalServerError, "The gateway failed to answer this request."
-	var own *refusal
-	var desk *exchange.Error
-	var slow *busy
-	switch {
-	case errors.As(err, &own):
-		status, text = own.status, own.text
-	case errors.As(err, &slow):
-		c.Header("Retry-After", strconv.Itoa(slow.seconds))
-		status, text = http.StatusTooManyRequests, slow.Error()
-	case errors.As(err, &desk) && (desk.Kind == exchange.Unrecorded || desk.Kind == exchange.Busy):
-		c.Header("Retry-After", "1")
-		status, text = http.StatusServiceUnavailable, desk.Error()
-		a.Log.ErrorContext(c.Request.Context(), "evaluation not recorded", "cause", desk.Err)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		status, text = http.StatusServiceUnavailable, "The request took too long."
-	default:
-		a.Log.ErrorContext(c.Request.Context(), "evaluation failed", "cause", err)
-	}
-	write(c, status, map[string]string{"error": text})
-}
-
-// busy is a 429.
-type busy struct {
-	seconds int
-	text    string
-}
-
-func (b *busy) Error() string { return b.text }
-
 // spend takes n evaluations out of the API client's allowance.
 func (a *api) spend(ctx context.Context, app string, n int) error {
 	if wait := a.Allowance.Spend(ctx, app, n); wait > 0 {
@@ -283,7 +243,7 @@ func (a *api) spend(ctx context.Context, app string, n int) error {
 // read takes a request apart; a member that comes twice or in no JSON is refused.
 func read(body []byte, into any) error {
 	if err := json.Unmarshal(body, into); err != nil {
-		return bad("The request is not a JSON object of the AuthZEN 1.0 shape.")
+		return bad(placeIn("", err), "The request is not a JSON object of the AuthZEN 1.0 shape.")
 	}
 	return nil
 }
@@ -294,14 +254,14 @@ func (a *api) one(v *visit, body []byte) (any, error) {
 	if err := read(body, &q); err != nil {
 		return nil, err
 	}
-	return a.alone(v, q)
+	return a.alone(v, q, within{})
 }
 
-func (a *api) alone(v *visit, q question) (any, error) {
+func (a *api) alone(v *visit, q question, at within) (any, error) {
 	if err := a.spend(v.ctx, v.caller.Actor.App, 1); err != nil {
 		return nil, err
 	}
-	return a.evaluate(v, q)
+	return a.evaluate(v, q, at)
 }
 
 // many answers POST /access/v1/evaluations. Without evaluations it is a single one (§ 7.1).
@@ -311,14 +271,14 @@ func (a *api) many(v *visit, body []byte) (any, error) {
 		return nil, err
 	}
 	if len(q.Evaluations) == 0 {
-		return a.alone(v, q.question)
+		return a.alone(v, q.question, within{})
 	}
 	if len(q.Evaluations) > maxEvaluations {
-		return nil, bad("A request asks for at most %d evaluations.", maxEvaluations)
+		return nil, bad("/evaluations", "A request asks for at most %d evaluations.", maxEvaluations)
 	}
 	over, known := semantics[q.Options.Semantic]
 	if !known {
-		return nil, bad("evaluations_semantic is execute_all, deny_on_first_deny or permit_on_first_permit.")
+		return nil, bad("/options/evaluations_semantic", "evaluations_semantic is execute_all, deny_on_first_deny or permit_on_first_permit.")
 	}
 	if err := a.spend(v.ctx, v.caller.Actor.App, len(q.Evaluations)); err != nil {
 		return nil, err
@@ -326,20 +286,23 @@ func (a *api) many(v *visit, body []byte) (any, error) {
 	out := struct {
 		Evaluations []decision `json:"evaluations"`
 	}{}
-	for _, inner := range q.Evaluations {
-		if inner.Subject == nil {
-			inner.Subject = q.Subject
+	for i, inner := range q.Evaluations {
+		at := "/evaluations/" + strconv.Itoa(i)
+		place := within{at, at, at}
+		if inner.Subject == nil && q.Subject != nil {
+			inner.Subject, place.subject = q.Subject, ""
 		}
-		if inner.Action == nil {
-			inner.Action = q.Action
+		if inner.Action == nil && q.Action != nil {
+			inner.Action, place.action = q.Action, ""
 		}
-		if inner.Resource == nil {
-			inner.Resource = q.Resource
+		if inner.Resource == nil && q.Resource != nil {
+			inner.Resource, place.resource = q.Resource, ""
 		}
-		one, err := a.evaluate(v, inner)
+		one, err := a.evaluate(v, inner, place)
 		var mistaken *refusal
 		if errors.As(err, &mistaken) {
-			one, err = decision{Context: &detail{Error: &fault{mistaken.status, mistaken.text}}}, nil
+			first := mistaken.errors[0]
+			one, err = decision{Context: &detail{Error: &fault{mistaken.status, first.Message, first.At}}}, nil
 		}
 		if err != nil {
 			return nil, err
@@ -352,25 +315,24 @@ func (a *api) many(v *visit, body []byte) (any, error) {
 	return out, nil
 }
 
+// within is where the members of one evaluation stand in the request: "" beside evaluations, or /evaluations/2.
+type within struct{ subject, action, resource string }
+
 // evaluate answers one question.
-func (a *api) evaluate(v *visit, q question) (decision, error) {
-	switch {
-	case q.Subject == nil || q.Subject.Type == "" || q.Subject.ID == "":
-		return decision{}, bad("subject needs a type and an id.")
-	case q.Action == nil || q.Action.Name == "":
-		return decision{}, bad("action needs a name.")
-	case q.Resource == nil || q.Resource.Type == "" || q.Resource.ID == "":
-		return decision{}, bad("resource needs a type and an id.")
+func (a *api) evaluate(v *visit, q question, at within) (decision, error) {
+	if err := named(q, at); err != nil {
+		return decision{}, err
 	}
 	if !own(q.Subject, v.caller.Actor) {
-		return decision{}, &refusal{http.StatusForbidden, "The subject is not who the access token speaks for: ask with that person's own token."}
+		return decision{}, refuse(http.StatusForbidden, at.subject+"/subject",
+			"The subject is not who the access token speaks for: ask with that person's own token.")
 	}
 	interaction, known := actions[q.Action.Name]
 	if !known {
-		return decision{}, bad("action.name is read, update or delete.")
+		return decision{}, bad(at.action+"/action/name", "action.name is read, update or delete.")
 	}
-	if !resourceType.MatchString(q.Resource.Type) || !fhir.ValidID(q.Resource.ID) {
-		return decision{}, bad("resource is the type and id of a FHIR resource.")
+	if err := resourced(q.Resource, at.resource); err != nil {
+		return decision{}, err
 	}
 	caller := v.caller
 	caller.RequestID = rest.ExchangeID(v.id, v.made)
@@ -384,6 +346,39 @@ func (a *api) evaluate(v *visit, q question) (decision, error) {
 		out.Context.ReasonUser = refusedUser
 	}
 	return out, nil
+}
+
+// named says which member a question lacks.
+func named(q question, at within) error {
+	for _, need := range []struct {
+		at, says string
+		has      bool
+	}{
+		{at.subject + "/subject", "subject is required.", q.Subject != nil},
+		{at.subject + "/subject/type", "subject.type is required.", q.Subject != nil && q.Subject.Type != ""},
+		{at.subject + "/subject/id", "subject.id is required.", q.Subject != nil && q.Subject.ID != ""},
+		{at.action + "/action", "action is required.", q.Action != nil},
+		{at.action + "/action/name", "action.name is required.", q.Action != nil && q.Action.Name != ""},
+		{at.resource + "/resource", "resource is required.", q.Resource != nil},
+		{at.resource + "/resource/type", "resource.type is required.", q.Resource != nil && q.Resource.Type != ""},
+		{at.resource + "/resource/id", "resource.id is required.", q.Resource != nil && q.Resource.ID != ""},
+	} {
+		if !need.has {
+			return bad(need.at, "%s", need.says)
+		}
+	}
+	return nil
+}
+
+// resourced says whether a resource is named as FHIR names one.
+func resourced(r *entity, at string) error {
+	switch {
+	case !resourceType.MatchString(r.Type):
+		return bad(at+"/resource/type", "resource.type is the type of a FHIR resource.")
+	case !fhir.ValidID(r.ID):
+		return bad(at+"/resource/id", "resource.id is the id of a FHIR resource.")
+	}
+	return nil
 }
 
 // own says whether a subject names the token's actor: {"type":"user"} by the API client's own user id, {"type":"client"}

@@ -1,9 +1,7 @@
 package access
 
 import (
-	"errors"
 	"iter"
-	"net/http"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -64,14 +62,20 @@ func (a *api) explain(v *visit, body []byte) (any, error) {
 	if err := read(body, &q); err != nil {
 		return nil, err
 	}
-	if q.Resource == nil || q.Resource.Type == "" || q.Resource.ID == "" {
-		return nil, bad("resource needs a type and an id: AuditEvent and a record's id, or a resource that somebody might ask for.")
+	const wanted = "AuditEvent and a record's id, or a resource that somebody might ask for."
+	switch {
+	case q.Resource == nil:
+		return nil, bad("/resource", "resource is required: "+wanted)
+	case q.Resource.Type == "":
+		return nil, bad("/resource/type", "resource.type is required: "+wanted)
+	case q.Resource.ID == "":
+		return nil, bad("/resource/id", "resource.id is required: "+wanted)
 	}
 	caller := v.caller
 	caller.RequestID = v.id
 	out, err := a.explained(v, caller, &q)
 	if err != nil {
-		return nil, refusedAs(err)
+		return nil, refusedAs(err, nil)
 	}
 	answer := explainedDecision{Decision: out.Permitted, Context: told{
 		ID: v.id, ReasonUser: out.Plain,
@@ -102,32 +106,29 @@ func reason(out *exchange.Explanation) string {
 func (a *api) explained(v *visit, caller exchange.Caller, q *question) (*exchange.Explanation, error) {
 	if q.Resource.Type == "AuditEvent" {
 		if !fhir.ValidID(q.Resource.ID) {
-			return nil, bad("resource.id is the id of a record: X-Request-Id, or that of an AuditEvent.")
+			return nil, bad("/resource/id", "resource.id is the id of a record: X-Request-Id, or that of an AuditEvent.")
 		}
 		return a.Desk.ExplainRecord(v.ctx, caller, q.Resource.ID)
 	}
-	if !resourceType.MatchString(q.Resource.Type) || !fhir.ValidID(q.Resource.ID) {
-		return nil, bad("resource is the type and id of a FHIR resource.")
+	if err := resourced(q.Resource, ""); err != nil {
+		return nil, err
 	}
 	var with circumstances
 	if len(q.Context) > 0 {
 		if err := json.Unmarshal(q.Context, &with, json.RejectUnknownMembers(true)); err != nil {
-			return nil, bad("context holds purpose, task, service, ground, facts, reason, confirm and time, as a token and its moment would.")
+			return nil, bad(placeIn("/context", err), "context holds purpose, task, service, ground, facts, reason, confirm and time, as a token and its moment would.")
 		}
 	}
 	h := exchange.Hypothesis{
 		Type: q.Resource.Type, ID: q.Resource.ID, Purpose: with.Purpose, Time: with.Time,
 		Assertion: consent.Assertion{Task: with.Task, Service: with.Service, Ground: with.Ground, Facts: with.Facts, Reason: with.Reason, Confirm: with.Confirm},
 	}
-	if q.Action == nil || q.Action.Name == "" {
-		return nil, bad("action needs a name.")
+	if err := named(*q, within{}); err != nil {
+		return nil, err
 	}
 	var known bool
 	if h.Interaction, known = actions[q.Action.Name]; !known {
-		return nil, bad("action.name is read, update or delete.")
-	}
-	if q.Subject == nil || q.Subject.Type == "" || q.Subject.ID == "" {
-		return nil, bad("subject needs a type and an id.")
+		return nil, bad("/action/name", "action.name is read, update or delete.")
 	}
 	switch caller.Actor.Kind {
 	case consent.Auditor, consent.Client:
@@ -153,7 +154,7 @@ func (a *api) subjects(s *entity, asker consent.Kind) ([]consent.Actor, error) {
 		return out, nil
 	}
 	if asker != consent.Auditor {
-		return nil, bad("subject is an Organization: the unit that would ask.")
+		return nil, bad("/subject/type", "subject is an Organization: the unit that would ask.")
 	}
 	app, user := s.ID, ""
 	switch s.Type {
@@ -163,31 +164,15 @@ func (a *api) subjects(s *entity, asker consent.Kind) ([]consent.Actor, error) {
 			Client string `json:"client"`
 		}
 		if len(s.Properties) > 0 && json.Unmarshal(s.Properties, &properties) != nil || properties.Client == "" {
-			return nil, bad("subject.properties.client is the API client whose user the subject is.")
+			return nil, bad("/subject/properties/client", "subject.properties.client is the API client whose user the subject is.")
 		}
 		app, user = properties.Client, s.ID
 	default:
-		return nil, bad("subject.type is user, client or Organization.")
+		return nil, bad("/subject/type", "subject.type is user, client or Organization.")
 	}
 	actor, ok := a.Staff.Actor(app, user)
 	if !ok {
-		return nil, bad("subject is not registered.")
+		return nil, bad("/subject", "subject is not registered.")
 	}
 	return []consent.Actor{actor}, nil
-}
-
-// refusedAs gives refusals of the Desk the status that they have at the FHIR base.
-func refusedAs(err error) error {
-	var desk *exchange.Error
-	if !errors.As(err, &desk) {
-		return err
-	}
-	status, known := map[exchange.ErrorKind]int{
-		exchange.Absent: http.StatusNotFound, exchange.Forbidden: http.StatusForbidden, exchange.Invalid: http.StatusBadRequest,
-		exchange.Unprocessable: http.StatusUnprocessableEntity, exchange.TooCostly: http.StatusBadRequest,
-	}[desk.Kind]
-	if !known {
-		return err
-	}
-	return &refusal{status, desk.Error()}
 }

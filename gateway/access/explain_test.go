@@ -77,7 +77,7 @@ func TestExplain(t *testing.T) {
 			{"auditor", as(`{'type':'user','id':'nurse'}`, aino, ""), http.StatusBadRequest, "properties.client"},
 			{"auditor", as(socialWorker, aino, `,'context':{'purpos':'care'}`), http.StatusBadRequest, "context holds"},
 			{"auditor", `{'resource':{'type':'AuditEvent','id':'a b'}}`, http.StatusBadRequest, "X-Request-Id"},
-			{"auditor", `{'subject':` + socialWorker + `}`, http.StatusBadRequest, "resource needs"},
+			{"auditor", `{'subject':` + socialWorker + `}`, http.StatusBadRequest, "resource is required"},
 			{"auditor", `{`, http.StatusBadRequest, "JSON"},
 			{"", about("AuditEvent", record), http.StatusUnauthorized, ""},
 		} {

@@ -205,7 +205,9 @@ func TestARecordRestsOnWhatCoversItsRow(t *testing.T) {
 	})
 	denied := flat(commits)[0]
 	require.Equal(t, "deny", denied.Outcome)
-	require.Contains(t, denied.Reason, "ATL-53.2: recorded 2019-05-01, outside the range of Consent/"+permit)
+	require.Contains(t, denied.Reason, "ATL-53.2: recorded 2019-05-01")
+	require.Contains(t, denied.Reason, ", and Consent/"+permit)
+	require.Contains(t, denied.Reason, " covers what was recorded from 20")
 	require.Empty(t, denied.Bases)
 }
 
