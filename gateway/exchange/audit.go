@@ -44,34 +44,29 @@ func auditClass(controller string) consent.Class {
 //
 // version is the version asked for, 0 for the current one; a history's before. There is one version, 1.
 func (d *Desk) readAudit(ctx context.Context, c Caller, id string, i Interaction, version int64) (*Resource, error) {
-	snap, err := d.open(ctx)
+	l, err := d.look(ctx, c, i, auditEvent+"/"+id)
 	if err != nil {
 		return nil, err
 	}
-	defer snap.Close()
-	opened := snap.Time()
-	rec := d.record(c, i, auditEvent+"/"+id)
-	decision := d.decide(c, consent.Audit, auditClass(c.Actor.Controller), nil, rec.Time)
-	rec = describe(rec, auditClass(c.Actor.Controller), nil, &decision)
-	if decision.Outcome != consent.Permitted {
-		return nil, firstError(d.commit(ctx, opened, deny(rec, &decision)), absent(auditEvent, id))
+	defer l.Close()
+	if !l.audits() {
+		return nil, l.conceal(ctx, l.rec, absent(auditEvent, id))
 	}
-	page, err := snap.Entries(ctx, store.EntryQuery{Controllers: []string{c.Actor.Controller}, ID: []string{id}, Limit: 1})
+	page, err := l.Entries(ctx, store.EntryQuery{Controllers: []string{c.Actor.Controller}, ID: []string{id}, Limit: 1})
 	if err != nil {
 		return nil, unrecorded(err)
 	}
-	snap.Close()
 	if len(page.Entries) == 0 || version < 0 || i == History && version == 1 {
-		rec.Reason = "absent: there is no such record, or it is another controller's"
-		return nil, firstError(d.commit(ctx, opened, rec), absent(auditEvent, id))
+		l.rec.Reason = "absent: there is no such record, or it is another controller's"
+		return nil, l.conceal(ctx, l.rec, absent(auditEvent, id))
 	}
 	event, err := viewed(page.Entries[0])
 	if err != nil {
 		return nil, err
 	}
-	rec.Success = true
-	rec.Entities = []ledger.Entity{{What: auditEvent + "/" + id, Role: "match"}}
-	if err := d.commit(ctx, opened, rec); err != nil {
+	l.rec.Success = true
+	l.saw(auditEvent + "/" + id)
+	if err := l.commit(ctx, l.rec); err != nil {
 		return nil, err
 	}
 	return event, nil
@@ -87,32 +82,27 @@ func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Pag
 	if err != nil {
 		return nil, d.failed(err)
 	}
-	snap, err := d.open(ctx)
+	l, err := d.look(ctx, c, Search, auditEvent)
 	if err != nil {
 		return nil, err
 	}
-	defer snap.Close()
-	opened := snap.Time()
-	rec := d.record(c, Search, auditEvent)
-	rec.Query = q.Asked()
-	decision := d.decide(c, consent.Audit, auditClass(c.Actor.Controller), nil, rec.Time)
-	rec = describe(rec, auditClass(c.Actor.Controller), nil, &decision)
+	defer l.Close()
+	l.rec.Query = q.Asked()
 	page := &Page{Total: -1, Since: since}
 	if q.Total || q.Summary {
 		page.Total = 0
 	}
-	if decision.Outcome != consent.Permitted {
-		if err := d.commit(ctx, opened, deny(rec, &decision)); err != nil {
+	if !l.audits() {
+		if err := l.commit(ctx, l.rec); err != nil {
 			return nil, err
 		}
 		return page, nil
 	}
 	entries.Controllers = []string{c.Actor.Controller}
-	found, err := snap.Entries(ctx, entries)
+	found, err := l.Entries(ctx, entries)
 	if err != nil {
 		return nil, d.failed(err)
 	}
-	snap.Close()
 	page.Total, page.Next = found.Total, found.Next
 	if page.Next != "" && !since.IsZero() {
 		page.Next = strconv.FormatInt(since.UnixMilli(), 10) + "." + page.Next
@@ -123,10 +113,10 @@ func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Pag
 			return nil, err
 		}
 		page.Matches = append(page.Matches, *event)
-		rec.Entities = append(rec.Entities, ledger.Entity{What: auditEvent + "/" + event.ID, Role: "match"})
+		l.saw(auditEvent + "/" + event.ID)
 	}
-	rec.Success = true
-	if err := d.commit(ctx, opened, rec); err != nil {
+	l.rec.Success = true
+	if err := l.commit(ctx, l.rec); err != nil {
 		return nil, err
 	}
 	return page, nil

@@ -62,33 +62,29 @@ func (d *Desk) Notices(ctx context.Context, c Caller, q NoticesRequest) (_ *fhir
 	case q.Count < 1 || q.Count > maxNotices:
 		return nil, "", bad("value", "count is 1 to "+strconv.Itoa(maxNotices)+".")
 	}
-	snap, err := d.open(ctx)
+	l, err := d.look(ctx, c, DisclosureNotices, auditEvent+"/$"+string(DisclosureNotices))
 	if err != nil {
 		return nil, "", err
 	}
-	defer snap.Close()
-	opened := snap.Time()
-	rec := d.record(c, DisclosureNotices, auditEvent+"/$"+string(DisclosureNotices))
-	rec.Query = "register=social&from=" + stamp(q.From) + "&to=" + stamp(q.To)
-	decision := d.decide(c, consent.Audit, auditClass(c.Actor.Controller), nil, rec.Time)
-	rec = describe(rec, auditClass(c.Actor.Controller), nil, &decision)
+	defer l.Close()
+	l.rec.Query = "register=social&from=" + stamp(q.From) + "&to=" + stamp(q.To)
 	out := fhir.NewObject(
 		fhir.Member{Name: "resourceType", Value: fhir.NewString("Bundle")}, fhir.Member{Name: "type", Value: fhir.NewString("collection")},
 	)
-	if decision.Outcome != consent.Permitted {
-		if err := d.commit(ctx, opened, deny(rec, &decision)); err != nil {
+	if !l.audits() {
+		if err := l.commit(ctx, l.rec); err != nil {
 			return nil, "", err
 		}
 		return out, "", nil
 	}
-	entries, next, err := d.disclosures(ctx, snap, c.Actor.Controller, q)
+	entries, next, err := d.disclosures(ctx, l, c.Actor.Controller, q)
 	if err != nil {
 		return nil, "", err
 	}
 	list := fhir.NewArray()
 	known := map[string]*fhir.Value{}
 	for i := range entries {
-		event, err := d.notice(ctx, snap, &entries[i], known)
+		event, err := d.notice(ctx, l, &entries[i], known)
 		if err != nil {
 			return nil, "", err
 		}
@@ -96,14 +92,13 @@ func (d *Desk) Notices(ctx context.Context, c Caller, q NoticesRequest) (_ *fhir
 		list.Append(fhir.NewObject(
 			fhir.Member{Name: "fullUrl", Value: fhir.NewString("urn:uuid:" + id)}, fhir.Member{Name: "resource", Value: event},
 		))
-		rec.Entities = append(rec.Entities, ledger.Entity{What: auditEvent + "/" + id, Role: "match"})
+		l.saw(auditEvent + "/" + id)
 	}
-	snap.Close()
 	if len(entries) > 0 {
 		out.Set("entry", list)
 	}
-	rec.Success = true
-	if err := d.commit(ctx, opened, rec); err != nil {
+	l.rec.Success = true
+	if err := l.commit(ctx, l.rec); err != nil {
 		return nil, "", err
 	}
 	return out, next, nil

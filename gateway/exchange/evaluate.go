@@ -2,12 +2,10 @@ package exchange
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"sotesilta/consent"
 	"sotesilta/consent/ledger"
-	"sotesilta/gateway/store"
 )
 
 // Evaluate is the question whether the caller might do something, without doing it; recorded by this name.
@@ -43,36 +41,27 @@ func (d *Desk) Evaluate(ctx context.Context, c Caller, i Interaction, typ, id st
 		}
 		return err == nil, err
 	}
-	snap, err := d.open(ctx)
+	l, err := d.look(ctx, c, Evaluate, typ+"/"+id)
 	if err != nil {
 		return false, err
 	}
-	defer snap.Close()
-	opened := snap.Time()
-	rec := d.record(c, Evaluate, typ+"/"+id)
-	row, err := snap.Get(ctx, typ, id)
-	if errors.Is(err, store.ErrNotFound) {
-		rec.Reason = "absent: there is no such resource"
-		snap.Close()
-		return false, d.commit(ctx, opened, rec)
-	}
+	defer l.Close()
+	row, facts, found, err := l.current(ctx, typ, id)
 	if err != nil {
-		return false, unrecorded(err)
+		return false, err
 	}
-	facts, err := snap.Facts(ctx, row.Class.Clients...)
-	if err != nil {
-		return false, unrecorded(err)
+	if !found {
+		l.rec.Reason = "absent: there is no such resource"
+		return false, l.commit(ctx, l.rec)
 	}
-	snap.Close()
-
-	class := d.decide(c, consent.Read, row.Class, facts, rec.Time)
+	class := l.decide(consent.Read, row.Class, facts)
 	decisions := []*consent.Decision{covering(&class, row)}
 	if decisions[0].Outcome == consent.Permitted && i != Read {
 		action := consent.Change
 		if row.Class.Register == consent.Directive {
 			action = consent.Direct
 		}
-		change := d.decide(c, action, row.Class, facts, rec.Time)
+		change := l.decide(action, row.Class, facts)
 		decisions = append(decisions, &change)
 	}
 	answer := !row.Deleted
@@ -102,9 +91,9 @@ func (d *Desk) Evaluate(ctx context.Context, c Caller, i Interaction, typ, id st
 		return rec
 	}
 	if stopped != nil { // one record, as for a read that is denied
-		return false, d.commit(ctx, opened, tell(rec))
+		return false, l.commit(ctx, tell(l.rec))
 	}
-	if err := d.commit(ctx, opened, everyone(rec, row.Class.Clients, facts, tell)...); err != nil {
+	if err := l.commit(ctx, everyone(l.rec, row.Class.Clients, facts, tell)...); err != nil {
 		return false, err
 	}
 	return answer, nil

@@ -40,32 +40,24 @@ func (d *Desk) Everything(ctx context.Context, c Caller, client string, types []
 
 // visible is a current row that the caller may read; what is absent, deleted or denied is recorded and refused alike.
 func (d *Desk) visible(ctx context.Context, c Caller, typ, id string) (*store.Row, error) {
-	snap, err := d.open(ctx)
+	l, err := d.look(ctx, c, Everything, typ+"/"+id)
 	if err != nil {
 		return nil, err
 	}
-	defer snap.Close()
-	opened := snap.Time()
-	rec := d.record(c, Everything, typ+"/"+id)
-	row, err := snap.Get(ctx, typ, id)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return nil, unrecorded(err)
-	}
-	if err != nil || row.Deleted {
-		rec.Reason = "absent: there is no such resource"
-		snap.Close()
-		return nil, firstError(d.commit(ctx, opened, rec), absent(typ, id))
-	}
-	facts, err := snap.Facts(ctx, row.Class.Clients...)
+	defer l.Close()
+	row, facts, found, err := l.current(ctx, typ, id)
 	if err != nil {
-		return nil, unrecorded(err)
+		return nil, err
 	}
-	snap.Close()
-	class := d.decide(c, consent.Read, row.Class, facts, rec.Time)
+	if !found || row.Deleted {
+		l.rec.Reason = "absent: there is no such resource"
+		return nil, l.conceal(ctx, l.rec, absent(typ, id))
+	}
+	class := l.decide(consent.Read, row.Class, facts)
 	if decision := covering(&class, row); decision.Outcome != consent.Permitted {
-		rec = deny(describe(rec, row.Class, facts, decision), decision)
-		rec.Row = versioned(row)
-		return nil, firstError(d.commit(ctx, opened, rec), absent(typ, id))
+		l.rec = deny(describe(l.rec, row.Class, facts, decision), decision)
+		l.rec.Row = versioned(row)
+		return nil, l.conceal(ctx, l.rec, absent(typ, id))
 	}
 	return &row, nil
 }
@@ -87,18 +79,16 @@ func (d *Desk) Graph(ctx context.Context, c Caller, id string) (page *Page, err 
 	if err != nil {
 		return nil, err
 	}
-	snap, err := d.open(ctx)
+	l, err := d.look(ctx, c, Everything, "CarePlan/"+id)
 	if err != nil {
 		return nil, err
 	}
-	defer snap.Close()
-	opened := snap.Time()
-	query := d.record(c, Everything, "CarePlan/"+id)
-	rows, err := around(ctx, snap, plan)
+	defer l.Close()
+	rows, err := around(ctx, l, plan)
 	if err != nil {
 		return nil, err
 	}
-	g := &guard{desk: d, caller: c, at: query.Time}
+	g := l.guard()
 	for _, row := range rows {
 		g.classes = append(g.classes, row.Class)
 	}
@@ -106,11 +96,10 @@ func (d *Desk) Graph(ctx context.Context, c Caller, id string) (page *Page, err 
 	for _, class := range g.classes {
 		clients = union(clients, class.Clients)
 	}
-	facts, err := snap.Facts(ctx, clients...)
+	facts, err := l.Facts(ctx, clients...)
 	if err != nil {
 		return nil, unrecorded(err)
 	}
-	snap.Close()
 	decisions, err := g.Permit(ctx, g.classes, facts)
 	if err != nil {
 		return nil, err
@@ -121,12 +110,12 @@ func (d *Desk) Graph(ctx context.Context, c Caller, id string) (page *Page, err 
 			found = append(found, store.Found{Row: row, Decision: &decisions[i]})
 		}
 	}
-	left := &disclosed{first: query, follow: true}
+	left := &disclosed{first: l.rec, follow: true}
 	page = &Page{Total: -1}
 	if page.Matches, err = leave(found, "match", left, facts); err != nil {
 		return nil, err
 	}
-	if err := d.commit(ctx, opened, append([]ledger.Record{overview(query, g)}, left.records()...)...); err != nil {
+	if err := l.commit(ctx, append([]ledger.Record{overview(l.rec, g)}, left.records()...)...); err != nil {
 		return nil, err
 	}
 	return page, nil

@@ -157,46 +157,37 @@ func (d *Desk) ExplainRecord(ctx context.Context, c Caller, id string) (*Explana
 			return nil, err
 		}
 	}
-	snap, err := d.openBeside(ctx)
+	l, err := d.lookBeside(ctx, c, Explain, auditEvent+"/"+id)
 	if err != nil {
 		return nil, err
 	}
-	defer snap.Close()
-	opened := snap.Time()
-	asked := d.record(c, Explain, auditEvent+"/"+id)
-	absent := absent(auditEvent, id)
-
-	rec, err := d.auditable(ctx, c, snap, id)
+	defer l.Close()
+	rec, err := d.auditable(ctx, c, l, id)
 	if err != nil {
 		return nil, err
 	}
+	var may bool
 	if c.Actor.Kind == consent.Auditor {
-		class := auditClass(c.Actor.Controller)
-		decision := d.decide(c, consent.Audit, class, nil, asked.Time)
-		asked = describe(asked, class, nil, &decision)
-		if decision.Outcome != consent.Permitted {
-			return nil, firstError(d.commit(ctx, opened, deny(asked, &decision)), absent)
-		}
-	} else if asked, err = d.ownRecord(ctx, c, snap, asked, rec); err != nil {
+		may = l.audits()
+	} else if may, err = l.ownRecord(ctx, rec); err != nil {
 		return nil, err
 	}
-	if rec == nil || c.Actor.Kind == consent.Client && asked.Outcome != consent.Permitted.String() {
-		if asked.Reason == "" {
-			asked.Reason = "absent: there is no such record, or it is another's"
+	if rec == nil || !may {
+		if l.rec.Reason == "" {
+			l.rec.Reason = "absent: there is no such record, or it is another's"
 		}
-		return nil, firstError(d.commit(ctx, opened, asked), absent)
+		return nil, l.conceal(ctx, l.rec, absent(auditEvent, id))
 	}
-	out, err := d.explained(ctx, c, snap, rec)
+	out, err := d.explained(ctx, c, l, rec)
 	if err != nil {
 		return nil, err
 	}
-	snap.Close()
 	if c.Actor.Kind == consent.Client {
 		out.own(rec.Client)
 	}
-	asked.Success = true
-	asked.Entities = []ledger.Entity{{What: auditEvent + "/" + id, Role: "match"}}
-	if err := d.commit(ctx, opened, asked); err != nil {
+	l.rec.Success = true
+	l.saw(auditEvent + "/" + id)
+	if err := l.commit(ctx, l.rec); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -229,25 +220,26 @@ func (d *Desk) auditable(ctx context.Context, c Caller, snap store.Snapshot, id 
 
 // ownRecord decides whether the client may have a record explained: data moved in it, all of it about the client alone, in
 // nobody's statutory act of which the client may not be told, and the client may read such data.
-func (d *Desk) ownRecord(ctx context.Context, c Caller, snap store.Snapshot, asked ledger.Record, rec *ledger.Record) (ledger.Record, error) {
+func (l *look) ownRecord(ctx context.Context, rec *ledger.Record) (bool, error) {
 	if rec == nil || !rec.Success || rec.Outcome != consent.Permitted.String() || len(rec.Classes) == 0 || rec.Purpose == consent.StatutoryAct {
-		return asked, nil
+		return false, nil
 	}
-	facts, err := snap.Facts(ctx, rec.Client)
+	facts, err := l.Facts(ctx, rec.Client)
 	if err != nil {
-		return asked, unrecorded(err)
+		return false, unrecorded(err)
 	}
 	for _, class := range rec.Classes {
-		decision := d.decide(c, consent.Read, class, facts, asked.Time)
-		asked = describe(asked, class, facts, &decision)
-		switch {
-		case decision.Outcome != consent.Permitted:
-			return deny(asked, &decision), nil
-		case !slices.Contains(class.Clients, rec.Client):
-			return deny(asked, &consent.Decision{Reason: "the record is about somebody else too"}), nil
+		decision := l.decide(consent.Read, class, facts)
+		l.rec = describe(l.rec, class, facts, &decision)
+		if decision.Outcome == consent.Permitted && !slices.Contains(class.Clients, rec.Client) {
+			decision = consent.Decision{Reason: "the record is about somebody else too"}
+		}
+		if decision.Outcome != consent.Permitted {
+			l.rec = deny(l.rec, &decision)
+			return false, nil
 		}
 	}
-	return asked, nil
+	return true, nil
 }
 
 // explained tells how a record's exchange was decided, under the policies of then if their text is kept, with the facts
@@ -389,45 +381,34 @@ func (d *Desk) ExplainHypothesis(ctx context.Context, c Caller, h Hypothesis) (*
 	if !ok {
 		return nil, unrecorded(errors.New("exchange: the law explains nothing"))
 	}
-	snap, err := d.openBeside(ctx)
+	l, err := d.look(ctx, c, Explain, h.Type+"/"+h.ID)
 	if err != nil {
 		return nil, err
 	}
-	defer snap.Close()
-	opened := snap.Time()
-	asked := d.record(c, Explain, h.Type+"/"+h.ID)
-	missing := absent(h.Type, h.ID)
-
-	row, err := snap.Get(ctx, h.Type, h.ID)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return nil, unrecorded(err)
+	defer l.Close()
+	row, facts, found, err := l.current(ctx, h.Type, h.ID)
+	if err != nil {
+		return nil, err
 	}
-	there := err == nil && !row.Deleted
-	var facts map[string]*consent.Facts
-	if there {
-		if facts, err = snap.Facts(ctx, row.Class.Clients...); err != nil {
-			return nil, unrecorded(err)
-		}
+	if !l.mayAsk(row, found && !row.Deleted, facts) || len(h.Actors) == 0 {
+		return nil, l.conceal(ctx, l.rec, absent(h.Type, h.ID))
 	}
-	snap.Close()
-	if asked, there = d.mayAsk(c, asked, row, there, facts); !there || len(h.Actors) == 0 {
-		return nil, firstError(d.commit(ctx, opened, asked), missing)
-	}
+	l.Close()
 	out := &Explanation{Policy: law.Version(), Kept: true}
 	var furthest consent.Actor
 	for _, actor := range h.Actors[:min(len(h.Actors), maxExplained)] {
-		parts := h.explain(law, actor, row, facts, asked.Time)
+		parts := h.explain(law, actor, row, facts, l.rec.Time)
 		if out.Parts == nil || parts[len(parts)-1].Result.Outcome > out.Parts[len(out.Parts)-1].Result.Outcome || len(parts) > len(out.Parts) {
 			out.Parts, furthest = parts, actor
 		}
 	}
-	asked.Reason = "as if " + who(furthest) + " asked to " + string(h.Interaction)
+	l.rec.Reason = "as if " + who(furthest) + " asked to " + string(h.Interaction)
 	out.conclude()
 	if c.Actor.Kind == consent.Client {
-		out.own(asked.Client)
+		out.own(l.rec.Client)
 	}
-	asked.Success = true
-	if err := d.commit(ctx, opened, asked); err != nil {
+	l.rec.Success = true
+	if err := l.commit(ctx, l.rec); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -456,33 +437,32 @@ func (h *Hypothesis) explain(law explainer, actor consent.Actor, row store.Row, 
 }
 
 // mayAsk decides whether a hypothesis about a row may be explained to the caller.
-func (d *Desk) mayAsk(c Caller, asked ledger.Record, row store.Row, there bool, facts map[string]*consent.Facts) (ledger.Record, bool) {
-	if c.Actor.Kind == consent.Auditor {
-		class := auditClass(c.Actor.Controller)
-		decision := d.decide(c, consent.Audit, class, nil, asked.Time)
-		asked = describe(asked, class, nil, &decision)
+func (l *look) mayAsk(row store.Row, there bool, facts map[string]*consent.Facts) bool {
+	actor := l.caller.Actor
+	if actor.Kind == consent.Auditor {
 		switch {
-		case decision.Outcome != consent.Permitted:
-			return deny(asked, &decision), false
-		case !there || row.Class.Register != consent.Identity && row.Class.Controller != c.Actor.Controller:
-			asked.Reason = "absent: there is no such resource, or it is another controller's"
-			return asked, false
+		case !l.audits():
+			return false
+		case !there || row.Class.Register != consent.Identity && row.Class.Controller != actor.Controller:
+			l.rec.Reason = "absent: there is no such resource, or it is another controller's"
+			return false
 		}
-		return asked, true
+		return true
 	}
 	if !there {
-		asked.Reason = "absent: there is no such resource"
-		return asked, false
+		l.rec.Reason = "absent: there is no such resource"
+		return false
 	}
-	class := d.decide(c, consent.Read, row.Class, facts, asked.Time)
+	class := l.decide(consent.Read, row.Class, facts)
 	decision := covering(&class, row)
-	asked = describe(asked, row.Class, facts, decision)
-	asked.Row = versioned(row)
-	switch {
-	case decision.Outcome != consent.Permitted:
-		return deny(asked, decision), false
-	case len(row.Class.Clients) != 1:
-		return deny(asked, &consent.Decision{Reason: "the data are about nobody, or about others too"}), false
+	l.rec = describe(l.rec, row.Class, facts, decision)
+	l.rec.Row = versioned(row)
+	if decision.Outcome == consent.Permitted && len(row.Class.Clients) != 1 {
+		decision = &consent.Decision{Reason: "the data are about nobody, or about others too"}
 	}
-	return asked, true
+	if decision.Outcome != consent.Permitted {
+		l.rec = deny(l.rec, decision)
+		return false
+	}
+	return true
 }

@@ -60,32 +60,28 @@ func (d *Desk) Histories(ctx context.Context, c Caller, typ string, p Past) (pag
 
 // versions carries out a query of versions under the guard, and records it.
 func (d *Desk) versions(ctx context.Context, c Caller, i Interaction, target string, q store.VersionQuery) (*Page, error) {
-	snap, err := d.open(ctx)
+	l, err := d.look(ctx, c, i, target)
 	if err != nil {
 		return nil, err
 	}
-	defer snap.Close()
-	opened := snap.Time()
-	query := d.record(c, i, target)
-	g := &guard{desk: d, caller: c, at: query.Time}
+	defer l.Close()
+	g := l.guard()
 	if len(q.Clients) > 0 {
 		g.only = q.Clients
-		query.Bound = bindings(g.only)
+		l.rec.Bound = bindings(g.only)
 	}
-	found, err := snap.Versions(ctx, q, g)
+	found, err := l.Versions(ctx, q, g)
 	if err != nil {
 		return nil, d.failed(err)
 	}
 	var known map[string]*consent.Facts
 	if len(q.Clients) == 1 {
-		if known, err = snap.Facts(ctx, q.Clients[0]); err != nil {
+		if known, err = l.Facts(ctx, q.Clients[0]); err != nil {
 			return nil, unrecorded(err)
 		}
 	}
-	snap.Close()
-
 	page := &Page{Total: -1, Next: found.Next}
-	left := &disclosed{first: query, follow: true}
+	left := &disclosed{first: l.rec, follow: true}
 	if page.Matches, err = leave(found.Matches, "match", left, g.facts); err != nil {
 		return nil, err
 	}
@@ -94,9 +90,9 @@ func (d *Desk) versions(ctx context.Context, c Caller, i Interaction, target str
 		return page, nil // directory data only: the access log's
 	}
 	if len(q.Clients) == 1 && known[q.Clients[0]] != nil {
-		query = about(query, q.Clients[0], known)
+		l.rec = about(l.rec, q.Clients[0], known)
 	}
-	if err := d.commit(ctx, opened, append([]ledger.Record{overview(query, g)}, data...)...); err != nil {
+	if err := l.commit(ctx, append([]ledger.Record{overview(l.rec, g)}, data...)...); err != nil {
 		return nil, err
 	}
 	return page, nil

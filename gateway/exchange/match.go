@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"sotesilta/consent"
-	"sotesilta/consent/ledger"
 	"sotesilta/gateway/search"
 	"sotesilta/gateway/store"
 	"sotesilta/internal/fhir"
@@ -29,20 +28,18 @@ func (d *Desk) Match(ctx context.Context, c Caller, id Identification) (*Resourc
 	if err := allowed(c, "Patient", Match); err != nil {
 		return nil, err
 	}
-	snap, err := d.open(ctx)
+	l, err := d.look(ctx, c, Match, "Patient/$match")
 	if err != nil {
 		return nil, err
 	}
-	defer snap.Close()
-	opened := snap.Time()
-	rec := d.record(c, Match, "Patient/$match")
+	defer l.Close()
 	unknown := Refuse(Absent, "not-found", "", "No certain match.")
 
 	if id.IdentityCode == "" || id.Family == "" || id.Given == "" {
-		rec.Reason = "no certain match"
-		return nil, firstError(d.commit(ctx, opened, rec), unknown)
+		l.rec.Reason = "no certain match"
+		return nil, l.conceal(ctx, l.rec, unknown)
 	}
-	found, err := snap.Identified(ctx, consent.Identity, "Patient", terms.HETU, id.IdentityCode, candidates)
+	found, err := l.Identified(ctx, consent.Identity, "Patient", terms.HETU, id.IdentityCode, candidates)
 	if err != nil {
 		return nil, d.failed(err)
 	}
@@ -60,22 +57,21 @@ func (d *Desk) Match(ctx context.Context, c Caller, id Identification) (*Resourc
 		}
 	}
 	if certainly != 1 { // two are as uncertain as none
-		rec.Reason = "no certain match"
-		return nil, firstError(d.commit(ctx, opened, rec), unknown)
+		l.rec.Reason = "no certain match"
+		return nil, l.conceal(ctx, l.rec, unknown)
 	}
-	facts, err := snap.Facts(ctx, match.Class.Clients...)
+	facts, err := l.Facts(ctx, match.Class.Clients...)
 	if err != nil {
 		return nil, unrecorded(err)
 	}
-	snap.Close()
-	decision := d.decide(c, consent.Identify, match.Class, facts, rec.Time)
-	rec = describe(rec, match.Class, facts, &decision)
+	decision := l.decide(consent.Identify, match.Class, facts)
+	l.rec = describe(l.rec, match.Class, facts, &decision)
 	if decision.Outcome != consent.Permitted {
-		return nil, firstError(d.commit(ctx, opened, deny(rec, &decision)), unknown)
+		return nil, l.conceal(ctx, deny(l.rec, &decision), unknown)
 	}
-	rec.Success = true
-	rec.Entities = []ledger.Entity{{What: versioned(*match), Role: "match"}}
-	if err := d.commit(ctx, opened, rec); err != nil {
+	l.rec.Success = true
+	l.saw(versioned(*match))
+	if err := l.commit(ctx, l.rec); err != nil {
 		return nil, err
 	}
 	out, _ := released(*match, &consent.Decision{})

@@ -21,9 +21,9 @@ const provenance = "Provenance"
 // to a professional of the same unit. It is data of the recipient's own register, about the clients whose data were
 // disclosed, and decided on as such; so it stays readable after a permit was withdrawn, as what was received does. Any
 // other id, another's exchange, and one in which nothing was disclosed, are absent.
-func (d *Desk) origin(ctx context.Context, c Caller, snap store.Snapshot, rec ledger.Record, id string) (*Resource, error) {
-	opened := snap.Time()
-	parts, err := disclosures(ctx, snap, c.Actor, id)
+func (d *Desk) origin(ctx context.Context, l *look, id string) (*Resource, error) {
+	actor := l.caller.Actor
+	parts, err := disclosures(ctx, l, actor, id)
 	if err != nil {
 		return nil, unrecorded(err)
 	}
@@ -31,30 +31,30 @@ func (d *Desk) origin(ctx context.Context, c Caller, snap store.Snapshot, rec le
 	for i := range parts {
 		clients = union(clients, []string{parts[i].Client})
 	}
-	facts, err := snap.Facts(ctx, slices.DeleteFunc(slices.Clone(clients), func(client string) bool { return client == "" })...)
+	facts, err := l.Facts(ctx, slices.DeleteFunc(slices.Clone(clients), func(client string) bool { return client == "" })...)
 	if err != nil {
 		return nil, unrecorded(err)
 	}
-	snap.Close()
+	l.Close()
 	var seen []ledger.Record // parts that the caller may read
 	var records []ledger.Record
-	refused := rec
+	refused := l.rec
 	refused.Reason = "absent: there is no such resource"
 	for _, client := range clients {
 		class := consent.Class{
-			Type: provenance, Controller: c.Actor.Controller, Register: c.Actor.Register, Unit: parts[0].Actor.Unit, Author: c.Actor.App,
+			Type: provenance, Controller: actor.Controller, Register: actor.Register, Unit: parts[0].Actor.Unit, Author: actor.App,
 		}
 		if client != "" {
 			class.Clients = []string{client}
 		}
-		decision := d.decide(c, consent.Read, class, facts, rec.Time)
+		decision := l.decide(consent.Read, class, facts)
 		if decision.Outcome != consent.Permitted {
-			refused = deny(describe(rec, class, facts, &decision), &decision)
+			refused = deny(describe(l.rec, class, facts, &decision), &decision)
 			continue
 		}
-		next := rec
+		next := l.rec
 		if len(records) > 0 {
-			next = follow(rec)
+			next = follow(l.rec)
 		}
 		next = describe(next, class, facts, &decision)
 		next.Success, next.Entities = true, []ledger.Entity{{What: provenance + "/" + id, Role: "match"}}
@@ -66,14 +66,14 @@ func (d *Desk) origin(ctx context.Context, c Caller, snap store.Snapshot, rec le
 		}
 	}
 	if len(seen) == 0 {
-		return nil, firstError(d.commit(ctx, opened, refused), absent(provenance, id))
+		return nil, l.conceal(ctx, refused, absent(provenance, id))
 	}
 	doc := ledger.Provenance(seen)
 	row := store.Row{
-		Type: provenance, ID: id, Version: 1, Updated: seen[0].Time, Method: "POST", Class: consent.Class{Register: c.Actor.Register},
+		Type: provenance, ID: id, Version: 1, Updated: seen[0].Time, Method: "POST", Class: consent.Class{Register: actor.Register},
 	}
 	setMeta(doc, row)
-	if err := d.commit(ctx, opened, records...); err != nil {
+	if err := l.commit(ctx, records...); err != nil {
 		return nil, err
 	}
 	return &Resource{Type: row.Type, ID: row.ID, Version: row.Version, Updated: row.Updated, Method: row.Method, Body: doc.AppendJSON(nil)}, nil

@@ -40,46 +40,37 @@ func (d *Desk) readOne(ctx context.Context, c Caller, typ, id string, i Interact
 		}
 		return d.readAudit(ctx, c, id, i, version)
 	}
-	snap, err := d.open(ctx)
+	l, err := d.look(ctx, c, i, typ+"/"+id)
 	if err != nil {
 		return nil, err
 	}
-	defer snap.Close()
-	opened := snap.Time()
-	rec := d.record(c, i, typ+"/"+id)
-
-	row, err := get(snap)
-	if errors.Is(err, store.ErrNotFound) && typ == provenance && version <= 1 {
-		return d.origin(ctx, c, snap, rec, id)
-	}
-	if errors.Is(err, store.ErrNotFound) {
-		rec.Outcome, rec.Reason = "deny", "absent: there is no such resource"
-		snap.Close()
-		return nil, firstError(d.commit(ctx, opened, rec), absent(typ, id))
-	}
-	if err != nil {
-		return nil, unrecorded(err)
-	}
-	facts, err := snap.Facts(ctx, row.Class.Clients...)
-	if err != nil {
-		return nil, unrecorded(err)
+	defer l.Close()
+	row, facts, found, err := l.find(ctx, get)
+	switch {
+	case err != nil:
+		return nil, err
+	case !found && typ == provenance && version <= 1:
+		return d.origin(ctx, l, id)
+	case !found:
+		l.rec.Reason = "absent: there is no such resource"
+		return nil, l.conceal(ctx, l.rec, absent(typ, id))
 	}
 	var label *consent.Class // as it was mended, where the version read has another
 	if i == VRead {
 		facts = maps.Clone(facts)
-		if label, err = d.mended(ctx, snap, row, facts); err != nil {
+		if label, err = d.mended(ctx, l, row, facts); err != nil {
 			return nil, err
 		}
 	}
-	snap.Close()
+	l.Close()
 
-	class := d.decide(c, consent.Read, row.Class, facts, rec.Time)
+	class := l.decide(consent.Read, row.Class, facts)
 	decision := covering(&class, row)
 	if label != nil && decision.Outcome == consent.Permitted {
-		if now := d.decide(c, consent.Read, *label, facts, rec.Time); now.Outcome != consent.Permitted {
-			rec = deny(describe(describe(rec, row.Class, facts, decision), *label, facts, &now), &now)
-			rec.Row = versioned(row)
-			return nil, firstError(d.commit(ctx, opened, rec), absent(typ, id))
+		if now := l.decide(consent.Read, *label, facts); now.Outcome != consent.Permitted {
+			l.rec = deny(describe(describe(l.rec, row.Class, facts, decision), *label, facts, &now), &now)
+			l.rec.Row = versioned(row)
+			return nil, l.conceal(ctx, l.rec, absent(typ, id))
 		}
 	}
 	permitted := decision.Outcome == consent.Permitted
@@ -90,12 +81,12 @@ func (d *Desk) readOne(ctx context.Context, c Caller, typ, id string, i Interact
 		return released(row, decision)
 	}
 	if !permitted {
-		rec = deny(describe(rec, row.Class, facts, decision), decision)
-		rec.Row = versioned(row)
-		return nil, firstError(d.commit(ctx, opened, rec), absent(typ, id))
+		l.rec = deny(describe(l.rec, row.Class, facts, decision), decision)
+		l.rec.Row = versioned(row)
+		return nil, l.conceal(ctx, l.rec, absent(typ, id))
 	}
 	out, releaseErr := released(row, decision)
-	if err := d.commit(ctx, opened, everyone(rec, row.Class.Clients, facts, func(rec ledger.Record) ledger.Record {
+	if err := l.commit(ctx, everyone(l.rec, row.Class.Clients, facts, func(rec ledger.Record) ledger.Record {
 		rec = describe(rec, row.Class, facts, decision)
 		rec.Success = !row.Deleted && releaseErr == nil
 		rec.Entities = []ledger.Entity{{What: versioned(row), Role: "match"}}
@@ -140,40 +131,33 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, p Past) (v
 	if limit <= 0 || limit > maxHistory {
 		limit = maxHistory
 	}
-	snap, err := d.open(ctx)
+	l, err := d.look(ctx, c, History, typ+"/"+id)
 	if err != nil {
 		return nil, 0, err
 	}
-	defer snap.Close()
-	opened := snap.Time()
-	first := d.record(c, History, typ+"/"+id)
+	defer l.Close()
 
 	var out []Resource
 	var next int64
-	left := &disclosed{first: first}
-	denied := first // the record when nothing leaves: that of the newest denial
+	left := &disclosed{first: l.rec}
+	denied := l.rec // the record when nothing leaves: that of the newest denial
 	denied.Reason = "absent: there is no such resource"
 	person := false
 	decided := map[string]*consent.Decision{}
 	facts := map[string]*consent.Facts{}
 	// What the current label does not let the caller see, older labels do not either.
-	current, err := snap.Get(ctx, typ, id)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return nil, 0, unrecorded(err)
+	current, known, found, err := l.current(ctx, typ, id)
+	if err != nil {
+		return nil, 0, err
 	}
-	if err == nil {
-		known, err := snap.Facts(ctx, current.Class.Clients...)
-		if err != nil {
-			return nil, 0, unrecorded(err)
-		}
+	if found {
 		maps.Copy(facts, known)
-		class := d.decide(c, consent.Read, current.Class, facts, first.Time)
+		class := l.decide(consent.Read, current.Class, facts)
 		decided[current.Class.Key()] = &class
 		if class.Outcome != consent.Permitted {
 			denied = deny(describe(denied, current.Class, facts, &class), &class)
 			denied.Row = versioned(current)
-			snap.Close()
-			return nil, 0, firstError(d.commit(ctx, opened, denied), absent(typ, id))
+			return nil, 0, l.conceal(ctx, denied, absent(typ, id))
 		}
 	}
 	var visible *consent.Decision // of the newest version that the caller may see
@@ -184,7 +168,7 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, p Past) (v
 		cursor = 0 // when a version ended is told by the one above it
 	}
 	for next == 0 {
-		rows, err := snap.History(ctx, typ, id, cursor, historyPage)
+		rows, err := l.History(ctx, typ, id, cursor, historyPage)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, 0, unrecorded(err)
 		}
@@ -194,12 +178,12 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, p Past) (v
 			key := row.Class.Key()
 			class := decided[key]
 			if class == nil {
-				known, err := snap.Facts(ctx, row.Class.Clients...)
+				known, err := l.Facts(ctx, row.Class.Clients...)
 				if err != nil {
 					return nil, 0, unrecorded(err)
 				}
 				maps.Copy(facts, known)
-				made := d.decide(c, consent.Read, row.Class, facts, first.Time)
+				made := l.decide(consent.Read, row.Class, facts)
 				class = &made
 				decided[key] = class
 			}
@@ -233,19 +217,18 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, p Past) (v
 			break
 		}
 	}
-	snap.Close()
 	switch {
 	case visible == nil:
-		return nil, 0, firstError(d.commit(ctx, opened, denied), absent(typ, id))
+		return nil, 0, l.conceal(ctx, denied, absent(typ, id))
 	case len(out) == 0 && person: // nothing of what is visible is of the part that is wanted
-		return nil, 0, d.commit(ctx, opened, everyone(first, newest.Class.Clients, facts, func(rec ledger.Record) ledger.Record {
+		return nil, 0, l.commit(ctx, everyone(l.rec, newest.Class.Clients, facts, func(rec ledger.Record) ledger.Record {
 			rec = describe(rec, newest.Class, facts, visible)
 			rec.Success = true
 			return rec
 		})...)
 	}
 	if person && len(out) > 0 {
-		if err := d.commit(ctx, opened, left.records()...); err != nil {
+		if err := l.commit(ctx, left.records()...); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -319,14 +302,4 @@ func withhold(doc *fhir.Value, member string) {
 
 func gone(row store.Row) *Error {
 	return Refuse(Gone, "deleted", "", row.Type+"/"+row.ID+" was deleted.")
-}
-
-// firstError is the first of errs that is not nil.
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

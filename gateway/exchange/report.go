@@ -170,40 +170,38 @@ func (d *Desk) reportOnce(ctx context.Context, c Caller, q ReportRequest, at tim
 	if err != nil {
 		return nil, false, unrecorded(err)
 	}
-	snap, err := d.openBeside(ctx)
+	l, err := d.lookBeside(ctx, c, DisclosureReport, "Patient/"+q.Client+"/$"+string(DisclosureReport))
 	if err != nil {
 		return nil, false, err
 	}
-	defer snap.Close()
-	opened := snap.Time()
-	rec := d.record(c, DisclosureReport, "Patient/"+q.Client+"/$"+string(DisclosureReport))
-	rec.Time = at
-	rec = q.record(rec)
+	defer l.Close()
+	l.rec.Time = at
+	l.rec = q.record(l.rec)
 	unknown := absent("Patient", q.Client)
 
-	patient, err := snap.Get(ctx, "Patient", q.Client)
+	patient, err := l.Get(ctx, "Patient", q.Client)
 	if errors.Is(err, store.ErrNotFound) || err == nil && patient.Deleted {
-		rec.Reason = "absent: there is no such client"
-		return nil, false, firstError(d.commit(ctx, opened, rec), unknown)
+		l.rec.Reason = "absent: there is no such client"
+		return nil, false, l.conceal(ctx, l.rec, unknown)
 	}
 	if err != nil {
 		return nil, false, unrecorded(err)
 	}
-	facts, err := snap.Facts(ctx, q.Client)
+	facts, err := l.Facts(ctx, q.Client)
 	if err != nil {
 		return nil, false, unrecorded(err)
 	}
-	rec, open := d.reportable(c, q, rec, facts)
+	open := l.reportable(q, facts)
 	if len(open) == 0 {
-		return nil, false, firstError(d.commit(ctx, opened, rec), unknown)
+		return nil, false, l.conceal(ctx, l.rec, unknown)
 	}
 	out := &report.Report{
-		Form: q.Form, ID: rec.ID, Client: q.Client, From: q.From, To: q.To, Made: at, Names: map[string]string{},
+		Form: q.Form, ID: l.rec.ID, Client: q.Client, From: q.From, To: q.To, Made: at, Names: map[string]string{},
 	}
 	if q.Form == report.Section11 {
 		out.Controller, out.Register = c.Actor.Controller, q.Register
 	}
-	entries, err := d.reportEntries(ctx, snap, q, out, open)
+	entries, err := d.reportEntries(ctx, l, q, out, open)
 	if err != nil {
 		return nil, false, err
 	}
@@ -220,22 +218,21 @@ func (d *Desk) reportOnce(ctx context.Context, c Caller, q ReportRequest, at tim
 			continue
 		}
 		out.Lines = append(out.Lines, line)
-		rec.Entities = append(rec.Entities, ledger.Entity{What: auditEvent + "/" + line.Record.ID, Role: "match"})
+		l.saw(auditEvent + "/" + line.Record.ID)
 	}
 	if out.Withheld < len(q.Withheld) {
 		return nil, false, Refuse(Unprocessable, "business-rule", "Parameters.parameter", "A withheld record is no line of this page of the report.")
 	}
-	if err := d.name(ctx, snap, out); err != nil {
+	if err := d.name(ctx, l, out); err != nil {
 		return nil, false, err
 	}
 	if q.Cursor == "" && checkpoint != nil {
-		if out.Counted, err = d.counted(ctx, snap, q, out, open, checkpoint); err != nil {
+		if out.Counted, err = d.counted(ctx, l, q, out, open, checkpoint); err != nil {
 			return nil, false, err
 		}
 	}
-	snap.Close()
-	rec.Success = true
-	if err := d.commit(ctx, opened, rec); err != nil {
+	l.rec.Success = true
+	if err := l.commit(ctx, l.rec); err != nil {
 		return nil, false, err
 	}
 	return out, false, nil
@@ -243,9 +240,10 @@ func (d *Desk) reportOnce(ctx context.Context, c Caller, q ReportRequest, at tim
 
 // reportable decides which registers' log data the caller may see, and describes them in the record; with none it is a
 // denial.
-func (d *Desk) reportable(c Caller, q ReportRequest, rec ledger.Record, facts map[string]*consent.Facts) (ledger.Record, map[consent.Register]bool) {
+func (l *look) reportable(q ReportRequest, facts map[string]*consent.Facts) map[consent.Register]bool {
+	actor := l.caller.Actor
 	registers := []consent.Register{consent.Health, consent.Social, consent.Identity, consent.Directive}
-	own := c.Actor.Kind == consent.Client || c.Actor.Kind == consent.Guardian || c.Actor.Kind == consent.Representative
+	own := actor.Kind == consent.Client || actor.Kind == consent.Guardian || actor.Kind == consent.Representative
 	if q.Form == report.Section11 {
 		registers = []consent.Register{q.Register}
 	}
@@ -253,22 +251,22 @@ func (d *Desk) reportable(c Caller, q ReportRequest, rec ledger.Record, facts ma
 	var denied *consent.Decision
 	var deniedClass consent.Class
 	for _, register := range registers {
-		class := consent.Class{Type: auditEvent, Clients: []string{q.Client}, Controller: c.Actor.Controller, Register: register}
-		decision := d.decide(c, consent.Report, class, facts, rec.Time)
+		class := consent.Class{Type: auditEvent, Clients: []string{q.Client}, Controller: actor.Controller, Register: register}
+		decision := l.decide(consent.Report, class, facts)
 		if own != (q.Form == report.OwnView) {
 			decision = consent.Decision{Reason: "the form " + string(q.Form) + " is not this caller's"}
 		}
 		if decision.Outcome == consent.Permitted {
-			rec = describe(rec, class, facts, &decision)
+			l.rec = describe(l.rec, class, facts, &decision)
 			open[register] = true
 		} else if denied == nil {
 			denied, deniedClass = &decision, class
 		}
 	}
 	if len(open) == 0 {
-		rec = deny(describe(rec, deniedClass, facts, denied), denied)
+		l.rec = deny(describe(l.rec, deniedClass, facts, denied), denied)
 	}
-	return rec, open
+	return open
 }
 
 // reportEntries are the records of a page, newest first, and sets the cursor of the next.

@@ -264,45 +264,40 @@ func (d *Desk) Rights(ctx context.Context, c Caller, q RightsRequest) (*fhir.Val
 	if q.Count < 1 || q.Count > maxRights {
 		return nil, Refuse(Invalid, "value", "Parameters.parameter", "count is 1 to "+strconv.Itoa(maxRights)+".")
 	}
-	snap, err := d.open(ctx)
+	l, err := d.look(ctx, c, ReadRights, auditEvent+"/$"+string(ReadRights))
 	if err != nil {
 		return nil, err
 	}
-	defer snap.Close()
-	opened := snap.Time()
-	rec := d.record(c, ReadRights, auditEvent+"/$"+string(ReadRights))
-	rec.Query = q.text()
-	decision := d.decide(c, consent.Audit, auditClass(c.Actor.Controller), nil, rec.Time)
-	rec = describe(rec, auditClass(c.Actor.Controller), nil, &decision)
+	defer l.Close()
+	l.rec.Query = q.text()
 	out := fhir.NewObject(fhir.Member{Name: "resourceType", Value: fhir.NewString("Parameters")})
-	if decision.Outcome != consent.Permitted {
-		if err := d.commit(ctx, opened, deny(rec, &decision)); err != nil {
+	if !l.audits() {
+		if err := l.commit(ctx, l.rec); err != nil {
 			return nil, err
 		}
 		return out, nil
 	}
 	list := fhir.NewArray()
-	next, err := d.rightsAt(ctx, snap, c.Actor.Controller, q, func(row store.Row, doc *fhir.Value) {
+	next, err := d.rightsAt(ctx, l, c.Actor.Controller, q, func(row store.Row, doc *fhir.Value) {
 		parts := doc.Get("parameter")
 		parts.Append(fhir.NewObject(
 			fhir.Member{Name: "name", Value: fhir.NewString("since")}, fhir.Member{Name: "valueInstant", Value: fhir.NewString(row.Updated.UTC().Format("2006-01-02T15:04:05.000Z"))},
 		))
 		list.Append(fhir.NewObject(fhir.Member{Name: "name", Value: fhir.NewString("right")}, fhir.Member{Name: "part", Value: parts}))
 		// Named as no reference: it is no row that the law was asked about.
-		rec.Entities = append(rec.Entities, ledger.Entity{What: "right:" + row.ID + ":" + strconv.FormatInt(row.Version, 10), Role: "match"})
+		l.saw("right:" + row.ID + ":" + strconv.FormatInt(row.Version, 10))
 	})
 	if err != nil {
 		return nil, err
 	}
-	snap.Close()
 	if next != "" {
 		list.Append(fhir.NewObject(fhir.Member{Name: "name", Value: fhir.NewString("next")}, fhir.Member{Name: "valueString", Value: fhir.NewString(next)}))
 	}
 	if len(list.Items()) > 0 {
 		out.Set("parameter", list)
 	}
-	rec.Success = true
-	if err := d.commit(ctx, opened, rec); err != nil {
+	l.rec.Success = true
+	if err := l.commit(ctx, l.rec); err != nil {
 		return nil, err
 	}
 	return out, nil

@@ -28,34 +28,31 @@ func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (page *Pag
 	if q.Type == auditEvent {
 		return d.searchAudit(ctx, c, q)
 	}
-	snap, err := d.open(ctx)
+	l, err := d.look(ctx, c, Search, q.Type)
 	if err != nil {
 		return nil, err
 	}
-	defer snap.Close()
-	opened := snap.Time()
-
-	query := d.record(c, Search, q.Type)
-	query.Query = q.Asked()
-	g := &guard{desk: d, caller: c, at: query.Time}
+	defer l.Close()
+	l.rec.Query = q.Asked()
+	g := l.guard()
 	if only, bound := q.Clients(); bound {
 		g.only = only
-		query.Bound = bindings(only)
+		l.rec.Bound = bindings(only)
 	}
-	found, err := snap.Search(ctx, q, g)
+	found, err := l.Search(ctx, q, g)
 	if err != nil {
 		return nil, d.failed(err)
 	}
 	var known map[string]*consent.Facts // of the one client that the query is about
 	if len(g.only) == 1 {
-		if known, err = snap.Facts(ctx, g.only...); err != nil {
+		if known, err = l.Facts(ctx, g.only...); err != nil {
 			return nil, unrecorded(err)
 		}
 	}
-	snap.Close()
+	l.Close()
 
 	page = &Page{Total: found.Total, Next: found.Next, Cut: found.Cut}
-	left := &disclosed{first: query, follow: true}
+	left := &disclosed{first: l.rec, follow: true}
 	if page.Matches, err = leave(found.Matches, "match", left, g.facts); err != nil {
 		return nil, err
 	}
@@ -66,8 +63,8 @@ func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (page *Pag
 	if len(data) == 0 && !slices.ContainsFunc(q.Types(), func(typ string) bool { return !impersonalType(typ) }) && !g.persons(q.Type) {
 		return page, nil // directory data only: the access log's
 	}
-	records := append([]ledger.Record{d.asked(query, g, q, known)}, data...)
-	if err := d.commit(ctx, opened, records...); err != nil {
+	records := append([]ledger.Record{d.asked(l.rec, g, q, known)}, data...)
+	if err := l.commit(ctx, records...); err != nil {
 		return nil, err
 	}
 	return page, nil

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"sotesilta/consent"
 	"sotesilta/consent/directive"
@@ -97,33 +96,21 @@ func (d *Desk) Simulate(ctx context.Context, c Caller, wish Wish, professionals 
 	if err != nil {
 		return nil, err
 	}
-	snap, err := d.openBeside(ctx)
+	l, err := d.lookBeside(ctx, c, Simulate, "Consent")
 	if err != nil {
 		return nil, err
 	}
-	defer snap.Close()
-	opened := snap.Time()
-	asked := d.record(c, Simulate, "Consent")
-	known, err := snap.Facts(ctx, client)
+	defer l.Close()
+	known, err := l.Facts(ctx, client)
 	if err != nil {
 		return nil, unrecorded(err)
 	}
-	class := consent.Class{Type: "Consent", Register: consent.Directive, Clients: []string{client}}
-	action := consent.Read
-	if c.Actor.Kind == consent.Auditor {
-		class, action = auditClass(c.Actor.Controller), consent.Audit
-	}
-	decision := d.decide(c, action, class, known, asked.Time)
-	asked = describe(asked, class, known, &decision)
 	facts := known[client]
-	if decision.Outcome != consent.Permitted || facts == nil {
-		if asked.Success = false; decision.Outcome != consent.Permitted {
-			asked = deny(asked, &decision)
-		}
-		return nil, firstError(d.commit(ctx, opened, asked), absent("Patient", client))
+	if !l.maySimulate(client, known) || facts == nil {
+		return nil, l.conceal(ctx, l.rec, absent("Patient", client))
 	}
 	s := &simulating{
-		desk: d, caller: c, law: d.lawOf(c), snap: snap, at: asked.Time, client: client, now: facts,
+		look: l, law: d.lawOf(c), client: client, now: facts,
 		out: &Simulation{Client: client, Present: []PresentEffect{}, Lines: []Line{}, Past: PastEffects{Units: []PastEffect{}}},
 	}
 	s.place(terms)
@@ -134,12 +121,25 @@ func (d *Desk) Simulate(ctx context.Context, c Caller, wish Wish, professionals 
 			return nil, err
 		}
 	}
-	snap.Close()
-	asked.Success = true
-	if err := d.commit(ctx, opened, asked); err != nil {
+	l.rec.Success = true
+	if err := l.commit(ctx, l.rec); err != nil {
 		return nil, err
 	}
 	return s.out, nil
+}
+
+// maySimulate decides whether the caller may ask what a wish of a client would change.
+func (l *look) maySimulate(client string, facts map[string]*consent.Facts) bool {
+	if l.caller.Actor.Kind == consent.Auditor {
+		return l.audits()
+	}
+	class := consent.Class{Type: "Consent", Register: consent.Directive, Clients: []string{client}}
+	decision := l.decide(consent.Read, class, facts)
+	l.rec = describe(l.rec, class, facts, &decision)
+	if decision.Outcome != consent.Permitted {
+		l.rec = deny(l.rec, &decision)
+	}
+	return decision.Outcome == consent.Permitted
 }
 
 // read checks a wish as it would be checked when it is given.
@@ -171,11 +171,8 @@ func (w Wish) read() (string, consent.Terms, error) {
 
 // simulating is one simulation under way.
 type simulating struct {
-	desk      *Desk
-	caller    Caller
+	*look
 	law       consent.Decider
-	snap      store.Snapshot
-	at        time.Time
 	client    string
 	wish      consent.Terms
 	now, then *consent.Facts
@@ -227,7 +224,7 @@ func (g *counting) Permit(_ context.Context, classes []consent.Class, facts map[
 				out[i].Outcome = consent.Permitted
 			}
 		default:
-			out[i] = g.desk.decide(g.caller, consent.Read, class, facts, g.at)
+			out[i] = g.decide(consent.Read, class, facts)
 		}
 	}
 	return out, nil
@@ -246,7 +243,7 @@ func (s *simulating) present(ctx context.Context, professionals []consent.Actor)
 		query := &search.Query{Type: t.name, Count: simulatedPage}
 		rows := map[string][]store.Row{}
 		for {
-			found, err := s.snap.Search(ctx, query, guard)
+			found, err := s.Search(ctx, query, guard)
 			if err != nil {
 				return s.desk.failed(err)
 			}
@@ -305,10 +302,10 @@ func (s *simulating) askers(professionals []consent.Actor) []consent.Request {
 		} else {
 			seen[name] = true
 		}
-		out = append(out, consent.Request{Actor: actor, Action: consent.Read, Purpose: consent.Care, Time: s.at})
+		out = append(out, consent.Request{Actor: actor, Action: consent.Read, Purpose: consent.Care, Time: s.rec.Time})
 		if actor.Authority {
 			out = append(out, consent.Request{
-				Actor: actor, Action: consent.Read, Purpose: consent.NeedAssessment, Time: s.at,
+				Actor: actor, Action: consent.Read, Purpose: consent.NeedAssessment, Time: s.rec.Time,
 				Assertion: consent.Assertion{Task: "palvelutarpeen arviointi"},
 			})
 		}

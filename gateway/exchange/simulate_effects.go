@@ -101,7 +101,7 @@ func (s *simulating) past(ctx context.Context) error {
 	p := &past{ctx: ctx, store: s.desk.store, facts: map[factsAt]*consent.Facts{}}
 	defer p.close()
 	for looked := 0; ; {
-		page, err := s.snap.Entries(ctx, query)
+		page, err := s.Entries(ctx, query)
 		if err != nil {
 			return unrecorded(err)
 		}
@@ -258,7 +258,7 @@ func (s *simulating) tell(ctx context.Context) error {
 // name is what the directory calls an organisation.
 func (s *simulating) name(ctx context.Context, ref string) (string, error) {
 	to := fhir.ParseReference(ref)
-	row, err := s.snap.Get(ctx, "Organization", to.ID)
+	row, err := s.Get(ctx, "Organization", to.ID)
 	if errors.Is(err, store.ErrNotFound) || err == nil && (row.Deleted || row.Class.Register != consent.Directory) {
 		return ref, nil
 	}
