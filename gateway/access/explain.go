@@ -96,9 +96,12 @@ func reason(out *exchange.Explanation) string {
 		return out.Record.Reason
 	}
 	for i := range out.Parts {
-		if p := &out.Parts[i]; p.Result.Outcome != consent.Permitted || i == len(out.Parts)-1 {
+		if p := &out.Parts[i]; (p.Result.Outcome == consent.Permitted) == out.Permitted {
 			return p.Result.Reason
 		}
+	}
+	if last := len(out.Parts) - 1; last >= 0 {
+		return out.Parts[last].Result.Reason
 	}
 	return "the law was not asked"
 }

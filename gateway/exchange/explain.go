@@ -113,8 +113,15 @@ func (p *ExplainedPart) narrow(rows []store.Row) {
 	}
 }
 
-// conclude is the whole of the parts, and its plain words: those of the first part that stops it.
+// conclude is the whole of the parts, and its plain words: those of the first part that stops it. A search is stopped by
+// no part: it answers with what is permitted, so the words are those of the first part that is.
 func (x *Explanation) conclude() {
+	if x.Labels != "" {
+		if i := slices.IndexFunc(x.Parts, func(p ExplainedPart) bool { return p.Result.Outcome == consent.Permitted }); i >= 0 {
+			x.Permitted, x.Plain = true, x.Parts[i].Clients[0].Plain()
+			return
+		}
+	}
 	x.Permitted = len(x.Parts) > 0
 	var stopped, whole *consent.Explained
 	for i := range x.Parts {

@@ -63,6 +63,16 @@ func TestARecordedExchangeIsExplained(t *testing.T) {
 	require.False(t, x.Permitted)
 	policy(x, "ATL-59", consent.Limits)
 
+	x = explain("auditor", func() { require.Len(t, w.found(nurse, "QuestionnaireResponse", "patient=Patient/helmi"), 1) })
+	require.Equal(t, "permit", x.Record.Outcome)
+	outcomes := map[string]bool{}
+	for _, p := range x.Parts {
+		outcomes[p.Outcome] = true
+	}
+	require.Len(t, outcomes, 2, "her permit is for one service task")
+	require.True(t, x.Permitted, "a search answers with what is permitted, whatever else it leaves out")
+	require.Contains(t, x.Plain["fi"], "703/2023 § 53.3")
+
 	x = explain("auditor", func() { w.found(worker, "Observation", "patient=Patient/veikko") })
 	require.Contains(t, x.Parts[0].Clients[0].Missing, "client.relationship")
 

@@ -108,6 +108,38 @@ func TestServingPrintsExchanges(t *testing.T) {
 	})
 }
 
+// Every line can be opened: its explanation decides as the line does, also of a search that left something out.
+func TestEveryLineIsExplainedAsItWasDecided(t *testing.T) {
+	gatewaytest.Own(t, func(t *testing.T, g *gatewaytest.Gateway) {
+		g.Nurse().Get(t, "QuestionnaireResponse?patient=Patient/helmi") // her permit is for one of the service tasks
+		for _, client := range []string{"aino", "onni", "eino"} {
+			for _, p := range []*gatewaytest.Party{g.Nurse(), g.SocialWorker(), g.NeedAssessment()} {
+				p.Do(t, "GET", "Patient/"+client, nil)
+				p.Get(t, "Observation?patient=Patient/"+client)
+			}
+		}
+		decisions := map[string]int{}
+		events := g.Auditor().All(t, "AuditEvent?subtype=search-type,read&agent:identifier=jukola-ehr,county-social")
+		for _, event := range events {
+			var was string
+			for _, detail := range event.All("entity", "detail") {
+				if detail.Text("type") == "decision" {
+					was = detail.Text("valueString")
+				}
+			}
+			decisions[was]++
+			answer := g.Send(t, "POST", "/access/v1/explain", `{"resource":{"type":"AuditEvent","id":"`+fhir.ID(event)+`"}}`,
+				"Authorization", g.Auditor().Authorization(t), "Content-Type", "application/json").Want(t, 200)
+			if says := strings.HasPrefix(string(answer.Body), `{"decision":true,`); says != (was == "permit") {
+				t.Errorf("AuditEvent/%s says %s, and its explanation %.400s", fhir.ID(event), was, answer.Body)
+			}
+		}
+		if decisions["permit"] < 5 || decisions["deny"] < 3 || decisions["needs-human"] == 0 {
+			t.Errorf("explained: %v", decisions)
+		}
+	})
+}
+
 // await waits until the gateway has printed a text, and answers all it printed.
 func await(t *testing.T, g *gatewaytest.Gateway, text string) string {
 	t.Helper()
