@@ -40,21 +40,23 @@ type servedType struct {
 	// about is the element that says who it is about (CompartmentDefinition patient), where that is not subject,
 	// patient or for: a client named there by anything but a reference is refused.
 	about string
+	// acted: what it says gives rights or moves the process, so that the gateway acts on it; see Understood.
+	acted bool
 }
 
 // servedTypes are the resource types that the gateway serves: what the joint client's process, the regional systems and
 // the county's directory need. A type that nothing reaches is absent.
 var servedTypes = []servedType{
 	// The client and those around.
-	{name: "Patient"},
+	{name: "Patient", acted: true},
 	{name: "RelatedPerson"},
-	{name: "Group", about: "member.entity"},
-	{name: "Consent", kind: ofDirectives},
+	{name: "Group", about: "member.entity", acted: true},
+	{name: "Consent", kind: ofDirectives, acted: true},
 	// The joint plan, its team and its steps.
-	{name: "CarePlan", recorded: "created"},
-	{name: "CareTeam"},
+	{name: "CarePlan", recorded: "created", acted: true},
+	{name: "CareTeam", acted: true},
 	{name: "Goal"},
-	{name: "Task", recorded: "authoredOn"},
+	{name: "Task", recorded: "authoredOn", acted: true},
 	{name: "ServiceRequest", recorded: "authoredOn"},
 	{name: "RequestGroup", recorded: "authoredOn"},
 	{name: "DeviceRequest", recorded: "authoredOn"},
@@ -63,8 +65,8 @@ var servedTypes = []servedType{
 	{name: "CommunicationRequest", recorded: "authoredOn"},
 	{name: "Appointment", recorded: "created"},
 	{name: "AppointmentResponse"},
-	{name: "EpisodeOfCare"},
-	{name: "Encounter", recorded: "period.start"},
+	{name: "EpisodeOfCare", acted: true},
+	{name: "Encounter", recorded: "period.start", acted: true},
 	// What was seen, judged and done.
 	{name: "Condition", recorded: "recordedDate"},
 	{name: "Observation", recorded: "issued"},
@@ -91,14 +93,14 @@ var servedTypes = []servedType{
 	{name: "List", recorded: "date"},
 	{name: "GuidanceResponse", recorded: "occurrenceDateTime"},
 	{name: "MeasureReport", recorded: "date"},
-	{name: "Provenance"},
+	{name: "Provenance", acted: true},
 	// Who is there, and when.
 	{name: "Organization", kind: ofDirectory},
 	{name: "OrganizationAffiliation", kind: ofDirectory},
 	{name: "Practitioner", kind: ofDirectory},
 	{name: "PractitionerRole", kind: ofDirectory},
 	{name: "Location", kind: ofDirectory},
-	{name: "HealthcareService", kind: ofDirectory},
+	{name: "HealthcareService", kind: ofDirectory, acted: true},
 	{name: "Endpoint", kind: ofDirectory},
 	{name: "Schedule", kind: ofDirectory},
 	{name: "Slot", kind: ofDirectory},

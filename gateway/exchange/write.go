@@ -189,16 +189,8 @@ func (w *writing) target(ctx context.Context) error {
 		if item.Doc == nil {
 			continue
 		}
-		for ref := range fhir.References(item.Doc) {
-			if to, ok := urns[ref.Text()]; ok {
-				ref.Set(to)
-			} else if parsed := ref.Parse(); parsed.Kind == fhir.ConditionalReference {
-				to, err := w.referred(ctx, ref, parsed)
-				if err != nil {
-					return w.refuse(item, err)
-				}
-				ref.Set(to)
-			}
+		if err := w.references(ctx, item.Doc, urns); err != nil {
+			return w.refuse(item, err)
 		}
 	}
 	for _, item := range w.draft.Items {

@@ -87,8 +87,52 @@ func TestReferencesWithinATransaction(t *testing.T) {
 		_, err := w.Transact(w.ctx, as(nurse), ops)
 		require.Equal(t, exchange.Invalid, kind(err), name)
 	}
+	member := func(urn string) string {
+		return strings.Replace(observation("aino", "2026-01-01"), `"status"`, `"hasMember":[{"reference":"`+urn+`"}],"status"`, 1)
+	}
+	for name, ops := range map[string][]exchange.Op{
+		"no such fullUrl":       {create(t, observation("aino", "2026-01-01"), "urn:uuid:a"), create(t, member("urn:uuid:c"))},
+		"an entry of no Bundle": {create(t, observation("aino", "2026-01-01")), create(t, member("urn:oid:1.2"))},
+	} {
+		_, err := w.Transact(w.ctx, as(nurse), ops)
+		require.Equal(t, exchange.Unprocessable, kind(err), name)
+		var refusal *exchange.Error
+		require.ErrorAs(t, err, &refusal)
+		require.Equal(t, 1, refusal.Entry, name)
+		require.Equal(t, "Observation.hasMember[0].reference", refusal.Issues[0].Expression, name)
+	}
 	_, err = w.Transact(w.ctx, as(nurse), []exchange.Op{{Interaction: exchange.Create, Type: "AuditEvent", Doc: doc(t, `{"resourceType":"AuditEvent"}`)}})
 	require.Equal(t, exchange.NotAllowed, kind(err))
+}
+
+// What changes the meaning of a resource in a way that nobody here knows is refused where the gateway acts on it, and
+// kept where it only carries it.
+func TestUnknownModifiersAreNotActedOn(t *testing.T) {
+	w := newWorld(t)
+	with := func(text, member string) string {
+		return strings.Replace(text, `"resourceType"`, member+`,"resourceType"`, 1)
+	}
+	const rules = `"implicitRules":"https://vendor.example/rules"`
+	const negated = `"modifierExtension":[{"url":"https://vendor.example/refuted","valueBoolean":true}]`
+	for place, text := range map[string]string{
+		"Observation.implicitRules":          with(observation("aino", "2026-01-01"), rules),
+		"EpisodeOfCare.implicitRules":        with(episode("aino", "", "active"), rules),
+		"EpisodeOfCare.modifierExtension[0]": with(episode("aino", "", "active"), negated),
+	} {
+		_, err := w.Transact(w.ctx, as(nurse), []exchange.Op{create(t, text)})
+		require.Equal(t, exchange.Unprocessable, kind(err), place)
+		var refusal *exchange.Error
+		require.ErrorAs(t, err, &refusal)
+		require.Equal(t, place, refusal.Issues[0].Expression)
+	}
+	kept := w.put(nurse, with(observation("aino", "2026-01-01"), negated))
+	require.Contains(t, string(kept.Body), negated)
+	add := exchange.Op{Interaction: exchange.Patch, Type: "Observation", ID: kept.ID, Patch: func(doc *fhir.Value) (*fhir.Value, error) {
+		doc.Set("implicitRules", fhir.NewString("https://vendor.example/rules"))
+		return doc, nil
+	}}
+	_, err := w.Transact(w.ctx, as(nurse), []exchange.Op{add})
+	require.Equal(t, exchange.Unprocessable, kind(err))
 }
 
 // A refusal that tells of a row the caller may see is recorded as that sight of it: a version conflict, a rule.

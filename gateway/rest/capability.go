@@ -19,6 +19,7 @@ const deviations = "Every interaction needs a SMART scope and a legal basis (Act
 	"Unknown search parameters and modifiers are refused (400) unless Prefer: handling=lenient asks to have parameters left out. " +
 	"There is no update-as-create: PUT to an id that the caller cannot see is 405, whether it exists or not, and so is a conditional update without a match; PATCH of one is 404, DELETE of one 204. " +
 	"Conditions of creates, updates, patches, deletes and references (these in transactions only) match what the caller may see, and are refused when several match. " +
+	"implicitRules are refused (422), and so is a modifierExtension in what gives rights or moves the process; elsewhere it is kept. " +
 	"Patients have no search parameters on address and telecom, which may be withheld for personal safety. " +
 	"Labels of registers in meta.security are set by the gateway; those that a client sends are dropped. " +
 	"self and next links are opaque and of use to their receiver only. " +

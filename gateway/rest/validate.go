@@ -79,6 +79,7 @@ func (v validation) handle(ctx context.Context, c exchange.Caller, id string, in
 // judge is everything that is to be said of a resource.
 func (v validation) judge(doc *fhir.Value, id, mode, profile string) []fhir.Issue {
 	issues := append(fhir.ValidateAs(doc, v.typ), constraints.Check(doc, constraints.Everything)...)
+	issues = append(issues, exchange.Understood(doc)...)
 	if profile != "" && profile != coreProfiles+v.typ {
 		issues = append(issues, fhir.Issue{
 			Severity: "error", Code: "not-supported", Expression: v.typ,

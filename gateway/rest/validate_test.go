@@ -30,6 +30,7 @@ func TestValidateTellsEverythingAndKeepsNothing(t *testing.T) {
 			"/Task/$validate", `{"resourceType":"Task","status":"draft","intent":"order","authoredOn":"2026-02-01","lastModified":"2026-01-01"}`,
 			"error", "invariant", "Task", "inv-1",
 		},
+		"rules nobody knows":       {"/Task/$validate", `{"resourceType":"Task","status":"draft","intent":"order","implicitRules":"http://example.org/r"}`, "error", "not-supported", "Task.implicitRules", "rules"},
 		"an unknown profile":       {"/Task/$validate", parameters(good, `,{"name":"profile","valueUri":"http://example.org/p"}`), "error", "not-supported", "Task", "profile"},
 		"an update without its id": {"/Task/$validate", parameters(good, `,{"name":"mode","valueCode":"update"}`), "error", "value", "Task.id", "id of its address"},
 	} {

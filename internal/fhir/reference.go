@@ -2,7 +2,6 @@ package fhir
 
 import (
 	"iter"
-	"strconv"
 	"strings"
 )
 
@@ -166,6 +165,13 @@ func (r Ref) Parse() Reference { return ParseReference(r.value.text) }
 // Expression is where the reference stands, such as CarePlan.subject.reference.
 func (r Ref) Expression() string { return r.path.String() }
 
+// OfReference says whether this is the text of a Reference, and not of one of the three uri elements that are called
+// reference too.
+func (r Ref) OfReference() bool {
+	def := r.path.owner()
+	return def == nil || def.name == "Reference"
+}
+
 // Set rewrites the reference in place, as a transaction does with urn:uuid (FHIR R4 § 3.1.0.11.2). It changes the
 // document, so it must not be shared.
 func (r Ref) Set(reference string) { r.value.text = reference }
@@ -219,69 +225,4 @@ func (w *refWalk) visit(v *Value, contained bool) bool {
 		w.path.index(-1)
 	}
 	return true
-}
-
-// pathStack is the place of a walk in a document, rendered only when somebody asks.
-type pathStack struct {
-	root  string
-	steps []pathStep
-	room  [16]pathStep
-}
-
-type pathStep struct {
-	name  string
-	index int // -1: not in an array
-	// in is the object whose member the step is, where name is the member's: it is the element's where in is nil.
-	in *Value
-}
-
-func (p *pathStack) push(name string) { p.pushMember(name, nil) }
-
-func (p *pathStack) pushMember(name string, in *Value) {
-	if p.steps == nil {
-		p.steps = p.room[:0]
-	}
-	p.steps = append(p.steps, pathStep{name, -1, in})
-}
-
-func (p *pathStack) pop() { p.steps = p.steps[:len(p.steps)-1] }
-
-func (p *pathStack) index(i int) {
-	if len(p.steps) > 0 {
-		p.steps[len(p.steps)-1].index = i
-	}
-}
-
-// String is the place as a simple FHIRPath: the members of a choice are named by their element (value, not valueCode).
-func (p *pathStack) String() string {
-	b := append(make([]byte, 0, 64), p.root...)
-	var def *typeDef
-	for _, s := range p.steps {
-		name := s.name
-		if s.in != nil {
-			t := definitions()
-			if typ := ResourceType(s.in); typ != "" {
-				def = t.resource(typ)
-			}
-			if def != nil {
-				at := 0
-				if md := def.member(name, &at); md != nil {
-					name = def.elements[md.element].name
-					def = t.complex(md)
-				} else {
-					def = nil
-				}
-			}
-		}
-		if len(b) > 0 {
-			b = append(b, '.')
-		}
-		b = append(b, printable(name)...)
-		if s.index >= 0 {
-			b = append(b, '[')
-			b = strconv.AppendInt(b, int64(s.index), 10)
-			b = append(b, ']')
-		}
-	}
-	return string(b)
 }

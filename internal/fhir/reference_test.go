@@ -72,6 +72,46 @@ func TestReferencesAreFoundAndRewritten(t *testing.T) {
 	require.Equal(t, 2, n)
 }
 
+// Three uri elements are called reference, and are none.
+func TestAURICalledReferenceIsNoReference(t *testing.T) {
+	for text, want := range map[string]bool{
+		`{"resourceType":"Task","for":{"reference":"urn:oid:1"}}`:                                                                    true,
+		`{"resourceType":"CarePlan","activity":[{"reference":{"reference":"urn:oid:1"}}]}`:                                           true,
+		`{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Task","focus":{"reference":"urn:oid:1"}}}]}`:                 true,
+		`{"resourceType":"Task","extension":[{"url":"https://x.example","valueReference":{"reference":"urn:oid:1"}}]}`:               true,
+		`{"resourceType":"DetectedIssue","reference":"urn:oid:1"}`:                                                                   false,
+		`{"resourceType":"Immunization","education":[{"reference":"urn:oid:1"}]}`:                                                    false,
+		`{"resourceType":"Task","contained":[{"resourceType":"Measure","group":[{"population":[{"criteria":{"reference":"x"}}]}]}]}`: false,
+	} {
+		n := 0
+		for ref := range References(parsed(t, text)) {
+			n++
+			assert.Equal(t, want, ref.OfReference(), text)
+		}
+		assert.Equal(t, 1, n, text)
+	}
+}
+
+// What may change a resource's meaning is found wherever it stands.
+func TestModifiersAreFound(t *testing.T) {
+	v := parsed(t, `{"resourceType":"Task","implicitRules":"https://x.example/rules","modifierExtension":[{"url":"https://x.example/a"},{"url":"https://x.example/b"}],`+
+		`"contained":[{"resourceType":"Basic","implicitRules":"x"}],"input":[{"type":{"text":"implicitRules"},"modifierExtension":[{"url":"https://x.example/c"}],"valueString":"modifierExtension"}]}`)
+	var all []Modifier
+	for m := range Modifiers(v) {
+		all = append(all, m)
+	}
+	assert.Equal(t, []Modifier{
+		{"implicitRules", "Task.implicitRules"},
+		{"modifierExtension", "Task.modifierExtension[0]"},
+		{"modifierExtension", "Task.modifierExtension[1]"},
+		{"implicitRules", "Task.contained[0].implicitRules"},
+		{"modifierExtension", "Task.input[0].modifierExtension[0]"},
+	}, all)
+	for range Modifiers(v) {
+		break
+	}
+}
+
 func FuzzParseReference(f *testing.F) {
 	for _, s := range []string{"Patient/a", "https://a.fi/Patient/1/_history/2#x", "#a", "urn:uuid:1", "Patient?a=b"} {
 		f.Add(s)

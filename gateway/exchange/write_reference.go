@@ -1,0 +1,89 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"sotesilta/gateway/search"
+	"sotesilta/internal/fhir"
+)
+
+// references resolves those of a resource of a transaction: of urn:uuid and urn:oid to what the entries made (urns, by
+// fullUrl), and conditional ones.
+func (w *writing) references(ctx context.Context, doc *fhir.Value, urns map[string]string) error {
+	for ref := range fhir.References(doc) {
+		if to, ok := urns[ref.Text()]; ok {
+			ref.Set(to)
+			continue
+		}
+		switch to := ref.Parse(); {
+		case to.Kind == fhir.ConditionalReference:
+			found, err := w.referred(ctx, ref, to)
+			if err != nil {
+				return err
+			}
+			ref.Set(found)
+		case to.Kind == fhir.URNReference && ref.OfReference():
+			return dangling(ref)
+		}
+	}
+	return nil
+}
+
+// dangling refuses a reference to an entry that is not there. A urn:uuid or urn:oid means an entry of the same Bundle
+// and nothing outside it (FHIR R4 § 2.36.4), so that kept it could never be followed by anybody: what was to be linked
+// would be lost in silence. It depends on no row.
+func dangling(ref fhir.Ref) *Error {
+	return Refuse(Unprocessable, "not-found", ref.Expression(),
+		"No entry with a change in the same transaction has the fullUrl that this reference names. Outside a transaction, refer by Type/id.")
+}
+
+// referred resolves a conditional reference (FHIR R4 § 3.1.0.11.2) to Type/id: the one resource, among those that the
+// caller may see and that were there before the transaction, that meets its query. An unseen target is refused exactly
+// as an absent one.
+func (w *writing) referred(ctx context.Context, ref fhir.Ref, to fhir.Reference) (string, error) {
+	if known, ok := w.referrals[ref.Text()]; ok {
+		return known, nil
+	}
+	if len(w.referrals) == maxConditionalReferences {
+		return "", Refuse(TooCostly, "too-costly", ref.Expression(), "A transaction has at most "+
+			strconv.Itoa(maxConditionalReferences)+" different conditional references.")
+	}
+	condition, err := w.desk.conditionOf(to)
+	if err != nil {
+		return "", Refuse(Invalid, "invalid", ref.Expression(), "The conditional reference is no search that narrows: "+err.Error())
+	}
+	match, g, err := w.only(ctx, condition)
+	switch {
+	case errors.Is(err, errSeveral):
+		return "", Refuse(Ambiguous, "multiple-matches", ref.Expression(), "Several resources meet the query of the conditional reference.")
+	case err != nil:
+		return "", err
+	case match == nil:
+		return "", Refuse(Ambiguous, "not-found", ref.Expression(), "Nothing that you may see meets the query of the conditional reference.")
+	}
+	w.matched(*match, g)
+	if w.referrals == nil {
+		w.referrals = map[string]string{}
+	}
+	w.referrals[ref.Text()] = match.Type + "/" + match.ID
+	return w.referrals[ref.Text()], nil
+}
+
+// conditionOf reads the query of a conditional reference, strictly: an ignored parameter would point at others.
+func (d *Desk) conditionOf(to fhir.Reference) (*search.Query, error) {
+	pairs, err := search.Pairs(to.Query)
+	if err != nil {
+		return nil, err
+	}
+	opt := search.Options{Now: d.clock()}
+	if len(d.bases) > 0 {
+		opt.Base = d.bases[0]
+	}
+	q, err := search.Parse(to.Type, pairs, opt)
+	if err == nil && len(q.Where) == 0 {
+		err = errors.New("it names no parameter")
+	}
+	return q, err
+}
