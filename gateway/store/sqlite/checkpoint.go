@@ -2,11 +2,9 @@ package sqlite
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"sotesilta/gateway/store/sqlstore"
@@ -46,12 +44,12 @@ func (e *engine) checkpoint() {
 			return
 		case <-tick.C:
 		}
-		size := e.walSize()
-		if size < e.limits.small || size == moved {
+		size, err := walSize(e.checkpointer)
+		if err == nil && (size < e.limits.small || size == moved) {
 			continue
 		}
 		e.moving.Lock()
-		_, err := checkpoint(e.checkpointer, "PASSIVE")
+		_, err = checkpoint(e.checkpointer, "PASSIVE")
 		e.moving.Unlock()
 		if err != nil {
 			slog.Warn("sqlite: the write-ahead log was not moved into the file", "error", err)
@@ -97,35 +95,34 @@ func (e *engine) beginAnew() (done bool, err error) {
 
 // checkpoint moves the log into the file, and says whether nobody hindered it.
 func checkpoint(c *conn, mode string) (done bool, err error) {
+	hindered, _, err := walCheckpoint(c, mode)
+	return hindered == 0, err
+}
+
+// walCheckpoint is SQLite's own pragma: whether it was hindered (0: no), and how many frames of the log are in use.
+func walCheckpoint(c *conn, mode string) (hindered, frames int64, err error) {
 	rows, err := c.query(context.Background(), "PRAGMA wal_checkpoint("+mode+")")
 	if err != nil {
-		return false, err
+		return 1, 0, err
 	}
 	defer rows.Close()
-	hindered := int64(1)
+	hindered = 1
 	for rows.Next() {
-		var frames, moved int64
+		var moved int64
 		if err := rows.Scan(&hindered, &frames, &moved); err != nil {
-			return false, err
+			return 1, 0, err
 		}
 	}
-	return hindered == 0, rows.Err()
+	return hindered, frames, rows.Err()
 }
 
 // walSize is how much of the log's file is in use, in bytes. The file itself never shrinks: what is written over costs
-// half of what is appended, as the file system has nothing to note of it. How many frames are in use stands in the index
-// of the log, whose form is fixed (SQLite, "WAL-mode File Format" § 2.1: mxFrame at byte 16, in the machine's order).
-func (e *engine) walSize() int64 {
-	f, err := os.Open(e.path + "-shm")
-	if err != nil {
-		return 0
-	}
-	defer f.Close() //nolint:errcheck // only read
-	var header [20]byte
-	if _, err := f.ReadAt(header[:], 0); err != nil {
-		return 0
-	}
-	return int64(binary.NativeEndian.Uint32(header[16:])) * frame
+// half of what is appended, as the file system has nothing to note of it. SQLite is asked (NOOP moves nothing and takes no
+// lock), never the file system: whoever closes the store's file, or one beside it, ends every lock that this process has on
+// it (POSIX, fcntl), and another process such as gateway verify would take the index of the log for a dead one's.
+func walSize(c *conn) (int64, error) {
+	_, frames, err := walCheckpoint(c, "NOOP")
+	return max(frames, 0) * frame, err
 }
 
 var _ sqlstore.Engine = (*engine)(nil)

@@ -9,6 +9,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -75,9 +76,13 @@ func newEngine(ctx context.Context, path string, opts Options, lim limits) (*eng
 	return e, nil
 }
 
-// own makes the file, if it is not there, readable to its owner only: it holds what nobody else may see.
+// own makes the file, if it is not there, readable to its owner only: it holds what nobody else may see. One that is there
+// is not touched: to close it would end the locks of a store that this process has open on it.
 func own(path string) error {
-	f, err := os.OpenFile(filepath.Clean(path), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(filepath.Clean(path), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
