@@ -15,12 +15,12 @@ import (
 // nobody from the next request on, and a key is rotated by registering the next one beside it. A file with an error
 // changes nothing, and is told aloud until it is mended.
 type clients struct {
-	who    *auth.Server
-	read   func() (*auth.Registry, error)
-	file   string                                      // the operator's; those of keys that it names lie beside it
-	source string                                      // the client whose wire carries no token: it must stay a system
-	keep   func(context.Context, *auth.Registry) error // makes durable who has which rights, before they come into force
-	log    *slog.Logger
+	who   *auth.Server
+	read  func() (*auth.Registry, error)
+	file  string                                      // the operator's; those of keys that it names lie beside it
+	wires *mllp                                       // the clients whose wire carries no token: they must stay systems
+	keep  func(context.Context, *auth.Registry) error // makes durable who has which rights, before they come into force
+	log   *slog.Logger
 
 	mu    sync.Mutex
 	fault error
@@ -30,9 +30,7 @@ type clients struct {
 func (c *clients) load(ctx context.Context) error {
 	registry, err := c.read()
 	if err == nil {
-		if err = systemOf(registry, c.source); err != nil {
-			err = fmt.Errorf("SOTESILTA_MLLP_SOURCE: %w", err)
-		}
+		err = c.wires.systems(registry)
 	}
 	if err == nil && c.keep != nil {
 		if err = c.keep(ctx, registry); err != nil {
@@ -68,17 +66,6 @@ func (c *clients) lost() []string {
 		return nil
 	}
 	return []string{"the newest registered clients (an error keeps those of before in force)"}
-}
-
-// systemOf checks that the source of MLLP, if there is one, is a registered system.
-func systemOf(registry *auth.Registry, source string) error {
-	if source == "" {
-		return nil
-	}
-	if actor, ok := registry.Actor(source, ""); !ok || actor.Kind != consent.System {
-		return fmt.Errorf("%q is not a client of kind system", source)
-	}
-	return nil
 }
 
 // files are those that the clients in force were read from.

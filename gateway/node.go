@@ -34,9 +34,11 @@ import (
 	"sotesilta/gateway/store"
 	"sotesilta/gateway/store/postgres"
 	"sotesilta/gateway/store/sqlite"
+	"sotesilta/gateway/wake"
 	"sotesilta/internal/fhir"
 	"sotesilta/internal/terms"
 	"sotesilta/mappings"
+	"sotesilta/mappings/hl7v2"
 	"sotesilta/mappings/jukola"
 )
 
@@ -73,18 +75,14 @@ type nodeConfig struct {
 	JointList     string // file of the joint services, read anew with the policies; "": those above
 	Public        []string
 	Switches      map[string]string
-	Rate          rate.Limit // requests a second per API client; 0: unlimited
-	LimitTokens   bool       // limits token requests as well
-	MLLPSource    string     // API client that plain loopback peers of the MLLP listener are; empty: no listener
-	SyntheticOnly bool       // refuses identity codes that may be real people's
-	Receivers     []receiver
+	Rate          rate.Limit           // requests a second per API client; 0: unlimited
+	LimitTokens   bool                 // limits token requests as well
+	MLLP          mllp                 // without anybody who sends there is no listener
+	SyntheticOnly bool                 // refuses identity codes that may be real people's
 	Observe       func([]ledger.Entry) // shown each sequenced batch
 	Sequence      time.Duration        // how often records get their places
 	Log           *slog.Logger
 }
-
-// receiver is an API client that takes HL7 v2 messages at an address.
-type receiver struct{ client, address string }
 
 // node is a running gateway.
 type node struct {
@@ -94,6 +92,7 @@ type node struct {
 	policies  *policies
 	kept      *ledger.Kept
 	memory    *shared.Memory // nil: the node is alone
+	bell      *wake.Bell
 	desk      *exchange.Desk
 	who       *auth.Server
 	root      string
@@ -171,21 +170,6 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 				cfg.Observe(entries)
 			}
 		})
-	bases := []string{root + "/fhir"}
-	for _, twin := range loopbackTwins(root) {
-		bases = append(bases, twin+"/fhir")
-	}
-	if n.desk, err = exchange.New(exchange.Config{
-		Store: n.store, Law: law, Person: func(ref string) (consent.Actor, bool) { return n.who.Party(ref) }, Rules: rules, Bases: bases, Sequencer: sequencer.Err, Tree: tree, Log: cfg.Log,
-	}); err != nil {
-		return nil, err
-	}
-	if n, err := n.desk.Reindex(ctx); err != nil {
-		return nil, err
-	} else if n > 0 {
-		cfg.Log.Info("the store's rows were indexed anew for this release's search parameters", "rows", n)
-	}
-
 	var used auth.Used = auth.UsedFunc(n.use)
 	var lost func(context.Context) []string
 	if cfg.RedisURL != "" {
@@ -202,6 +186,23 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 			return nil
 		}
 	}
+	n.bell = wake.New(n.memory, strings.HasPrefix(cfg.Store, "sqlite:"))
+	bases := []string{root + "/fhir"}
+	for _, twin := range loopbackTwins(root) {
+		bases = append(bases, twin+"/fhir")
+	}
+	if n.desk, err = exchange.New(exchange.Config{
+		Store: n.store, Law: law, Person: func(ref string) (consent.Actor, bool) { return n.who.Party(ref) }, Rules: rules, Bases: bases, Sequencer: sequencer.Err, Tree: tree,
+		Changed: n.bell.Ring, Log: cfg.Log,
+	}); err != nil {
+		return nil, err
+	}
+	if n, err := n.desk.Reindex(ctx); err != nil {
+		return nil, err
+	} else if n > 0 {
+		cfg.Log.Info("the store's rows were indexed anew for this release's search parameters", "rows", n)
+	}
+
 	allowed := allowance.New(cfg.Rate, 0, n.memory)
 	var tokenURLs []string
 	for _, twin := range loopbackTwins(root) {
@@ -215,7 +216,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		return nil, err
 	}
 	n.who = who
-	n.clients = &clients{who: who, read: cfg.ReadRegistry, file: cfg.RegistryFile, source: cfg.MLLPSource, log: cfg.Log}
+	n.clients = &clients{who: who, read: cfg.ReadRegistry, file: cfg.RegistryFile, wires: &cfg.MLLP, log: cfg.Log}
 	pageKey, err := hkdf.Key(sha256.New, cfg.Keys.data, nil, "sotesilta page links 1", 32)
 	if err != nil {
 		return nil, err
@@ -273,6 +274,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		return nil, err
 	}
 	n.run(func() { sequencer.Run(background) })
+	n.run(func() { n.bell.Run(background) })
 	n.serve(listener, rest.Server(cfg.Addr, face))
 	if cfg.AdminAddr != "" {
 		admin, err := net.Listen("tcp", cfg.AdminAddr)
@@ -285,7 +287,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 	if err != nil {
 		return nil, err
 	}
-	if cfg.MLLPSource != "" && cfg.MLLPAddr != "off" {
+	if len(cfg.MLLP.bare()) > 0 && cfg.MLLPAddr != "off" {
 		if err := n.listenMLLP(background, cfg, lenses); err != nil {
 			return nil, err
 		}
@@ -401,7 +403,15 @@ func (n *node) system(client string) (exchange.Caller, error) {
 }
 
 func (n *node) listenMLLP(ctx context.Context, cfg nodeConfig, lenses []*mappings.Lens) error {
-	caller, err := n.system(cfg.MLLPSource)
+	sources := cfg.MLLP.bare()
+	for client, source := range sources {
+		caller, err := n.system(client)
+		if err != nil {
+			return err
+		}
+		source.Caller, source.Lenses, source.Senders, source.SyntheticOnly = caller, lenses, cfg.MLLP.senders[client], cfg.SyntheticOnly
+	}
+	from, err := inbound.Peers(cfg.MLLP.from(sources)...)
 	if err != nil {
 		return err
 	}
@@ -414,9 +424,8 @@ func (n *node) listenMLLP(ctx context.Context, cfg nodeConfig, lenses []*mapping
 		return fmt.Errorf("SOTESILTA_MLLP_ADDR: %w", err)
 	}
 	n.mllp = listener.Addr()
-	source := &inbound.Source{ID: cfg.MLLPSource, Caller: caller, Lenses: lenses, SyntheticOnly: cfg.SyntheticOnly}
 	server := &inbound.Server{
-		Desk: n.desk, Quarantine: inbound.WorkQueueTasks{Desk: n.desk}, Sealer: sealer, Source: inbound.Loopback(source), Log: cfg.Log,
+		Desk: n.desk, Quarantine: inbound.WorkQueueTasks{Desk: n.desk}, Sealer: sealer, Source: from, Log: cfg.Log,
 	}
 	n.run(func() {
 		if err := server.Serve(ctx, listener); err != nil {
@@ -428,15 +437,17 @@ func (n *node) listenMLLP(ctx context.Context, cfg nodeConfig, lenses []*mapping
 
 // deliver starts sending messages to the receivers.
 func (n *node) deliver(ctx context.Context, cfg nodeConfig, lenses []*mappings.Lens) error {
-	worker := &notify.Worker{Desk: n.desk, Log: cfg.Log, Poll: 100 * time.Millisecond}
-	for _, to := range cfg.Receivers {
+	worker := &notify.Worker{Desk: n.desk, Bell: n.bell, Log: cfg.Log}
+	for _, to := range cfg.MLLP.receivers {
 		caller, err := n.system(to.client)
 		if err != nil {
 			return err
 		}
 		worker.Receivers = append(worker.Receivers, notify.Receiver{
-			ID: to.client, Caller: caller, Address: to.address, Lens: mappings.Find(lenses, "jukola-siu"), Types: []string{"Appointment"},
-			Envelope: mappings.Envelope{Sender: [3]string{"SOTESILTA"}, Receiver: [3]string{"JUKOLA"}},
+			ID: to.client, Caller: caller, Address: to.address, Lens: mappings.Find(lenses, "jukola-siu"), Types: []string{"Appointment"}, Dial: dialPrivate,
+			Envelope: mappings.Envelope{
+				Sender: hl7v2.HD{"SOTESILTA"}, Receiver: to.name.Application, ReceiverFacility: to.name.Facility,
+			},
 		})
 	}
 	if len(worker.Receivers) == 0 {

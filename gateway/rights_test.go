@@ -183,7 +183,7 @@ func TestRightsThatCannotBeKeptWait(t *testing.T) {
 	})
 	require.NoError(t, err)
 	full := true
-	c := &clients{who: who, read: read, file: p.path("clients.yaml"), log: slog.New(slog.DiscardHandler), keep: func(context.Context, *auth.Registry) error {
+	c := &clients{who: who, wires: &mllp{}, read: read, file: p.path("clients.yaml"), log: slog.New(slog.DiscardHandler), keep: func(context.Context, *auth.Registry) error {
 		if full {
 			return errors.New("disk full")
 		}

@@ -14,7 +14,9 @@ import (
 
 	"sotesilta/consent/ledger"
 	"sotesilta/gateway/auth"
+	"sotesilta/gateway/inbound"
 	"sotesilta/gateway/sandbox"
+	"sotesilta/mappings/hl7v2"
 )
 
 // sandboxCommand is the product's demonstration and the newcomer's first look.
@@ -93,7 +95,7 @@ func (s *sandboxCommand) Run(ctx context.Context, out streams) error {
 	feed := sandbox.NewFeed()
 	n, err := startNode(ctx, nodeConfig{
 		settings: s.settings, Keys: own, KeptIn: keptIn, Registry: registry, JointServices: joint, Switches: map[string]string{"O11": "on"},
-		MLLPSource: "jukola-ehr", SyntheticOnly: true, Receivers: []receiver{{"jukola-ehr", ehr.Address()}},
+		MLLP: mllp{source: "jukola-ehr", receivers: []receiver{{"jukola-ehr", ehr.Address(), inbound.Sender{Application: hl7v2.HD{"JUKOLA"}}}}}, SyntheticOnly: true,
 		Observe: feed.Observe, Sequence: sequenceSoon,
 		Log: slog.New(slog.NewTextHandler(out.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}, listener)

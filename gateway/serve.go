@@ -35,7 +35,10 @@ type serveCommand struct {
 	Public        []string `name:"public-controllers" env:"SOTESILTA_PUBLIC_CONTROLLERS" help:"Organization/… of the public controllers."`
 	Switches      []string `env:"SOTESILTA_SWITCHES" help:"Answers to open questions, such as O11=on (consent/bases/switches.yaml)."`
 	Publish       []string `env:"SOTESILTA_PUBLISH" help:"Files of Bundles that the operator publishes: population data and directory."`
-	MLLPSource    string   `name:"mllp-source" env:"SOTESILTA_MLLP_SOURCE" help:"API client that plain loopback peers of the MLLP listener are (a TLS proxy in front); without it there is no listener."`
+	MLLPSource    string   `name:"mllp-source" env:"SOTESILTA_MLLP_SOURCE" help:"API client that plain loopback peers of the MLLP listener are (a TLS proxy in front); without it and peers there is no listener."`
+	MLLPPeers     []string `name:"mllp-peers" env:"SOTESILTA_MLLP_PEERS" help:"CLIENT=ADDRESS or CLIENT=NETWORK/BITS: other machines whose plain connections to the MLLP listener are an API client's; within private networks only."`
+	MLLPSenders   []string `name:"mllp-senders" env:"SOTESILTA_MLLP_SENDERS" help:"CLIENT=APPLICATION or CLIENT=APPLICATION|FACILITY: the names (MSH-3, MSH-4) that an API client sends HL7 v2 under; others over its connections are refused. By default any."`
+	MLLPReceivers []string `name:"mllp-receivers" env:"SOTESILTA_MLLP_RECEIVERS" help:"CLIENT=HOST:PORT: where an API client takes HL7 v2 messages, plain, within private networks only; by default nobody does."`
 	Rate          float64  `env:"SOTESILTA_RATE" default:"200" help:"Requests a second per API client."`
 	InitKeys      bool     `help:"Make the keys of a new gateway in the folder of keys, if everything else is in order; then serve."`
 }
@@ -106,13 +109,16 @@ func (s *serveCommand) config(out streams) (nodeConfig, []*fhir.Value, error) {
 	for _, origin := range s.Origins {
 		fault("SOTESILTA_ORIGINS", safeOrigin(origin))
 	}
+	cfg.MLLP.read(s, fault)
 	var err error
 	if s.Clients != "" {
 		cfg.Registry, err = s.registry()
 		fault("SOTESILTA_CLIENTS", err)
 	}
 	if cfg.Registry != nil {
-		fault("SOTESILTA_MLLP_SOURCE", systemOf(cfg.Registry, s.MLLPSource))
+		if err := cfg.MLLP.systems(cfg.Registry); err != nil {
+			faults = append(faults, err) // it names the setting
+		}
 		cfg.ReadRegistry, cfg.RegistryFile = s.registry, s.Clients
 	}
 	cfg.JointServices, err = jointServices(s.JointServices)
@@ -151,9 +157,9 @@ func (s *serveCommand) config(out streams) (nodeConfig, []*fhir.Value, error) {
 	if err := errors.Join(faults...); err != nil {
 		return cfg, nil, err
 	}
-	cfg.Rate, cfg.LimitTokens, cfg.MLLPSource = rate.Limit(s.Rate), true, s.MLLPSource
-	if s.MLLPSource == "" || s.MLLPAddr == "off" {
-		cfg.Log.Info("no MLLP listener", "cause", "SOTESILTA_MLLP_SOURCE names no client, or SOTESILTA_MLLP_ADDR is off")
+	cfg.Rate, cfg.LimitTokens = rate.Limit(s.Rate), true
+	if len(cfg.MLLP.bare()) == 0 || s.MLLPAddr == "off" {
+		cfg.Log.Info("no MLLP listener", "cause", "SOTESILTA_MLLP_SOURCE and SOTESILTA_MLLP_PEERS name no client, or SOTESILTA_MLLP_ADDR is off")
 	}
 	return cfg, docs, nil
 }
@@ -278,6 +284,9 @@ func (s *serveCommand) file() error {
 		Switches          []string `yaml:"switches"`
 		Publish           []string `yaml:"publish"`
 		MLLPSource        string   `yaml:"mllp-source"`
+		MLLPPeers         []string `yaml:"mllp-peers"`
+		MLLPSenders       []string `yaml:"mllp-senders"`
+		MLLPReceivers     []string `yaml:"mllp-receivers"`
 		KeyHosts          []string `yaml:"key-hosts"`
 		Origins           []string `yaml:"origins"`
 		Rate              float64  `yaml:"rate"`
@@ -310,7 +319,10 @@ func (s *serveCommand) file() error {
 	for _, list := range []struct {
 		to   *[]string
 		from []string
-	}{{&s.Public, f.PublicControllers}, {&s.Switches, f.Switches}, {&s.Publish, f.Publish}, {&s.Origins, f.Origins}, {&s.KeyHosts, f.KeyHosts}} {
+	}{
+		{&s.Public, f.PublicControllers}, {&s.Switches, f.Switches}, {&s.Publish, f.Publish}, {&s.Origins, f.Origins}, {&s.KeyHosts, f.KeyHosts},
+		{&s.MLLPPeers, f.MLLPPeers}, {&s.MLLPSenders, f.MLLPSenders}, {&s.MLLPReceivers, f.MLLPReceivers},
+	} {
 		if len(*list.to) == 0 {
 			*list.to = list.from
 		}

@@ -22,7 +22,7 @@ const snapshotLife = 2 * time.Second
 // attempts is how often a change that went stale is decided anew before the caller is told of the conflict.
 const attempts = 8
 
-// Config is what a Desk needs. All but Rules, Tree, Log and Now are required.
+// Config is what a Desk needs. All but Rules, Tree, Changed, Log and Now are required.
 type Config struct {
 	Store  store.Store
 	Law    consent.Decider
@@ -33,8 +33,10 @@ type Config struct {
 	// Sequencer says how far the ledger's tree lags behind; an error stops all exchanges (Unrecorded).
 	Sequencer func() error
 	Tree      *ledger.Tree // that proofs are made by; nil: one of the store's ledger
-	Log       *slog.Logger
-	Now       func() time.Time
+	// Changed is told the type of each resource that changed, when its event is durable. It must not block.
+	Changed func(typ string)
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
 // Desk is the door. It holds no state beside its configuration and is safe for concurrent use.
@@ -47,6 +49,7 @@ type Desk struct {
 	sequencer func() error
 	tree      *ledger.Tree
 	beside    *turns.Turns // of openBeside
+	changed   func(typ string)
 	log       *slog.Logger
 	now       func() time.Time
 }
@@ -58,7 +61,7 @@ func New(cfg Config) (*Desk, error) {
 	}
 	d := &Desk{
 		store: cfg.Store, law: cfg.Law, person: cfg.Person, rules: cfg.Rules, bases: cfg.Bases,
-		sequencer: cfg.Sequencer, tree: cfg.Tree, beside: turns.New(besides, besideWait), log: cfg.Log, now: cfg.Now,
+		sequencer: cfg.Sequencer, tree: cfg.Tree, beside: turns.New(besides, besideWait), changed: cfg.Changed, log: cfg.Log, now: cfg.Now,
 	}
 	if d.tree == nil {
 		d.tree = ledger.NewTree(cfg.Store.Ledger())
@@ -190,12 +193,12 @@ func (d *Desk) commit(ctx context.Context, opened time.Time, records ...ledger.R
 	if err != nil {
 		return err
 	}
-	err = d.store.Commit(ctx, change)
+	err = d.put(ctx, change)
 	for again := 0; errors.Is(err, store.ErrStale) && again < attempts; again++ { // another answer made the same Task
 		if change, err = d.owed(ctx, records); err != nil {
 			return err
 		}
-		err = d.store.Commit(ctx, change)
+		err = d.put(ctx, change)
 	}
 	if err != nil {
 		return d.failed(err)
@@ -206,6 +209,17 @@ func (d *Desk) commit(ctx context.Context, opened time.Time, records ...ledger.R
 		}}}
 	}
 	return nil
+}
+
+// put commits a change and tells who waits for its events that they are there.
+func (d *Desk) put(ctx context.Context, c store.Change) error {
+	err := d.store.Commit(ctx, c)
+	if err == nil && d.changed != nil {
+		for i := range c.Events {
+			d.changed(c.Events[i].Type)
+		}
+	}
+	return err
 }
 
 // failed turns an error of the store into a refusal.

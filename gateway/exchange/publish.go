@@ -115,7 +115,7 @@ func (d *Desk) publish(ctx context.Context, operator consent.Actor, docs []*fhir
 	}
 	change.Records = append([]ledger.Record{directory}, change.Records...)
 	snap.Close()
-	if err := d.store.Commit(ctx, change); err != nil {
+	if err := d.put(ctx, change); err != nil {
 		return 0, err
 	}
 	return len(change.Put), nil

@@ -542,7 +542,7 @@ func (w *writing) commit(ctx context.Context) ([]Written, error) {
 		})
 	}
 	w.snap.Close()
-	if err := w.desk.store.Commit(ctx, change); err != nil {
+	if err := w.desk.put(ctx, change); err != nil {
 		if errors.Is(err, store.ErrStale) {
 			return nil, err
 		}

@@ -57,17 +57,6 @@ func or[T int | time.Duration](v, otherwise T) T {
 	return otherwise
 }
 
-// Loopback takes plain connections from this machine as one source, and no others.
-func Loopback(src *Source) func(net.Conn) (*Source, error) {
-	return func(conn net.Conn) (*Source, error) {
-		host, _, err := net.SplitHostPort(conn.RemoteAddr().String())
-		if err != nil || !net.ParseIP(host).IsLoopback() {
-			return nil, errors.New("inbound: plain connections are taken from loopback only")
-		}
-		return src, nil
-	}
-}
-
 // Serve takes connections until ctx ends, then lets the messages that have arrived be answered and returns nil. It
 // owns ln and closes it. The error is the listener's.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {

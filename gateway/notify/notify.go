@@ -5,8 +5,10 @@
 //
 // Every attempt decides anew on what is so then, so a message that waited never rests on old facts (design: law 4),
 // and carries the resource as it is then. Denied, absent and deleted are alike: nothing is sent. Events of one
-// receiver go out in their order; a receiver that cannot be reached holds up nobody else. Delivery is at least once:
-// a message sent again after a crash has the same control id (MSH-10). Nothing of a message's content is logged.
+// receiver go out in their order; a receiver that cannot be reached holds up nobody else. Of many nodes one at a time has
+// the turn at a receiver's events, by a lease in the store; how far it came moves only under it. Delivery is at least
+// once: a message sent again after a crash has the same control id (MSH-10). A wake.Bell tells of new events at once;
+// without it, or when it is not heard, they are found by looking. Nothing of a message's content is logged.
 package notify
 
 import (
@@ -22,8 +24,10 @@ import (
 // Desk is what this package needs of the one door; *exchange.Desk is it.
 type Desk interface {
 	GatherWith(ctx context.Context, c exchange.Caller, more func([]*exchange.Resource) []string, refs ...string) ([]*exchange.Resource, error)
-	Events(ctx context.Context, consumer string, limit int) ([]exchange.Event, error)
-	Advance(ctx context.Context, consumer string, seq int64) error
+	Hold(ctx context.Context, h exchange.Hold) (bool, error)
+	Position(ctx context.Context, consumer string) (int64, error)
+	Events(ctx context.Context, after int64, limit int) ([]exchange.Event, error)
+	Advance(ctx context.Context, h exchange.Hold, from, to int64) error
 }
 
 // Receiver is a registered system that wants messages.

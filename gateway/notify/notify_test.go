@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"strings"
@@ -34,11 +35,13 @@ type outbox struct {
 	position map[string]int64
 	rows     map[string]*exchange.Resource
 	gathered []string
+	holder   map[string]string
 	broken   int // Gathers that fail before one succeeds
+	stuck    int // Advances that fail before one succeeds
 }
 
 func newOutbox() *outbox {
-	o := &outbox{position: map[string]int64{}, rows: map[string]*exchange.Resource{}}
+	o := &outbox{position: map[string]int64{}, holder: map[string]string{}, rows: map[string]*exchange.Resource{}}
 	o.put("Appointment", "a1", 1, appointment)
 	o.put("Patient", "aino", 1, `{"resourceType":"Patient","id":"aino","identifier":[{"system":"urn:oid:1.2.246.21","value":"010594Y9032"}],"name":[{"family":"Testi","given":["Aino"]}],"birthDate":"1994-05-01"}`)
 	o.put("PractitionerRole", "nurse", 1, `{"resourceType":"PractitionerRole","id":"nurse","practitioner":{"reference":"Practitioner/olli"}}`)
@@ -85,18 +88,52 @@ func (o *outbox) gather(_ context.Context, c exchange.Caller, refs ...string) ([
 	return out, nil
 }
 
-func (o *outbox) Events(_ context.Context, consumer string, limit int) ([]exchange.Event, error) {
+func (o *outbox) Events(_ context.Context, after int64, limit int) ([]exchange.Event, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	after := o.events[o.position[consumer]:]
-	return append([]exchange.Event(nil), after[:min(len(after), limit)]...), nil
+	next := o.events[after:]
+	return append([]exchange.Event(nil), next[:min(len(next), limit)]...), nil
 }
 
-func (o *outbox) Advance(_ context.Context, consumer string, seq int64) error {
+func (o *outbox) Hold(_ context.Context, h exchange.Hold) (bool, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.position[consumer] = seq
+	return o.held(h), nil
+}
+
+func (o *outbox) held(h exchange.Hold) bool {
+	if by := o.holder[h.Consumer]; by != "" && by != h.Holder {
+		return false
+	}
+	if o.holder[h.Consumer] = h.Holder; h.Life == 0 {
+		delete(o.holder, h.Consumer)
+	}
+	return true
+}
+
+func (o *outbox) Position(_ context.Context, consumer string) (int64, error) {
+	return o.at(consumer), nil
+}
+
+func (o *outbox) Advance(_ context.Context, h exchange.Hold, from, to int64) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.stuck > 0 {
+		o.stuck--
+		return exchange.Refuse(exchange.Unrecorded, "exception", "", "no store")
+	}
+	if !o.held(h) || o.position[h.Consumer] != from {
+		return exchange.Refuse(exchange.Conflict, "conflict", "", "another's")
+	}
+	o.position[h.Consumer] = to
 	return nil
+}
+
+// steal gives the turn to somebody else, who deals with the events up to seq.
+func (o *outbox) steal(consumer, holder string, seq int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.holder[consumer], o.position[consumer] = holder, max(seq, o.position[consumer])
 }
 
 func (o *outbox) at(consumer string) int64 {
@@ -366,6 +403,68 @@ func TestGivesUpInTheEnd(t *testing.T) {
 	require.NoError(t, r.stop())
 	statuses := r.statuses()
 	require.Equal(t, notify.GivenUp, statuses[len(statuses)-1])
+}
+
+// What was sent is not sent again because the store failed for a moment: the position waits for it.
+func TestAPositionThatIsNotKeptIsKeptLater(t *testing.T) {
+	desk, peer := newOutbox(), listen(t, "127.0.0.1:0")
+	desk.stuck = 3
+	desk.happened("Appointment", "a1", 1, exchange.Create)
+	r := work(t, desk, nil, receiver(t, "jukola", peer.ln.Addr().String()))
+	eventually(t, func() bool { return desk.at("notify/jukola") == 1 })
+	require.NoError(t, r.stop())
+	require.Len(t, peer.got(), 1)
+}
+
+// Two nodes work for one receiver: each message goes out by one of them, and the second goes on where the first ended.
+func TestOneNodeAtATimeSends(t *testing.T) {
+	desk, peer := newOutbox(), listen(t, "127.0.0.1:0")
+	nodes := []*run{}
+	for range 2 {
+		nodes = append(nodes, work(t, desk, nil, receiver(t, "jukola", peer.ln.Addr().String())))
+	}
+	for i := range 20 {
+		desk.happened("Appointment", "a1", 1, exchange.Create)
+		eventually(t, func() bool { return desk.at("notify/jukola") == int64(i+1) })
+		if i == 9 {
+			first := nodes[0]
+			if len(first.statuses()) == 0 {
+				first = nodes[1]
+			}
+			require.Len(t, first.statuses(), 10, "the node whose turn it is sent all")
+			require.NoError(t, first.stop())
+			require.Empty(t, desk.holder, "and gave it back")
+		}
+	}
+	require.Len(t, nodes[0].statuses(), 10)
+	require.Len(t, nodes[1].statuses(), 10)
+	var ids []string
+	for _, m := range peer.got() {
+		ids = append(ids, m.Get("MSH-10"))
+	}
+	require.Len(t, ids, 20)
+	for i, id := range ids {
+		require.Equal(t, fmt.Sprint("SS", i+1), id)
+	}
+}
+
+// A node that lost its turn while a message was under way writes nothing down, and sends nothing more.
+func TestANodeThatLostItsTurnStops(t *testing.T) {
+	desk, peer := newOutbox(), listen(t, "127.0.0.1:0")
+	desk.happened("Appointment", "a1", 1, exchange.Create)
+	desk.happened("Appointment", "a1", 1, exchange.Create)
+	desk.happened("Appointment", "a1", 1, exchange.Create)
+	r := work(t, desk, func(w *notify.Worker) {
+		observe := w.Observe
+		w.Observe = func(d notify.Delivery) {
+			observe(d)
+			desk.steal("notify/jukola", "another node", 2)
+		}
+	}, receiver(t, "jukola", peer.ln.Addr().String()))
+	eventually(t, func() bool { return len(r.statuses()) == 1 })
+	time.Sleep(50 * time.Millisecond)
+	require.EqualValues(t, 2, desk.at("notify/jukola"), "what the other wrote down")
+	require.Len(t, peer.got(), 1)
 }
 
 func TestIncompleteReceiversAreRefused(t *testing.T) {

@@ -2,35 +2,40 @@ package notify
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
+	spread "math/rand/v2"
 	"strconv"
 	"sync"
 	"time"
 
 	"sotesilta/gateway/exchange"
+	"sotesilta/gateway/wake"
 	"sotesilta/internal/fhir"
 	"sotesilta/mappings"
 )
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
-// Worker delivers to receivers. Desk and Receivers are needed; zero durations are defaults. Several nodes must not run
-// a Worker for the same receiver at once, or messages go out twice (with the same control id).
+// Worker delivers to receivers. Desk and Receivers are needed; zero durations are defaults. Each node may run a Worker
+// for the same receivers: one of them at a time deals with the events of a receiver.
 type Worker struct {
 	Desk      Desk
 	Receivers []Receiver
+	Bell      *wake.Bell // wakes it when events come; nil: it looks for them
 	Log       *slog.Logger
 	Observe   func(Delivery) // if not nil, told of each attempt
 	Now       func() time.Time
 
-	Poll    time.Duration // between looks at the outbox; 250 ms
+	Poll    time.Duration // between looks at the outbox; as the Bell says
 	Answer  time.Duration // for the receiver to connect and to answer; 30 seconds
 	Retry   time.Duration // before the second attempt, doubling up to RetryMax; 500 ms
 	RetryTo time.Duration // longest pause between attempts; one minute
 	GiveUp  time.Duration // age of an event that is not tried any more; 72 hours
+
+	node string // unlike any other's
 }
 
 func or(d, otherwise time.Duration) time.Duration {
@@ -62,6 +67,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 		seen[r.ID] = true
 	}
+	w.node = rand.Text()
 	var running sync.WaitGroup
 	for i := range w.Receivers {
 		running.Go(func() { w.serve(ctx, &w.Receivers[i]) })
@@ -70,49 +76,68 @@ func (w *Worker) Run(ctx context.Context) error {
 	return nil
 }
 
-// serve goes through the events of one receiver, in order.
+// batch is how many events one look at the outbox takes.
+const batch = 250
+
+// keepEvery is how often it is written down that events were passed which nobody here wants.
+const keepEvery = time.Second
+
+// serve deals with the events of one receiver whenever it is this node's turn.
 func (w *Worker) serve(ctx context.Context, r *Receiver) {
 	line := &line{receiver: r, answer: or(w.Answer, 30*time.Second)}
 	defer line.close()
-	consumer := "notify/" + r.ID
+	woken := w.Bell.Listen(r.Types...)
 	failures := 0
 	for ctx.Err() == nil {
-		const batch = 100
-		events, err := w.Desk.Events(ctx, consumer, batch)
-		if err == nil {
-			err = w.deliverAll(ctx, consumer, line, events)
+		t, err := w.take(ctx, "notify/"+r.ID)
+		if t != nil {
+			w.log().LogAttrs(ctx, slog.LevelInfo, "this node delivers", slog.String("receiver", r.ID))
+			failures = 0
+			err = w.work(t, line, woken)
+			t.end()
+			line.close()
 		}
 		switch {
-		case err != nil && ctx.Err() == nil:
+		case ctx.Err() != nil:
+		case err != nil:
 			failures++
 			w.log().LogAttrs(ctx, slog.LevelWarn, "outbox not read", slog.String("receiver", r.ID), slog.Int("failures", failures))
-			w.sleep(ctx, w.pause(failures))
-		case len(events) < batch:
-			failures = 0
-			w.sleep(ctx, or(w.Poll, 250*time.Millisecond))
+			w.sleep(ctx, w.pause(failures), nil)
+		case t == nil: // another node's turn
+			w.sleep(ctx, or(w.Poll, w.Bell.Pause()), nil)
 		}
 	}
 }
 
-// deliverAll brings each event to its end and moves the position behind it. Events that nobody wants move it once.
-func (w *Worker) deliverAll(ctx context.Context, consumer string, l *line, events []exchange.Event) error {
-	passed := int64(0)
-	for _, e := range events {
-		if passed = e.Seq; !l.receiver.wants(e) {
-			continue
-		}
-		if !w.deliver(ctx, l, e) {
-			return ctx.Err()
-		}
-		if err := w.Desk.Advance(ctx, consumer, e.Seq); err != nil {
+// work goes through the events in order until the turn ends.
+func (w *Worker) work(t *turn, l *line, woken <-chan struct{}) error {
+	for t.ctx.Err() == nil {
+		events, err := w.Desk.Events(t.ctx, t.at, batch)
+		if err != nil {
 			return err
 		}
-		passed = 0
+		for _, e := range events {
+			if l.receiver.wants(e) {
+				if !w.deliver(t.ctx, l, e) {
+					return t.ctx.Err()
+				}
+				t.at = e.Seq
+				if err := t.keep(w); err != nil {
+					return err
+				}
+			}
+			t.at = e.Seq
+		}
+		if len(events) == 0 || time.Since(t.when) > keepEvery {
+			if err := t.keep(w); err != nil {
+				return err
+			}
+		}
+		if len(events) < batch {
+			w.sleep(t.ctx, or(w.Poll, w.Bell.Pause()), woken)
+		}
 	}
-	if passed == 0 {
-		return nil
-	}
-	return w.Desk.Advance(ctx, consumer, passed)
+	return t.ctx.Err()
 }
 
 // deliver tries until the event has come to an end; false when ctx ended before.
@@ -138,7 +163,7 @@ func (w *Worker) deliver(ctx context.Context, l *line, e exchange.Event) bool {
 		if d.Status != Waiting {
 			return true
 		}
-		w.sleep(ctx, w.pause(attempt))
+		w.sleep(ctx, w.pause(attempt), nil)
 	}
 	return false
 }
@@ -175,6 +200,10 @@ func (w *Worker) attempt(ctx context.Context, l *line, e exchange.Event) (d Deli
 		if errors.As(err, &refusal) {
 			d.Why = refusal.Error()
 		}
+		return d
+	}
+	if ctx.Err() != nil { // the turn may be another node's by now
+		d.Why = "the turn ended"
 		return d
 	}
 	d.Status, d.Why = l.send(ctx, envelope.ControlID, wire)
@@ -236,14 +265,16 @@ func (w *Worker) pause(n int) time.Duration {
 	for range min(n-1, 20) {
 		d = min(2*d, longest)
 	}
-	return d + rand.N(d/5+1)
+	return d + spread.N(d/5+1)
 }
 
-func (w *Worker) sleep(ctx context.Context, d time.Duration) {
+// sleep waits for a while, or until it is woken.
+func (w *Worker) sleep(ctx context.Context, d time.Duration, woken <-chan struct{}) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+	case <-woken:
 	case <-ctx.Done():
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -67,6 +68,62 @@ func (m *Memory) Ping(ctx context.Context) error {
 		return errors.New("redis does not answer") // go-redis' own text names the address
 	}
 	return nil
+}
+
+// Tell tells all nodes something, as Do does a command.
+func (m *Memory) Tell(ctx context.Context, channel, text string) bool {
+	return m.Do(ctx, func(ctx context.Context, client redis.UniversalClient) error {
+		return client.Publish(ctx, Name(channel), text).Err()
+	})
+}
+
+// Listen calls heard with what nodes, this one too, tell on a channel, until the context ends; without a memory it
+// returns at once. listening is called with true when everything told from then on will be heard, and with false when
+// that is so no more. What was told meanwhile is lost. Calls come one at a time.
+func (m *Memory) Listen(ctx context.Context, channel string, listening func(bool), heard func(text string)) {
+	if m == nil {
+		return
+	}
+	for ctx.Err() == nil {
+		if m.listen(ctx, channel, listening, heard) {
+			listening(false)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(resting):
+		}
+	}
+}
+
+// listen listens until the connection fails or is silent for longer than a live one would be, and answers whether it
+// ever listened.
+func (m *Memory) listen(ctx context.Context, channel string, listening func(bool), heard func(string)) (listened bool) {
+	sub := m.client.Subscribe(ctx, Name(channel))
+	defer sub.Close()
+	defer context.AfterFunc(ctx, func() { _ = sub.Close() })()
+	for asked := false; ; {
+		message, err := sub.ReceiveTimeout(ctx, resting)
+		var slow net.Error
+		switch {
+		case ctx.Err() != nil:
+			return listened
+		case errors.As(err, &slow) && slow.Timeout() && listened && !asked:
+			if asked = true; sub.Ping(ctx) != nil {
+				return true
+			}
+			continue
+		case err != nil:
+			return listened
+		}
+		asked = false
+		switch message := message.(type) {
+		case *redis.Subscription:
+			listened = true
+			listening(true)
+		case *redis.Message:
+			heard(message.Payload)
+		}
+	}
 }
 
 // Close lets the connections go.

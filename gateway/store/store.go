@@ -48,7 +48,7 @@ type Store interface {
 	// Commit makes a change durable, whole or not at all; nil means durable.
 	// It answers ErrStale, ErrUsed, ErrUnrecorded or ErrBusy, or the engine's error. After an engine's error it may be
 	// that the change was made though nobody could be told (the connection was lost): release nothing.
-	// A Change of nothing but Once keys or a Position needs no record; every other needs at least one.
+	// A Change of nothing but Once keys needs no record; every other needs at least one.
 	Commit(ctx context.Context, c Change) error
 	// Ledger reads the ledger for proving and verifying.
 	Ledger() ledger.Source
@@ -57,6 +57,13 @@ type Store interface {
 	// with the size of the tree before them to seal, and stores the checkpoint that seal signs. It answers how many
 	// it placed: 0 when there are none (then a seal is not asked) or another holder's lease runs.
 	Sequence(ctx context.Context, holder string, limit int, seal Seal) (int, error)
+	// Hold takes a lease for its holder, or renews it, from now on by the store's clock, which all nodes share; false:
+	// another holder's runs. A Life of 0 gives it back.
+	Hold(ctx context.Context, l Lease) (bool, error)
+	// Advance moves the position of the consumer that a lease is named after, and renews the lease, in one transaction.
+	// It answers ErrStale, and does neither, when another's lease runs or the position is not where the holder left it:
+	// whoever slept through the end of a lease moves nothing that the next holder has moved.
+	Advance(ctx context.Context, l Lease, from, to int64) error
 	// Reindex makes the index of every current row anew with extract, once for each edition of the indexing, and answers
 	// how many rows changed. It is asked before serving, and goes on where one that was stopped had come to. Other nodes
 	// may serve meanwhile if they index by the same edition.
@@ -107,10 +114,11 @@ type Event struct {
 	Record      string // id of the ledger record of the change
 }
 
-// Position is how far a consumer of events has come, moved in the transaction of the delivery's record.
-type Position struct {
-	Consumer string
-	Seq      int64
+// Lease is what one holder at a time has, for a time. A holder that ended without giving it back has it until then.
+type Lease struct {
+	Name   string        // such as that of a consumer of events
+	Holder string        // unlike any other's
+	Life   time.Duration // whole milliseconds
 }
 
 // Span is a range of a node's counts of ledger entries, both ends inside.
@@ -121,15 +129,14 @@ type Span struct {
 
 // Change is one transaction.
 type Change struct {
-	Expect   []Expect
-	Once     []Once
-	Put      []Row            // new versions; the row's Version is the one expected plus 1
-	Facts    []*consent.Facts // new facts; Version is the one expected plus 1. Appended, older versions stay
-	Keys     []string         // keys whose version goes up by one
-	Records  []ledger.Record
-	Events   []Event
-	Position *Position
-	Erase    []Span // ledger entries that lose content, salt and columns; a record of the same change names them
+	Expect  []Expect
+	Once    []Once
+	Put     []Row            // new versions; the row's Version is the one expected plus 1
+	Facts   []*consent.Facts // new facts; Version is the one expected plus 1. Appended, older versions stay
+	Keys    []string         // keys whose version goes up by one
+	Records []ledger.Record
+	Events  []Event
+	Erase   []Span // ledger entries that lose content, salt and columns; a record of the same change names them
 }
 
 // Guard is asked by a store before anything is matched, counted, limited, chained or included.

@@ -18,7 +18,10 @@ import (
 type Server struct {
 	URL    string // redis://127.0.0.1:…
 	Client redis.UniversalClient
-	Kill   func() // as kill -9 does; once
+
+	program string
+	port    int
+	kill    func()
 }
 
 // Start starts a server that ends with the test. The test is skipped where Redis is not installed (make prepare does).
@@ -32,15 +35,25 @@ func Start(t testing.TB) *Server {
 	require.NoError(t, err)
 	addr := listener.Addr().(*net.TCPAddr)
 	require.NoError(t, listener.Close())
-	cmd := exec.Command(program, "--port", strconv.Itoa(addr.Port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
+	client := redis.NewClient(&redis.Options{Addr: addr.String(), MaxRetries: -1})
+	t.Cleanup(func() { _ = client.Close() })
+	s := &Server{URL: "redis://" + addr.String(), Client: client, program: program, port: addr.Port}
+	s.Again(t)
+	return s
+}
+
+// Kill ends the server as kill -9 does.
+func (s *Server) Kill() { s.kill() }
+
+// Again starts a server that was killed, at the same address and with nothing in it.
+func (s *Server) Again(t testing.TB) {
+	t.Helper()
+	cmd := exec.Command(s.program, "--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
 	require.NoError(t, cmd.Start())
-	kill := sync.OnceFunc(func() {
+	s.kill = sync.OnceFunc(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	t.Cleanup(kill)
-	client := redis.NewClient(&redis.Options{Addr: addr.String(), MaxRetries: -1})
-	t.Cleanup(func() { _ = client.Close() })
-	require.Eventually(t, func() bool { return client.Ping(context.Background()).Err() == nil }, 10*time.Second, 10*time.Millisecond)
-	return &Server{URL: "redis://" + addr.String(), Client: client, Kill: kill}
+	t.Cleanup(s.kill)
+	require.Eventually(t, func() bool { return s.Client.Ping(context.Background()).Err() == nil }, 10*time.Second, 10*time.Millisecond)
 }

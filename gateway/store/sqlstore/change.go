@@ -171,8 +171,8 @@ type record struct {
 // prepare checks a change and makes it ready.
 func prepare(c *store.Change) (*job, error) {
 	j := &job{change: c, done: make(chan struct{})}
-	j.writing = len(c.Put)+len(c.Facts)+len(c.Keys)+len(c.Events)+len(c.Once)+len(c.Erase) > 0 || c.Position != nil
-	needless := len(c.Put)+len(c.Facts)+len(c.Keys)+len(c.Events)+len(c.Erase) == 0 && (len(c.Once) > 0 || c.Position != nil)
+	j.writing = len(c.Put)+len(c.Facts)+len(c.Keys)+len(c.Events)+len(c.Once)+len(c.Erase) > 0
+	needless := len(c.Put)+len(c.Facts)+len(c.Keys)+len(c.Events)+len(c.Erase) == 0 && len(c.Once) > 0
 	if len(c.Records) == 0 && !needless {
 		return nil, store.ErrUnrecorded
 	}

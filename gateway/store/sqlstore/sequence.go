@@ -18,9 +18,6 @@ const leaseFor = 3 * time.Second
 // sequencer names the lease.
 const sequencer = "sequencer"
 
-// errLost ends a sequencing whose lease or tree another holder took meanwhile.
-var errLost = errors.New("sqlstore: another sequencer was first")
-
 // sourcePage is how many entries one read of a source takes: it walks a ledger in many short snapshots, so that it
 // holds nobody up. What it walks is only ever appended to.
 const sourcePage = 1000
@@ -184,8 +181,9 @@ func (s *Store) Sequence(ctx context.Context, holder string, limit int, seal sto
 		left    time.Duration // of the holder's lease
 		other   bool
 	)
+	lease := store.Lease{Name: sequencer, Holder: holder, Life: leaseFor}
 	err := s.read(ctx, func(r Reader) (err error) {
-		if left, other, err = s.lease(ctx, r, holder); err != nil || other {
+		if left, other, err = s.lease(ctx, r, lease); err != nil || other {
 			return err
 		}
 		// First of all: places that were forged can make entries look placed that are not.
@@ -202,7 +200,7 @@ func (s *Store) Sequence(ctx context.Context, holder string, limit int, seal sto
 	}
 	if left < leaseFor/2 {
 		// Taken before anything is signed, so that two sequencers do not sign two trees of one size.
-		err := s.transact(ctx, func(tx Tx) (*Writes, error) { return &Writes{}, s.takeLease(ctx, tx, holder) })
+		err := s.transact(ctx, func(tx Tx) (*Writes, error) { return &Writes{}, s.takeLease(ctx, tx, lease) })
 		if errors.Is(err, errLost) {
 			return 0, nil
 		}
@@ -218,7 +216,7 @@ func (s *Store) Sequence(ctx context.Context, holder string, limit int, seal sto
 		return 0, errors.New("sqlstore: sequence: seal gave no checkpoint")
 	}
 	err = s.transact(ctx, func(tx Tx) (*Writes, error) {
-		if err := s.takeLease(ctx, tx, holder); err != nil {
+		if err := s.takeLease(ctx, tx, lease); err != nil {
 			return nil, err
 		}
 		now, err := treeSize(ctx, tx)
@@ -256,33 +254,6 @@ func treeSize(ctx context.Context, r querier) (size int64, err error) {
 		err = fmt.Errorf("the last place taken is %d, but the newest checkpoint is kept as of %d entries: somebody changed the ledger, gateway verify tells more", last, size)
 	}
 	return size, err
-}
-
-// lease says how long the holder's lease still runs, or that another's does.
-func (s *Store) lease(ctx context.Context, r querier, holder string) (left time.Duration, other bool, err error) {
-	var by string
-	var until, now int64
-	err = each(ctx, r, func(rows Rows) error { return rows.Scan(&by, &until, &now) },
-		"SELECT holder, until, "+s.engine.Now()+" FROM lease WHERE lease = $1", sequencer)
-	if err != nil || until <= now {
-		return 0, false, err
-	}
-	return time.Duration(until-now) * time.Millisecond, by != holder, nil
-}
-
-// takeLease takes or renews the lease of the holder in a transaction, or answers errLost.
-func (s *Store) takeLease(ctx context.Context, tx Tx, holder string) error {
-	now := s.engine.Now()
-	err := tx.Exec(ctx, "INSERT INTO lease (lease, holder, until) VALUES ($1, $2, "+now+" + $3) ON CONFLICT (lease) DO UPDATE SET holder = excluded.holder, until = excluded.until WHERE lease.holder = excluded.holder OR lease.until <= "+now,
-		sequencer, holder, leaseFor.Milliseconds())
-	if err != nil {
-		return err
-	}
-	_, other, err := s.lease(ctx, tx, holder)
-	if err == nil && other {
-		err = errLost
-	}
-	return err
 }
 
 // transact runs a transaction of the store's own in the writer's goroutine, again while others disturb it.

@@ -193,7 +193,6 @@ type settling struct {
 	clients map[string]int64
 	keys    map[string]int64
 	used    map[string]bool
-	moved   map[string]int64 // positions
 	related set[Relation]
 	chain   chain
 	now     time.Time
@@ -206,7 +205,7 @@ func (s *Store) settle(jobs []*job, there *There, now time.Time) (*Writes, chain
 	t := &settling{
 		s: s, there: there, now: now, chain: s.chain,
 		rows: make(map[RowKey]*rowState, len(there.Rows)), clients: map[string]int64{}, keys: map[string]int64{},
-		used: map[string]bool{}, moved: map[string]int64{}, related: set[Relation]{},
+		used: map[string]bool{}, related: set[Relation]{},
 	}
 	if there.Node != 0 {
 		t.chain.no, t.chain.name = there.Node, nodeName(there.Node, t.chain.node)
@@ -311,9 +310,6 @@ func (t *settling) apply(j *job) {
 		t.w.Events = append(t.w.Events, EventRow{e.Type, e.ID, e.Version, e.Interaction, millis(e.Time), e.Record})
 	}
 	t.w.Erased = append(t.w.Erased, j.erased...)
-	if c.Position != nil {
-		t.moved[c.Position.Consumer] = c.Position.Seq
-	}
 	for i := range j.records {
 		r := &j.records[i]
 		t.chain.count++
@@ -390,14 +386,10 @@ func (t *settling) finish() {
 	for key, version := range t.keys {
 		t.w.Keys = append(t.w.Keys, Counter{key, version, t.there.Keys[key] == 0})
 	}
-	for consumer, seq := range t.moved {
-		t.w.Positions = append(t.w.Positions, Counter{Name: consumer, N: seq})
-	}
 	// In one order everywhere, so that several writers do not wait for each other in a ring.
 	byName := func(a, b Counter) int { return strings.Compare(a.Name, b.Name) }
 	slices.SortFunc(t.w.Clients, byName)
 	slices.SortFunc(t.w.Keys, byName)
-	slices.SortFunc(t.w.Positions, byName)
 	slices.SortFunc(t.w.Once, func(a, b OnceRow) int { return strings.Compare(a.Key, b.Key) })
 	slices.SortFunc(t.w.Relations, func(a, b Relation) int {
 		return cmp.Or(strings.Compare(a.Party, b.Party), strings.Compare(a.Client, b.Client))

@@ -29,7 +29,7 @@ func testCommit(t *testing.T, e Engine) {
 			Keys:    []string{"k"},
 			Once:    []store.Once{{Key: "jti", Until: time.Now().Add(time.Hour)}},
 			Events:  []store.Event{{Type: "Task", ID: "new", Version: 1, Interaction: "create", Time: noon, Record: r.ID}},
-			Records: []ledger.Record{r}, Position: &store.Position{Consumer: "c", Seq: 9},
+			Records: []ledger.Record{r},
 		})
 		require.ErrorIs(t, err, store.ErrStale)
 		n := snapshot(t, s)
@@ -43,9 +43,6 @@ func testCommit(t *testing.T, e Engine) {
 		key, err := n.Key(t.Context(), "k")
 		require.NoError(t, err)
 		require.Zero(t, key)
-		position, err := n.Position(t.Context(), "c")
-		require.NoError(t, err)
-		require.Zero(t, position)
 		require.Empty(t, find(t, s, &search.Query{Type: "Task", Count: 10, Where: []search.Clause{token("Task", "status", "", "draft")}}, everything()).Matches)
 		require.NoError(t, s.Commit(t.Context(), store.Change{Once: []store.Once{{Key: "jti", Until: time.Now().Add(time.Hour)}}}))
 	})
@@ -62,14 +59,10 @@ func testCommit(t *testing.T, e Engine) {
 		} {
 			require.ErrorIs(t, s.Commit(t.Context(), c), store.ErrUnrecorded, name)
 		}
-		require.NoError(t, s.Commit(t.Context(), store.Change{Position: &store.Position{Consumer: "c", Seq: 4}}))
 		require.NoError(t, s.Commit(t.Context(), store.Change{Once: []store.Once{{Key: "k", Until: time.Now().Add(time.Minute)}}}))
 		n := snapshot(t, s)
 		_, err := n.Get(t.Context(), "Task", "1")
 		require.ErrorIs(t, err, store.ErrNotFound)
-		position, err := n.Position(t.Context(), "c")
-		require.NoError(t, err)
-		require.EqualValues(t, 4, position)
 	})
 	t.Run("is stale when an expectation does not hold", func(t *testing.T) {
 		s := open(t, e)

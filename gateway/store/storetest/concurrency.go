@@ -218,7 +218,7 @@ func testReopen(t *testing.T, e Engine) {
 	commit(t, s, store.Change{
 		Put: []store.Row{row(class("Task", "aino"), "1", 1, x)}, Facts: []*consent.Facts{{Client: "aino", Version: 1}},
 		Keys: []string{"k"}, Events: []store.Event{{Type: "Task", ID: "1", Version: 1, Interaction: "create", Time: noon}},
-		Once: []store.Once{{Key: "jti", Until: time.Now().Add(time.Hour)}}, Position: &store.Position{Consumer: "c", Seq: 3},
+		Once:    []store.Once{{Key: "jti", Until: time.Now().Add(time.Hour)}},
 		Records: []ledger.Record{r},
 	})
 	_, err = s.Sequence(t.Context(), "one", 10, func(context.Context, ledger.Source, int64, []ledger.Entry) ([]byte, error) {

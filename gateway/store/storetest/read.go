@@ -187,16 +187,14 @@ func testRead(t *testing.T, e Engine) {
 			require.Equal(t, c.want, got)
 		}
 	})
-	t.Run("counts keys and positions", func(t *testing.T) {
+	t.Run("counts keys", func(t *testing.T) {
 		s := open(t, e)
 		for range 3 {
 			commit(t, s, store.Change{Keys: []string{"k"}})
 		}
-		commit(t, s, store.Change{Keys: []string{"other"}, Position: &store.Position{Consumer: "c", Seq: 7}})
+		commit(t, s, store.Change{Keys: []string{"other"}})
 		require.EqualValues(t, 3, within(t, s, func(n store.Snapshot) (int64, error) { return n.Key(t.Context(), "k") }))
 		require.EqualValues(t, 1, within(t, s, func(n store.Snapshot) (int64, error) { return n.Key(t.Context(), "other") }))
 		require.EqualValues(t, 0, within(t, s, func(n store.Snapshot) (int64, error) { return n.Key(t.Context(), "unused") }))
-		require.EqualValues(t, 7, within(t, s, func(n store.Snapshot) (int64, error) { return n.Position(t.Context(), "c") }))
-		require.EqualValues(t, 0, within(t, s, func(n store.Snapshot) (int64, error) { return n.Position(t.Context(), "d") }))
 	})
 }

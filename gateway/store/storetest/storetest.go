@@ -46,6 +46,7 @@ func Run(t *testing.T, e Engine) {
 		{"Model", testModel},
 		{"Ledger", testLedger},
 		{"Sequence", testSequence},
+		{"Lease", testLease},
 		{"Tamper", testTamper},
 		{"Concurrency", testConcurrency},
 		{"Reopen", testReopen},
