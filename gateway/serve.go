@@ -320,8 +320,14 @@ func (s *serveCommand) file() error {
 		to   *[]string
 		from []string
 	}{
-		{&s.Public, f.PublicControllers}, {&s.Switches, f.Switches}, {&s.Publish, f.Publish}, {&s.Origins, f.Origins}, {&s.KeyHosts, f.KeyHosts},
-		{&s.MLLPPeers, f.MLLPPeers}, {&s.MLLPSenders, f.MLLPSenders}, {&s.MLLPReceivers, f.MLLPReceivers},
+		{&s.Public, f.PublicControllers},
+		{&s.Switches, f.Switches},
+		{&s.Publish, f.Publish},
+		{&s.Origins, f.Origins},
+		{&s.KeyHosts, f.KeyHosts},
+		{&s.MLLPPeers, f.MLLPPeers},
+		{&s.MLLPSenders, f.MLLPSenders},
+		{&s.MLLPReceivers, f.MLLPReceivers},
 	} {
 		if len(*list.to) == 0 {
 			*list.to = list.from
