@@ -65,6 +65,7 @@ func (p *policy) discloses() bool {
 type acts struct {
 	facts, kinds map[string]Code
 	limbs        map[string]map[string]Code // by ground
+	fact, reason Wording
 }
 
 // Acts are the words in which humans assert what an act rests on, for CodeSystems and for people.
@@ -72,6 +73,7 @@ type Acts struct {
 	Facts      []Code // CodeSystem disclosure-fact
 	Recipients []Code // CodeSystem recipient-kind
 	Limbs      []Code // CodeSystem disclosure-limb; Source is the ground
+	Reason     Wording
 }
 
 // ActLists gives the words of consent/bases/acts.yaml.
@@ -96,7 +98,7 @@ func ActLists() (Acts, error) {
 			limbs[limb] = code
 		}
 	}
-	return Acts{sorted(a.facts), sorted(a.kinds), sorted(limbs)}, nil
+	return Acts{sorted(a.facts), sorted(a.kinds), sorted(limbs), a.reason}, nil
 }
 
 func readActs(files map[string][]byte) (acts, error) {
@@ -104,6 +106,10 @@ func readActs(files map[string][]byte) (acts, error) {
 		Facts      map[string]Code            `yaml:"facts"`
 		Recipients map[string]Code            `yaml:"recipients"`
 		Limbs      map[string]map[string]Code `yaml:"limbs"`
+		Texts      struct {
+			Fact   Wording `yaml:"fact"`
+			Reason Wording `yaml:"reason"`
+		} `yaml:"texts"`
 	}
 	if err := strictYAML(files, "acts.yaml", &written); err != nil {
 		return acts{}, err
@@ -121,7 +127,14 @@ func readActs(files map[string][]byte) (acts, error) {
 			m[name] = code
 		}
 	}
-	return acts{facts: written.Facts, kinds: written.Recipients, limbs: written.Limbs}, nil
+	for name, w := range map[string]Wording{"fact": written.Texts.Fact, "reason": written.Texts.Reason} {
+		if w.Signs < 0 || w.Different < 0 || w.Different > w.Signs {
+			return acts{}, fmt.Errorf("%s: texts: %s asks for more different signs than signs, or for less than none", keyed("acts.yaml", files, name, ""), name)
+		}
+	}
+	return acts{
+		facts: written.Facts, kinds: written.Recipients, limbs: written.Limbs, fact: written.Texts.Fact, reason: written.Texts.Reason,
+	}, nil
 }
 
 // check refuses policies that ask for a word that acts.yaml does not have: nobody could assert it.
@@ -182,7 +195,7 @@ func (a *acts) key(e *Engine, req *Request) actKey {
 	}
 	var told []string
 	for name, text := range req.Assertion.Facts {
-		if _, known := a.facts[name]; known && strings.TrimSpace(text) != "" {
+		if _, known := a.facts[name]; known && a.fact.Told(text) {
 			told = append(told, name)
 		}
 	}
@@ -244,11 +257,11 @@ func (e *Engine) demand(failed []failure, w *weighing, req *Request) string {
 		case "limb": // another limb may be the one that is meant
 			limbs = append(limbs, f.clause.words...)
 		case "facts":
-			return of + "needs " + f.clause.asks("the facts ") + "."
+			return of + "needs " + f.clause.asks("the facts ") + "." + e.acts.untold(f.clause.words, req)
 		case "recipientKind":
 			return of + "gives a right to disclose to none but: " + strings.Join(f.clause.words, ", ") + "."
 		case "reasoned":
-			return of + "needs a reason, told in the person's own words."
+			return of + "needs a reason, told in the person's own words: " + e.acts.reason.String() + "."
 		default:
 			return ""
 		}
@@ -264,6 +277,20 @@ func (e *Engine) demand(failed []failure, w *weighing, req *Request) string {
 	default:
 		return ground + " (" + row.basis.Citation + ") does not speak of these data of the register " + string(w.class.Register) + "."
 	}
+}
+
+// untold says which of the facts asked for were told with nothing in them.
+func (a *acts) untold(names []string, req *Request) string {
+	var empty []string
+	for _, name := range names {
+		if text := req.Assertion.Facts[name]; text != "" && !a.fact.Told(text) {
+			empty = append(empty, name)
+		}
+	}
+	if len(empty) == 0 {
+		return ""
+	}
+	return " What was told of " + strings.Join(empty, ", ") + " does not count: a fact is " + a.fact.String() + "."
 }
 
 // asks says which words a clause wants: all of them, or one.

@@ -2,7 +2,6 @@ package consent
 
 import (
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -17,7 +16,7 @@ func (e *Engine) Confirms(req Request, typ string) bool {
 	key := confirmKey{
 		slice: e.law.slice(req.Actor.Kind, req.Action, req.Purpose), epoch: e.law.epoch(req.Time), typ: typ,
 		register: req.Actor.Register, service: req.Actor.Service, task: req.Actor.Task, authority: req.Actor.Authority,
-		confirm: req.Assertion.Confirm, reasoned: strings.TrimSpace(req.Assertion.Reason) != "",
+		confirm: req.Assertion.Confirm, reasoned: e.acts.reason.Told(req.Assertion.Reason),
 	}
 	if known, ok := e.confirms.Load(key); ok {
 		return known.(bool)

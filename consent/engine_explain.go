@@ -131,7 +131,7 @@ func (e *Engine) explainFor(req *Request, class *Class, client string, facts *Fa
 		}
 	}
 	out.Will = w.will()
-	out.Missing = missing(out.Policies, &w, req)
+	out.Missing = e.missing(out.Policies, &w, req)
 	return out
 }
 
@@ -284,7 +284,7 @@ func undecidable(req *Request, class *Class) []string {
 
 // missing are the facts that failed conditions asked for and that are not there, by the name of where they would come
 // from: actor (the registration), assertion (the token), data (labels), client (population data, directives, relationships).
-func missing(policies []Considered, w *weighing, req *Request) []string {
+func (e *Engine) missing(policies []Considered, w *weighing, req *Request) []string {
 	var out []string
 	add := func(fact string) {
 		if !slices.Contains(out, fact) {
@@ -300,7 +300,7 @@ func missing(policies []Considered, w *weighing, req *Request) []string {
 			if !req.Assertion.Confirm {
 				add("assertion.confirm")
 			}
-			if strings.TrimSpace(req.Assertion.Reason) == "" {
+			if !e.acts.reason.Told(req.Assertion.Reason) {
 				add("assertion.reason")
 			}
 		}
@@ -323,7 +323,7 @@ func missing(policies []Considered, w *weighing, req *Request) []string {
 			{"principal.service", "actor.service", req.Actor.Service == ""},
 			{"context.ground", "assertion.ground", req.Assertion.Ground == ""},
 			{"context.taskStated", "assertion.task", req.Assertion.Task == ""},
-			{"context.reasoned", "assertion.reason", strings.TrimSpace(req.Assertion.Reason) == ""},
+			{"context.reasoned", "assertion.reason", !e.acts.reason.Told(req.Assertion.Reason)},
 			{"context.minor", "client.born", w.facts == nil || w.facts.Person.Born.IsZero()},
 			{"resource.serviceTask", "data.serviceTask", w.class.ServiceTask == ""},
 			{"resource.dataClass", "data.dataClass", w.class.DataClass == ""},

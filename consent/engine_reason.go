@@ -68,7 +68,9 @@ func (e *Engine) tell(b *strings.Builder, c *clause, w *weighing, req *Request) 
 	case "ground":
 		b.WriteString("neither the ground nor a statutory task is asserted")
 	case "reasoned":
-		b.WriteString("no reason is told")
+		b.WriteString("no reason is told (")
+		b.WriteString(e.acts.reason.String())
+		b.WriteString(")")
 	case "deceased":
 		b.WriteString("the client is not dead by population data")
 	case "authority":

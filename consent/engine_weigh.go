@@ -120,7 +120,7 @@ func (e *Engine) weigh(w *weighing, req *Request, class *Class, client string, f
 	w.set(mine, len(class.Clients) == 1 && slices.Contains(a.Clients, class.Clients[0]))
 	w.set(localPermits, e.switches["O11"] == "on")
 	w.set(taskStated, req.Assertion.Task != "")
-	w.set(reasoned, strings.TrimSpace(req.Assertion.Reason) != "")
+	w.set(reasoned, req.Assertion.Reason != "" && e.acts.reason.Told(req.Assertion.Reason))
 	w.set(confirmed, req.Assertion.Confirm)
 	if class.Protection != "" {
 		w.set(sameService, e.codes.sameService(class.Protection, a.Service))

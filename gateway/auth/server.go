@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"sotesilta/consent"
+	"sotesilta/gateway/exchange"
 	"sotesilta/internal/terms"
 )
 
@@ -46,8 +48,14 @@ type Config struct {
 	Used      Used
 	Limits    Limits
 	Cache     CacheLimits
-	Log       *slog.Logger     // nil: slog.Default()
-	Now       func() time.Time // nil: time.Now
+	// Reasoned says whether a text is a reason told in a person's own words, and in words what would be. Nil: whatever is
+	// not blank is one.
+	Reasoned func(text string) (told bool, rule string)
+	// Refused records that a person's claim was refused, before the answer says so; when it cannot, the answer is a 503.
+	// Nil: the log alone tells of it.
+	Refused func(ctx context.Context, who exchange.Caller, why string) error
+	Log     *slog.Logger     // nil: slog.Default()
+	Now     func() time.Time // nil: time.Now
 }
 
 // Server is the token endpoint with the documents beside it. It is safe for concurrent use.
@@ -59,6 +67,8 @@ type Server struct {
 	// perUnknown limits ids that are not registered as those that are, so that being limited tells nothing.
 	perUnknown *limiters
 	perRemote  *limiters
+	reasoned   func(text string) (told bool, rule string)
+	recorded   func(ctx context.Context, who exchange.Caller, why string) error
 	log        *slog.Logger
 }
 
@@ -87,9 +97,18 @@ func New(c Config) (*Server, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Reasoned == nil {
+		c.Reasoned = func(text string) (bool, string) { return strings.TrimSpace(text) != "", "not blank" }
+	}
+	if c.Refused == nil {
+		c.Refused = func(context.Context, exchange.Caller, string) error { return nil }
+	}
 	nobodys() // made now, so that the first unknown client's answer takes no longer
 	v := &Verifier{issuer: c.BaseURL, audience: c.BaseURL + "/fhir", now: c.Now, limits: c.Cache.withDefaults()}
-	s := &Server{Verifier: v, tokenURLs: append([]string{c.BaseURL + TokenPath}, c.TokenURLs...), used: c.Used, log: c.Log}
+	s := &Server{
+		Verifier: v, tokenURLs: append([]string{c.BaseURL + TokenPath}, c.TokenURLs...), used: c.Used,
+		reasoned: c.Reasoned, recorded: c.Refused, log: c.Log,
+	}
 	if !c.Limits.Off {
 		l := c.Limits.withDefaults()
 		s.perClient = newLimiters(l.PerClient, l.Burst, l.Remotes)
@@ -305,6 +324,9 @@ func (s *Server) serveToken(c *gin.Context) (tokenAnswer, grant, *refusal) {
 	case err != nil:
 		return tokenAnswer{}, g, unavailable(err)
 	}
+	if refused := s.claimless(c, accepted); refused != nil {
+		return tokenAnswer{}, accepted, refused
+	}
 	text, err := issue(st.key, s.issuer, s.audience, accepted, s.now())
 	if err != nil {
 		return tokenAnswer{}, g, unavailable(err)
@@ -341,6 +363,29 @@ func (s *Server) grant(client *Client, a *assertion, scope string) (grant, *refu
 		}
 	}
 	return g, nil
+}
+
+// claimless refuses a claim of an emergency that tells no reason, and records that it was made: who claims one passes
+// over what others may not see, and supervision should find who tried (703/2023 § 10 asks for uses and disclosures; that
+// refusals are kept is our practice). The assertion is used by then, so that a flood of them costs who floods. The policies ask for the reason as well.
+func (s *Server) claimless(c *gin.Context, g grant) *refusal {
+	if g.purpose != consent.Emergency {
+		return nil
+	}
+	told, rule := s.reasoned(g.assertion.Reason)
+	if told {
+		return nil
+	}
+	who := exchange.Caller{Actor: g.actor, Purpose: g.purpose, Assertion: g.assertion, RequestID: c.Writer.Header().Get("X-Request-Id")}
+	if err := s.recorded(c.Request.Context(), who, "an emergency was claimed without a reason ("+rule+")"); err != nil {
+		r := unavailable(err)
+		r.text = "the request cannot be recorded now"
+		return r
+	}
+	return &refusal{
+		status: http.StatusBadRequest, code: "invalid_grant",
+		text: "an emergency is claimed with its reason, in extensions.sotesilta.reason: " + rule,
+	}
 }
 
 type tokenForm struct {

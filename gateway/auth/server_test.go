@@ -273,6 +273,35 @@ func TestClaimsBeyondTheRegistrationAreRefused(t *testing.T) {
 	}
 }
 
+// An emergency without a reason is no emergency: no token, a record of who claimed it, and none without the record.
+func TestAnEmergencyIsClaimedWithItsReason(t *testing.T) {
+	var recorded []exchange.Caller
+	var fails error
+	w := newWorld(t, func(c *Config) {
+		c.Reasoned = func(text string) (bool, string) { return len(text) > 3, "four signs" }
+		c.Refused = func(_ context.Context, who exchange.Caller, why string) error {
+			require.Contains(t, why, "four signs")
+			recorded = append(recorded, who)
+			return fails
+		}
+	})
+	claim := func(reason string) Claims {
+		return Claims{User: "nurse", Purpose: consent.Emergency, Ground: &consent.Assertion{Ground: "ATL-54.2", Reason: reason}}
+	}
+	refused := w.refused("jukola-ehr", claim("x"), "")
+	require.Equal(t, []any{http.StatusBadRequest, "invalid_grant"}, []any{refused.Status, refused.Code})
+	require.Contains(t, refused.Description, "extensions.sotesilta.reason: four signs")
+	require.Len(t, recorded, 1)
+	require.Equal(t, "nurse", recorded[0].Actor.User)
+	require.Equal(t, "x", recorded[0].Assertion.Reason)
+	require.Equal(t, 1, w.used.asked, "the assertion is spent")
+	fails = errors.New("no ledger")
+	require.Equal(t, http.StatusServiceUnavailable, w.refused("jukola-ehr", claim(""), "").Status)
+	recorded = nil
+	require.NotEmpty(t, w.token("jukola-ehr", claim("unconscious"), ""))
+	require.Empty(t, recorded)
+}
+
 func TestMalformedClaimsAreRefused(t *testing.T) {
 	w := newWorld(t)
 	for name, ext := range map[string]string{

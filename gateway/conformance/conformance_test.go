@@ -122,7 +122,7 @@ func TestCodesAreThoseOfTheCode(t *testing.T) {
 			terms.InputWanted, terms.InputLabel, terms.InputAct, terms.InputRequest,
 		},
 		"permit-direction": {terms.PermitToSocial, terms.PermitToHealth, "3", "4"},
-		"interaction":      {"match", "apply", "everything", "export", "notify", "receive", "evaluate", "ask", "disclose", "correct", "disclosure-report", "publish", "disclosure-notices", "rights", "erase", "explain", "simulate"},
+		"interaction":      {"match", "apply", "everything", "export", "notify", "receive", "evaluate", "ask", "disclose", "correct", "disclosure-report", "publish", "disclosure-notices", "rights", "token", "erase", "explain", "simulate"},
 	} {
 		require.Equal(t, want, codes(concepts(t, id)), id)
 	}

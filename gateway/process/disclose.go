@@ -98,8 +98,8 @@ func (g *governing) decided(ctx context.Context, item *exchange.Item, client, to
 		return g.disclose(ctx, item, client, a, other)
 	}
 	why := item.Doc.Text("statusReason", "text")
-	if why == "" || len(why) > actTexts {
-		return violation("Task.statusReason", "Who decides not to disclose says why, in statusReason.text; the asker is not told.")
+	if !g.reason.Told(why) || len(why) > actTexts {
+		return violation("Task.statusReason", "Who decides not to disclose says why, in statusReason.text: %s. The asker is not told.", g.reason)
 	}
 	said, err := g.said(a)
 	if err != nil {

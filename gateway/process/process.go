@@ -42,6 +42,7 @@ type Process struct {
 	flow        flow
 	transitions transitions
 	facts       map[string]bool // facts that a human's act may tell (consent/bases/acts.yaml)
+	reason      consent.Wording // what counts as a reason (the same)
 	labels      map[string]bool // system|code that a label may have (consent/bases/classes.yaml)
 }
 
@@ -62,7 +63,7 @@ func New() (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("process: %w", err)
 	}
-	p.facts = map[string]bool{}
+	p.facts, p.reason = map[string]bool{}, acts.Reason
 	for _, fact := range acts.Facts {
 		p.facts[fact.Code] = true
 	}

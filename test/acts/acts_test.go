@@ -32,6 +32,11 @@ func fact(code string) string {
 	return typed(terms.DisclosureFact, code, `"valueString":"Kerrottu: `+code+`."`)
 }
 
+// saying tells a fact in other words.
+func saying(code, text string) string {
+	return typed(terms.DisclosureFact, code, `"valueString":"`+text+`"`)
+}
+
 func typed(system, code, value string) string {
 	return `{"type":{"coding":[{"system":"` + system + `","code":"` + code + `"}]},` + value + `}`
 }
@@ -165,6 +170,10 @@ func TestADecisionNotToDiscloseIsOneToo(t *testing.T) {
 		put(t, nurse, gatewaytest.Ref(decision), with("rejected")).Outcome(t, 422) // without saying why
 		put(t, nurse, gatewaytest.Ref(decision), func(doc *fhir.Value) {
 			with("rejected")(doc)
+			doc.Set("statusReason", gatewaytest.Parse(t, []byte(`{"text":"-"}`)))
+		}).Outcome(t, 422)
+		put(t, nurse, gatewaytest.Ref(decision), func(doc *fhir.Value) {
+			with("rejected")(doc)
 			doc.Set("statusReason", gatewaytest.Parse(t, []byte(`{"text":"Ei välttämätöntä arvioinnissa."}`)))
 		}).Want(t, 200)
 		got := asker.Get(t, gatewaytest.Ref(request)).Doc(t)
@@ -202,6 +211,8 @@ func TestAGroundAsksForItsFacts(t *testing.T) {
 			{"unknown limb", worker("ATL-56"), []string{ground("ATL-56"), limb("9"), fact("forbidden"), fact("need"), reason(), to("Organization/jukola"), document(social)}, 422, "needs its limb"},
 			{"facts of § 56", worker("ATL-56"), []string{ground("ATL-56"), limb("1"), fact("forbidden"), reason(), to("Organization/jukola"), document(social)}, 422, "needs the facts need"},
 			{"reason", worker("ATL-56"), []string{ground("ATL-56"), limb("1"), fact("forbidden"), fact("need"), to("Organization/jukola"), document(social)}, 422, "needs a reason"},
+			{"a fact of one sign", worker("ATL-56"), []string{ground("ATL-56"), limb("1"), fact("forbidden"), saying("need", "x"), reason(), to("Organization/jukola"), document(social)}, 422, "What was told of need does not count: a fact is at least 4 letters or digits, 3 of them different"},
+			{"a reason of dots", worker("ATL-56"), []string{ground("ATL-56"), limb("1"), fact("forbidden"), fact("need"), input("reason", `"valueString":"....."`), to("Organization/jukola"), document(social)}, 422, "needs a reason, told in the person's own words: at least 4"},
 			{"unknown ground", worker("ATL-999"), []string{ground("ATL-999"), reason(), to("Organization/jukola"), document(social)}, 422, "ATL-999 is no ground on which a person discloses"},
 			{"no ground", worker("ATL-56"), []string{reason(), to("Organization/jukola"), document(social)}, 422, "names no ground"},
 			{"unknown fact", worker("ATL-56"), []string{ground("ATL-56"), fact("whim"), reason(), to("Organization/jukola"), document(social)}, 422, "no fact of CodeSystem"},
@@ -229,6 +240,28 @@ func TestAGroundAsksForItsFacts(t *testing.T) {
 		require.Len(t, told, 1)
 		require.Contains(t, string(told[0].JSON()), "Sisä-Suomen poliisilaitos")
 		require.Contains(t, string(told[0].JSON()), health+"/_history/1")
+	})
+}
+
+// An emergency is claimed with its reason, or it is none: no token, and the ledger tells who tried.
+func TestAnEmergencyWithoutAReasonGetsNoToken(t *testing.T) {
+	gatewaytest.Each(t, func(t *testing.T, g *gatewaytest.Gateway) {
+		claims := func(reason string) *gatewaytest.Party {
+			p := g.Nurse()
+			p.Purpose, p.Ground = consent.Emergency, &consent.Assertion{Ground: "ATL-54.2", Reason: reason}
+			return p
+		}
+		for _, reason := range []string{"", " ", "x", "......"} {
+			require.ErrorContains(t, claims(reason).TryToken(), "an emergency is claimed with its reason", "%q", reason)
+		}
+		require.NoError(t, claims("potilas tajuton").TryToken())
+		refused := g.Auditor().All(t, "AuditEvent?subtype="+terms.Interaction+"%7Ctoken")
+		require.Len(t, refused, 4)
+		text := string(refused[0].JSON())
+		for _, holds := range []string{"an emergency was claimed without a reason", "PractitionerRole/nurse", "jukola-ehr", "emergency"} {
+			require.Contains(t, text, holds)
+		}
+		require.Equal(t, "4", refused[0].Text("outcome"))
 	})
 }
 
