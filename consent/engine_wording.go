@@ -49,4 +49,6 @@ func (e *Engine) Reasoned(text string) (told bool, rule string) {
 }
 
 // Reasoned is that of the Engine in force now.
-func (l *InForce) Reasoned(text string) (told bool, rule string) { return l.engine.Load().Reasoned(text) }
+func (l *InForce) Reasoned(text string) (told bool, rule string) {
+	return l.engine.Load().Reasoned(text)
+}
