@@ -210,7 +210,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 	}
 	who, err := auth.New(auth.Config{
 		BaseURL: root, TokenURLs: tokenURLs, Registry: cfg.Registry, Key: cfg.Keys.token, Used: used,
-		Limits: auth.Limits{Off: !cfg.LimitTokens}, Reasoned: law.Reasoned, Refused: n.desk.RefuseClaim, Log: cfg.Log,
+		Limits: auth.Limits{Off: !cfg.LimitTokens, Memory: n.memory}, Reasoned: law.Reasoned, Refused: n.desk.RefuseClaim, Log: cfg.Log,
 	})
 	if err != nil {
 		return nil, err

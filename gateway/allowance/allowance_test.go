@@ -84,6 +84,27 @@ func TestARefusalSaysWhenToComeAgain(t *testing.T) {
 	}
 }
 
+// Whoever asks under ever new keys fills no memory.
+func TestWhoWasNotSeenForLongestIsForgotten(t *testing.T) {
+	a := Of("remote", 3, 1, 1, nil)
+	for _, key := range []string{"a", "b", "c", "a", "d"} {
+		a.Spend(t.Context(), key, 1)
+	}
+	require.Len(t, a.byKey, 3)
+	require.Equal(t, 3, a.order.Len())
+	require.NotZero(t, a.Spend(t.Context(), "a", 1), "is remembered")
+	require.Zero(t, a.Spend(t.Context(), "b", 1), "was not seen for longest")
+}
+
+func TestKindsOfAllowanceAreApart(t *testing.T) {
+	server := redistest.Start(t)
+	memory := shared.New(server.Client, silent)
+	one, other := Of("remote", 10, 0.001, 1, memory), Of("client", 10, 0.001, 1, memory)
+	require.Zero(t, one.Spend(t.Context(), "x", 1))
+	require.NotZero(t, one.Spend(t.Context(), "x", 1))
+	require.Zero(t, other.Spend(t.Context(), "x", 1))
+}
+
 func TestNoLimitGrantsEverything(t *testing.T) {
 	var none *Allowance
 	require.Zero(t, none.Spend(t.Context(), "ehr", 1_000_000))

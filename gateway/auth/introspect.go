@@ -43,13 +43,11 @@ func (s *Server) introspect(c *gin.Context) {
 		refuse(http.StatusUnauthorized, "invalid_token", err.Error())
 		return
 	}
-	if s.perClient != nil {
-		if wait := s.perClient.wait(asker.Actor.App, s.now()); wait > 0 {
-			r := tooMany(wait)
-			c.Header("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
-			refuse(r.status, r.code, r.text)
-			return
-		}
+	if wait := s.perClient.Spend(c.Request.Context(), asker.Actor.App, 1); wait > 0 {
+		r := tooMany(wait)
+		c.Header("Retry-After", strconv.Itoa(int((wait+time.Second-1)/time.Second)))
+		refuse(r.status, r.code, r.text)
+		return
 	}
 	form, refused := postForm(c)
 	if refused == nil && (form.Get("token") == "" || len(form.Get("token")) > maxJWS) {

@@ -1,12 +1,12 @@
 package auth
 
 import (
-	"container/list"
 	"net/netip"
-	"sync"
-	"time"
 
 	"golang.org/x/time/rate"
+
+	"sotesilta/gateway/allowance"
+	"sotesilta/gateway/shared"
 )
 
 // Limits bounds how often assertions are verified: an ES384 signature costs half a millisecond of a core, so a flood
@@ -17,6 +17,8 @@ type Limits struct {
 	PerRemote rate.Limit // a second and remote address (an IPv6 one: its /64); 20
 	Burst     int        // of each; 100
 	Remotes   int        // addresses remembered at most; 10,000
+	// Memory is what the nodes count together in; without it, and while it is lost, each counts for itself.
+	Memory *shared.Memory
 }
 
 func (l Limits) withDefaults() Limits {
@@ -35,50 +37,6 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// limiters is a bounded set of limiters by key; the one not used for longest makes room. Forgetting gives a full burst
-// anew, so the bound is generous.
-type limiters struct {
-	limit rate.Limit
-	burst int
-	most  int
-
-	mu    sync.Mutex
-	byKey map[string]*list.Element
-	order list.List // of *limiter, the latest used first
-}
-
-type limiter struct {
-	key string
-	*rate.Limiter
-}
-
-func newLimiters(limit rate.Limit, burst, most int) *limiters {
-	return &limiters{limit: limit, burst: burst, most: most, byKey: map[string]*list.Element{}}
-}
-
-// wait takes a token; 0 is granted, otherwise how long until there may be one.
-func (l *limiters) wait(key string, now time.Time) time.Duration {
-	l.mu.Lock()
-	e, known := l.byKey[key]
-	if known {
-		l.order.MoveToFront(e)
-	} else {
-		if len(l.byKey) >= l.most {
-			last := l.order.Back()
-			delete(l.byKey, last.Value.(*limiter).key)
-			l.order.Remove(last)
-		}
-		e = l.order.PushFront(&limiter{key, rate.NewLimiter(l.limit, l.burst)})
-		l.byKey[key] = e
-	}
-	lim := e.Value.(*limiter)
-	l.mu.Unlock()
-	if lim.AllowN(now, 1) {
-		return 0
-	}
-	return max(time.Second, time.Duration(float64(time.Second)/float64(l.limit)))
-}
-
 // remoteKey is the address as the limiter counts it: a holder of one IPv6 network has all its addresses.
 func remoteKey(ip string) string {
 	addr, err := netip.ParseAddr(ip)
@@ -91,4 +49,16 @@ func remoteKey(ip string) string {
 		}
 	}
 	return addr.String()
+}
+
+// allowances makes those of registered clients, of ids that are not registered, and of remote addresses. Ids that are not
+// registered are limited as those that are, so that being limited tells nothing.
+func (l Limits) allowances() (client, unknown, remote *allowance.Allowance) {
+	if l.Off {
+		return nil, nil, nil
+	}
+	l = l.withDefaults()
+	return allowance.Of("token:client", l.Remotes, l.PerClient, l.Burst, l.Memory),
+		allowance.Of("token:unknown", l.Remotes, l.PerClient, l.Burst, l.Memory),
+		allowance.Of("token:remote", l.Remotes, l.PerRemote, l.Burst, l.Memory)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"log/slog"
 	"mime"
@@ -18,6 +19,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"sotesilta/consent"
+	"sotesilta/gateway/allowance"
 	"sotesilta/gateway/exchange"
 	"sotesilta/internal/terms"
 )
@@ -63,13 +65,12 @@ type Server struct {
 	*Verifier
 	tokenURLs []string
 	used      Used
-	perClient *limiters // nil: no limits
-	// perUnknown limits ids that are not registered as those that are, so that being limited tells nothing.
-	perUnknown *limiters
-	perRemote  *limiters
-	reasoned   func(text string) (told bool, rule string)
-	recorded   func(ctx context.Context, who exchange.Caller, why string) error
-	log        *slog.Logger
+	// How often may be asked: by registered clients, under ids that are not, and from an address; nil: no limits.
+	perClient, perUnknown, perRemote *allowance.Allowance
+
+	reasoned func(text string) (told bool, rule string)
+	recorded func(ctx context.Context, who exchange.Caller, why string) error
+	log      *slog.Logger
 }
 
 // state is what a change of registry or key replaces as a whole, the verified tokens with it.
@@ -109,12 +110,7 @@ func New(c Config) (*Server, error) {
 		Verifier: v, tokenURLs: append([]string{c.BaseURL + TokenPath}, c.TokenURLs...), used: c.Used,
 		reasoned: c.Reasoned, recorded: c.Refused, log: c.Log,
 	}
-	if !c.Limits.Off {
-		l := c.Limits.withDefaults()
-		s.perClient = newLimiters(l.PerClient, l.Burst, l.Remotes)
-		s.perUnknown = newLimiters(l.PerClient, l.Burst, l.Remotes)
-		s.perRemote = newLimiters(l.PerRemote, l.Burst, l.Remotes)
-	}
+	s.perClient, s.perUnknown, s.perRemote = c.Limits.allowances()
 	st, err := v.newState(c.Registry, c.Key, c.Retired)
 	if err != nil {
 		return nil, err
@@ -281,10 +277,8 @@ func (s *Server) serveToken(c *gin.Context) (tokenAnswer, grant, *refusal) {
 	if refused != nil {
 		return tokenAnswer{}, g, refused
 	}
-	if s.perRemote != nil {
-		if wait := s.perRemote.wait(remoteKey(c.ClientIP()), s.now()); wait > 0 {
-			return tokenAnswer{}, g, tooMany(wait)
-		}
+	if wait := s.perRemote.Spend(c.Request.Context(), remoteKey(c.ClientIP()), 1); wait > 0 {
+		return tokenAnswer{}, g, tooMany(wait)
 	}
 	a, err := readAssertion(form.assertion)
 	if err != nil {
@@ -300,12 +294,10 @@ func (s *Server) serveToken(c *gin.Context) (tokenAnswer, grant, *refusal) {
 		g.client, limits, id = client, s.perClient, client.ID
 	} else {
 		sum := sha256.Sum256([]byte(a.claims.Issuer)) // an unknown id may be of any length
-		id = string(sum[:])
+		id = hex.EncodeToString(sum[:])
 	}
-	if limits != nil {
-		if wait := limits.wait(id, s.now()); wait > 0 {
-			return tokenAnswer{}, g, tooMany(wait)
-		}
+	if wait := limits.Spend(c.Request.Context(), id, 1); wait > 0 {
+		return tokenAnswer{}, g, tooMany(wait)
 	}
 	if err := a.verify(c.Request.Context(), client); err != nil {
 		return tokenAnswer{}, g, invalidClient(notProved, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -20,6 +21,8 @@ import (
 
 	"sotesilta/consent"
 	"sotesilta/gateway/exchange"
+	"sotesilta/gateway/shared"
+	"sotesilta/gateway/shared/redistest"
 	"sotesilta/internal/terms"
 )
 
@@ -630,7 +633,7 @@ func TestAFloodIsStoppedBeforeTheSignature(t *testing.T) {
 	})
 	t.Run("per client", func(t *testing.T) {
 		w := newWorld(t, func(c *Config) { c.Limits = Limits{PerClient: 0.001, PerRemote: 1000, Burst: 3} })
-		w.perRemote = newLimiters(1000, 1000, 10)
+		w.perRemote = nil
 		for range 3 {
 			status, _, _ := w.ask(forged(w, "omaks"), "")
 			require.Equal(t, http.StatusUnauthorized, status)
@@ -640,13 +643,34 @@ func TestAFloodIsStoppedBeforeTheSignature(t *testing.T) {
 		status, _, _ = w.ask(w.assertion("jukola-ehr", Claims{}), "")
 		require.Equal(t, http.StatusOK, status, "other clients are not held up")
 	})
-	t.Run("the limiters are bounded and know networks", func(t *testing.T) {
-		l := newLimiters(1, 1, 3)
-		for _, ip := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"} {
-			require.Zero(t, l.wait(remoteKey(ip), time.Now()))
+	t.Run("whichever node it comes to", func(t *testing.T) {
+		redis := redistest.Start(t)
+		node := func() *world {
+			return newWorld(t, func(c *Config) {
+				c.Limits = Limits{PerClient: 0.001, PerRemote: 1000, Burst: 3, Memory: shared.New(redis.Client, slog.New(slog.DiscardHandler))}
+			})
 		}
-		require.Len(t, l.byKey, 3)
-		require.Equal(t, 3, l.order.Len())
+		one, other := node(), node()
+		for i, w := range []*world{one, other, one, other, one} {
+			status, _, _ := w.ask(forged(w, "omaks"), "")
+			want := http.StatusUnauthorized
+			if i >= 3 {
+				want = http.StatusTooManyRequests
+			}
+			require.Equal(t, want, status, "request %d", i)
+		}
+		keys, err := redis.Client.Keys(t.Context(), "*").Result()
+		require.NoError(t, err)
+		require.NotEmpty(t, keys)
+
+		// Without Redis each node counts for itself, and nobody is let in beyond that.
+		redis.Kill()
+		for i := range 5 {
+			status, _, _ := other.ask(forged(other, "omaks"), "")
+			require.Equal(t, i >= 3, status == http.StatusTooManyRequests, "request %d is answered %d", i, status)
+		}
+	})
+	t.Run("an address is its network", func(t *testing.T) {
 		require.Equal(t, remoteKey("2001:db8::1"), remoteKey("2001:db8::ffff"))
 		require.NotEqual(t, remoteKey("2001:db8::1"), remoteKey("2001:db8:0:1::1"))
 		require.Equal(t, remoteKey("192.0.2.1"), remoteKey("::ffff:192.0.2.1"))
