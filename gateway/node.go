@@ -238,7 +238,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		},
 	}...)
 	operations = append(operations, rest.Validate(n.desk, served())...)
-	operations = append(operations, rest.Terminology(conformance.Terms{})...)
+	operations = append(operations, rest.Terminology(n.desk, conformance.Terms{})...)
 	face, err := rest.New(rest.Config{
 		Desk: n.desk, Authenticate: who.Authenticate, Base: root + "/fhir", Types: served(),
 		Operations: operations,

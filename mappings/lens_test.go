@@ -21,7 +21,7 @@ message: {type: ADT, structure: ADT_A01, version: "2.5", events: [{event: A04}],
 authorities: {HETU: "urn:oid:1.2.246.21", VISIT: "https://example.org/visit"}
 systems: {I10: "urn:oid:1.2.246.537.6.1"}
 maps:
-  class: {as: coding, system: "http://terminology.hl7.org/CodeSystem/v3-ActCode", codes: [{at: I, to: IMP, display: inpatient}, {at: O, to: AMB}, {at: R, to: AMB, only: in}]}
+  class: {as: coding, table: HL70004, system: "http://terminology.hl7.org/CodeSystem/v3-ActCode", codes: [{at: I, to: IMP, display: inpatient}, {at: O, to: AMB}, {at: R, to: AMB, only: in}]}
 client:
   - {at: PID-3, to: "identifier[]", codec: cx}
   - {at: PID-5, to: "name[]", codec: xpn}

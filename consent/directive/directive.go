@@ -58,6 +58,15 @@ var directions = map[string]direction{
 	PermitWithinSocial:   {consent.Social, consent.Social, "ATL-55.1"},
 }
 
+// PermitBases is the row of the table of legal bases that a permit of each direction (code of terms.PermitCategory) is.
+func PermitBases() map[string]string {
+	out := map[string]string{}
+	for code, d := range directions {
+		out[code] = d.row
+	}
+	return out
+}
+
 // assents are the rows of the table of legal bases that rest on a consent (suostumus) of the client.
 var assents = []string{"SHL-35.1", "SHL-39.3", "SHL-40.1", "VPL-17", "KAYL-8", "ATL-54.5", "ATL-6", "JULKL-26"}
 

@@ -183,6 +183,12 @@ func (r *Record) subtypes(s shape, disclosed bool) *fhir.Value {
 // reasons are the codes of v3-PurposeOfUse that say the same as a purpose of ours.
 var reasons = map[consent.Purpose]string{consent.Care: "TREAT", consent.Emergency: "ETREAT", consent.OwnData: "PATRQT"}
 
+// PurposeOfUse is the code system of what Reasons gives.
+const PurposeOfUse = systemReason
+
+// Reasons are the codes of PurposeOfUse by the purposes of ours that they say the same as.
+func Reasons() map[consent.Purpose]string { return maps.Clone(reasons) }
+
 func (r *Record) purposes() *fhir.Value {
 	if r.Purpose == "" {
 		return nil

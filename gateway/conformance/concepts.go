@@ -7,12 +7,13 @@ import (
 
 	"sotesilta/gateway/search"
 	"sotesilta/internal/fhir"
+	"sotesilta/internal/terms"
 )
 
 // meanings are the codes of our own code systems with their texts, by URL and code.
 var meanings = sync.OnceValue(func() map[string]map[string]search.Concept {
 	all := map[string]map[string]search.Concept{}
-	docs, err := Resources()
+	docs, err := written()
 	if err != nil {
 		panic(err) // embedded, and read by the tests
 	}
@@ -46,11 +47,33 @@ func (Terms) Concept(system, code string) (c search.Concept, known, held bool) {
 
 // Systems are our own code systems, in the order of their URLs.
 func (Terms) Systems() []*fhir.Value {
-	docs, err := Resources()
+	docs, err := written()
 	if err != nil {
 		panic(err) // embedded, and read by the tests
 	}
 	docs = slices.DeleteFunc(docs, func(doc *fhir.Value) bool { return fhir.ResourceType(doc) != "CodeSystem" })
 	slices.SortFunc(docs, func(a, b *fhir.Value) int { return strings.Compare(a.Text("url"), b.Text("url")) })
 	return docs
+}
+
+// ConceptMaps are ours.
+func (Terms) ConceptMaps() []*fhir.Value {
+	all, err := conceptMaps()
+	if err != nil {
+		panic(err) // embedded, and read by the tests
+	}
+	return all
+}
+
+// Definition is the CodeSystem, ValueSet or ConceptMap of ours with a canonical URL, or nil.
+func (Terms) Definition(typ, url string) *fhir.Value {
+	id, ours := strings.CutPrefix(url, terms.Base+typ+"/")
+	if !ours || !fhir.ValidID(id) {
+		return nil
+	}
+	doc, err := Resource(typ, id)
+	if err != nil {
+		return nil
+	}
+	return doc
 }

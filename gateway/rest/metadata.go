@@ -125,7 +125,7 @@ func (s *server) describeTerms() *fhir.Value {
 		systems.Append(object(
 			"uri", system.Text("url"),
 			"version", fhir.NewArray(object("code", system.Text("version"), "isDefault", true)),
-			"subsumption", false,
+			"subsumption", true,
 		))
 	}
 	parameters := fhir.NewArray()
@@ -142,7 +142,8 @@ func (s *server) describeTerms() *fhir.Value {
 		"date", fhir.Instant(s.released()),
 		"publisher", "Sotesilta",
 		"description", "The code systems that are held whole. ValueSet/$expand and $validate-code know the value sets of all their codes, "+
-			"and those that R4 binds elements to as required; CodeSystem/$lookup and $validate-code know these systems.",
+			"those that R4 binds elements to as required, and those that clients publish, as far as the systems they are made of are held; "+
+			"CodeSystem/$lookup, $validate-code and $subsumes know these systems and those that clients publish; ConceptMap/$translate the gateway's own maps and clients'.",
 		"kind", "instance",
 		"software", object("name", "Sotesilta", "version", s.Version),
 		"implementation", object("description", "The gateway at "+s.Base, "url", s.Base),
@@ -152,8 +153,9 @@ func (s *server) describeTerms() *fhir.Value {
 			"Codes and displays that contain the text, whatever its case and diacritics."),
 		"codeSearch", "explicit",
 		"validateCode", object("translations", false),
+		"translation", object("needsMap", false),
 	)
 }
 
 // expanding are the parameters of ValueSet/$expand.
-var expanding = strings.Fields("url filter offset count")
+var expanding = strings.Fields(expandTakes)

@@ -54,10 +54,12 @@ func asked(op *Operation, query params) (in *fhir.Value, rest params, err error)
 		case member == "":
 			rest = append(rest, p)
 			continue
-		case p.Value == "" || member == "valueInteger" && err != nil:
+		case p.Value == "" || member == "valueInteger" && err != nil || member == "valueBoolean" && p.Value != "true" && p.Value != "false":
 			return nil, nil, refuse(http.StatusBadRequest, "value", "http."+p.Name, "The parameter "+p.Name+" has another form of value.")
 		case member == "valueInteger":
 			value = fhir.NewNumber(p.Value)
+		case member == "valueBoolean":
+			value = fhir.NewBool(p.Value == "true")
 		}
 		list.Append(object("name", p.Name, member, value))
 	}

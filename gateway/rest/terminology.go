@@ -2,18 +2,20 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"sotesilta/gateway/exchange"
 	"sotesilta/gateway/search"
 	"sotesilta/internal/fhir"
+	"sotesilta/internal/terminology"
 )
 
-// Terms are the code systems and value sets that the terminology operations answer of; conformance.Terms is the real one.
+// Terms are the code systems, value sets and concept maps that are held here; conformance.Terms is the real one.
 type Terms interface {
 	search.Terms
 	// Concept is a code of a code system that is held with its texts; held is false of another system, known of a code
@@ -21,205 +23,314 @@ type Terms interface {
 	Concept(system, code string) (c search.Concept, known, held bool)
 	// Systems are the code systems that are held, as CodeSystem resources, in the order of their URLs.
 	Systems() []*fhir.Value
+	// Definition is the CodeSystem, ValueSet or ConceptMap with a canonical URL, or nil.
+	Definition(typ, url string) *fhir.Value
+	// ConceptMaps are all of them.
+	ConceptMaps() []*fhir.Value
 }
 
-// maxExpansion bounds what $expand answers at once.
-const maxExpansion = 1000
-
-// Terminology is the terminology operations (FHIR R4 §§ 4.8.17, 4.9.18) on what is held: $lookup and $validate-code of
-// code systems, $expand and $validate-code of value sets. Of others they answer 404 not-supported. Definitions tell of
-// nobody, so nothing is recorded.
-func Terminology(held Terms) []Operation {
-	t := terminology{held}
+// Terminology is the terminology operations (FHIR R4 §§ 4.8.17, 4.9.18, 4.10.16): $lookup, $validate-code and $subsumes of
+// code systems, $expand and $validate-code of value sets, $translate by concept maps. They answer of what is held, of what
+// a resource says that the caller sends or may see here (by its url or at its id), and of others 404 not-supported. Definitions
+// tell of nobody, so nothing is recorded but the reading of one that names a client.
+func Terminology(desk Desk, held Terms) []Operation {
 	var out []Operation
 	for _, o := range []struct {
-		typ, name, says string
-		answer          func(map[string]*fhir.Value) (*fhir.Value, error)
+		typ, name, says, takes string
+		instance               bool // at an instance too
+		answer                 func(asking) (*fhir.Value, error)
 	}{
-		{"CodeSystem", "lookup", "What a code of a code system of ours means: code and system, or coding.", t.lookup},
-		{"CodeSystem", "validate-code", "Whether a code system of ours has a code: url and code, or coding.", t.inSystem},
-		{"ValueSet", "expand", "The codes of a value set of ours or of a required binding of R4: url, filter, offset and count.", t.expand},
-		{"ValueSet", "validate-code", "Whether a value set has a code: url, code and system, or coding, or codeableConcept.", t.inSet},
+		{"CodeSystem", "lookup", "What a code means: code and system, or coding.", "code system version coding", false, lookup},
+		{"CodeSystem", "validate-code", "Whether a code system has a code: url and code, or coding; a codeSystem in the body, or at its id.",
+			"url codeSystem version code display coding codeableConcept", true, inSystem},
+		{"CodeSystem", "subsumes", "How two codes of a code system are related: codeA and codeB with system, or codingA and codingB; or at its id.",
+			"codeA codeB system version codingA codingB", true, subsumes},
+		{"ValueSet", "expand", "The codes of a value set: by url, a valueSet in the body, or at its id; filter, offset, count, includeDesignations, includeDefinition, activeOnly.",
+			expandTakes, true, expand},
+		{"ValueSet", "validate-code", "Whether a value set has a code: code and system, or coding, or codeableConcept; by url, a valueSet in the body, or at its id.",
+			"url valueSet valueSetVersion code system systemVersion display coding codeableConcept", true, inSet},
+		{"ConceptMap", "translate", "What a code is in another system: code and system, coding or codeableConcept; by url, a conceptMap in the body, at its id, or by all of ours (source, target, targetsystem); reverse.",
+			"url conceptMap conceptMapVersion code system version source coding codeableConcept target targetsystem reverse dependency", true, translate},
 	} {
-		out = append(out, Operation{
-			Type: o.typ, Name: o.name, Documentation: o.says, Asked: termsInURL,
-			Definition: "http://hl7.org/fhir/OperationDefinition/" + o.typ + "-" + o.name,
-			Handle: func(_ context.Context, c exchange.Caller, _ string, in *fhir.Value) (*exchange.Resource, error) {
-				if c.Allows == nil || !c.Allows(o.typ, exchange.Read) {
-					return nil, exchange.Refuse(exchange.Forbidden, "forbidden", "", "The access token's scopes do not allow reading a "+o.typ+".")
-				}
-				given, err := termParameters(in)
-				if err != nil {
-					return nil, err
-				}
-				doc, err := o.answer(given)
-				if err != nil {
-					return nil, err
-				}
-				return &exchange.Resource{Type: fhir.ResourceType(doc), Body: doc.JSON()}, nil
-			},
-		})
+		takes := map[string]string{}
+		for name := range strings.FieldsSeq(o.takes) {
+			takes[name] = termNames[name]
+		}
+		inURL := maps.Clone(takes)
+		maps.DeleteFunc(inURL, func(_, member string) bool { return !primitive[member] })
+		handle := func(ctx context.Context, c exchange.Caller, id string, in *fhir.Value) (*exchange.Resource, error) {
+			if c.Allows == nil || !c.Allows(o.typ, exchange.Read) {
+				return nil, exchange.Refuse(exchange.Forbidden, "forbidden", "", "The access token's scopes do not allow reading a "+o.typ+".")
+			}
+			given, err := termParameters(in, takes)
+			if err != nil {
+				return nil, err
+			}
+			doc, err := o.answer(asking{given: given, id: id, library: &library{ctx: ctx, caller: c, desk: desk, held: held}})
+			if err != nil {
+				return nil, faulty(err)
+			}
+			return &exchange.Resource{Type: fhir.ResourceType(doc), Body: doc.JSON()}, nil
+		}
+		for _, instance := range []bool{false, true} {
+			if o.instance || !instance {
+				out = append(out, Operation{
+					Type: o.typ, Name: o.name, Instance: instance, Documentation: o.says, Asked: inURL,
+					Definition: "http://hl7.org/fhir/OperationDefinition/" + o.typ + "-" + o.name, Handle: handle,
+				})
+			}
+		}
 	}
 	return out
 }
 
-type terminology struct{ held Terms }
+// expandTakes are the parameters of ValueSet/$expand.
+const expandTakes = "url valueSet valueSetVersion filter offset count includeDesignations includeDefinition activeOnly excludeNested"
 
-// termNames are the parameters that are understood, with the member that holds the value.
-var termNames = map[string]string{
-	"code": "valueCode", "system": "valueUri", "url": "valueUri", "display": "valueString", "coding": "valueCoding",
-	"codeableConcept": "valueCodeableConcept", "filter": "valueString", "offset": "valueInteger", "count": "valueInteger",
+// asking is one operation: its parameters, each by its name, and the id of the instance it is asked of.
+type asking struct {
+	given
+	id      string
+	library *library
 }
 
-// termsInURL are those that are primitive, which GET takes.
-var termsInURL = func() map[string]string {
-	out := maps.Clone(termNames)
-	maps.DeleteFunc(out, func(_, member string) bool { return member == "valueCoding" || member == "valueCodeableConcept" })
-	return out
-}()
+// given are the parameters of an operation; only dependency may be there several times.
+type given map[string][]*fhir.Value
 
-// termParameters reads the parameters, each once.
-func termParameters(in *fhir.Value) (map[string]*fhir.Value, error) {
-	const place = "Parameters.parameter"
+func (g given) value(name string) *fhir.Value {
+	if len(g[name]) == 0 {
+		return nil
+	}
+	return g[name][0]
+}
+
+func (g given) text(name string) string { return g.value(name).Str() }
+
+// termNames are the parameters with the member that holds the value.
+var termNames = map[string]string{
+	"code": "valueCode", "system": "valueUri", "version": "valueString", "systemVersion": "valueString", "url": "valueUri",
+	"display": "valueString", "coding": "valueCoding", "codeableConcept": "valueCodeableConcept",
+	"codeA": "valueCode", "codeB": "valueCode", "codingA": "valueCoding", "codingB": "valueCoding",
+	"filter": "valueString", "offset": "valueInteger", "count": "valueInteger", "includeDesignations": "valueBoolean",
+	"includeDefinition": "valueBoolean", "activeOnly": "valueBoolean", "excludeNested": "valueBoolean",
+	"codeSystem": "resource", "valueSet": "resource", "valueSetVersion": "valueString",
+	"conceptMap": "resource", "conceptMapVersion": "valueString", "source": "valueUri", "target": "valueUri",
+	"targetsystem": "valueUri", "reverse": "valueBoolean", "dependency": "part",
+}
+
+// primitive are the members that GET takes.
+var primitive = map[string]bool{"valueCode": true, "valueUri": true, "valueString": true, "valueInteger": true, "valueBoolean": true}
+
+// Bounds of what is asked.
+const (
+	maxCodings      = 50
+	maxDependencies = 20
+)
+
+// termParameters reads the parameters that an operation takes.
+func termParameters(in *fhir.Value, takes map[string]string) (given, error) {
+	if in == nil {
+		return given{}, nil
+	}
 	if fhir.ResourceType(in) != "Parameters" {
 		return nil, refuse(http.StatusBadRequest, "structure", "Parameters", "The operation takes Parameters.")
 	}
-	out := map[string]*fhir.Value{}
-	for _, p := range in.Get("parameter").Items() {
+	out := given{}
+	for i, p := range in.Get("parameter").Items() {
+		place := "Parameters.parameter[" + strconv.Itoa(i) + "]"
 		name := p.Text("name")
-		member, known := termNames[name]
+		member, known := takes[name]
 		switch {
 		case !known:
-			return nil, refuse(http.StatusBadRequest, "not-supported", place, "A parameter is not known here. [base]/metadata tells what the operation takes.")
+			return nil, refuse(http.StatusBadRequest, "not-supported", place, "The parameter "+strconv.Quote(clip(name))+" is not one of those that the operation takes: "+
+				strings.Join(slices.Sorted(maps.Keys(takes)), ", ")+".")
 		case p.Get(member) == nil:
 			return nil, refuse(http.StatusBadRequest, "value", place, "The parameter "+name+" has a "+member+".")
-		case out[name] != nil:
+		case out[name] != nil && name != "dependency":
 			return nil, refuse(http.StatusBadRequest, "duplicate", place, "The parameter "+name+" is given twice.")
+		case len(out[name]) == maxDependencies:
+			return nil, refuse(http.StatusBadRequest, "too-costly", place, "At most "+strconv.Itoa(maxDependencies)+" dependencies are looked at.")
 		}
-		out[name] = p.Get(member)
+		out[name] = append(out[name], p.Get(member))
 	}
 	return out, nil
 }
 
-// codings are the codes asked about.
-func codings(given map[string]*fhir.Value, system string) []fhir.Coding {
-	var out []fhir.Coding
-	if code := given["code"].Str(); code != "" {
-		if s := given[system].Str(); s != "" || system != "url" {
-			out = append(out, fhir.Coding{System: s, Code: code, Display: given["display"].Str()})
+// codings are the codes asked about: the code with the system that a parameter names, the coding, and those of the concept.
+func (g given) codings(system string) ([]terminology.Coded, error) {
+	var out []terminology.Coded
+	if code := g.text("code"); code != "" {
+		if s := g.text(system); s != "" || system != "url" {
+			version := g.text("systemVersion") + g.text("version")
+			out = append(out, terminology.Coded{Coding: fhir.Coding{System: s, Code: code, Display: g.text("display")}, Version: version})
 		}
 	}
-	list := append([]*fhir.Value{given["coding"]}, given["codeableConcept"].Get("coding").Items()...)
+	list := append([]*fhir.Value{g.value("coding")}, g.value("codeableConcept").Get("coding").Items()...)
 	for _, c := range list {
 		if c.Text("code") != "" {
-			out = append(out, fhir.Coding{System: c.Text("system"), Code: c.Text("code"), Display: c.Text("display")})
+			out = append(out, terminology.Coded{
+				Coding: fhir.Coding{System: c.Text("system"), Code: c.Text("code"), Display: c.Text("display")}, Version: c.Text("version"),
+			})
 		}
 	}
-	return out
+	if len(out) > maxCodings {
+		return nil, refuse(http.StatusBadRequest, "too-costly", "Parameters.parameter", "At most "+strconv.Itoa(maxCodings)+" codings are looked at.")
+	}
+	return out, nil
 }
 
 var (
 	needsCode = refuse(http.StatusBadRequest, "required", "Parameters.parameter", "The operation needs a code with its system, or a coding.")
-	notHeld   = refuse(http.StatusNotFound, "not-supported", "", "The code system or value set is not held here.")
+	notHeld   = refuse(http.StatusNotFound, "not-supported", "", "The code system, value set or concept map is not held here, or not in that version.")
 )
 
-func (t terminology) lookup(given map[string]*fhir.Value) (*fhir.Value, error) {
-	asked := codings(given, "system")
-	if len(asked) != 1 || asked[0].System == "" {
-		return nil, needsCode
+// faulty is an error of terminology as HTTP says it.
+func faulty(err error) error {
+	var fault *terminology.Fault
+	if !errors.As(err, &fault) {
+		return err
 	}
-	c, known, held := t.held.Concept(asked[0].System, asked[0].Code)
-	switch {
-	case !held:
-		return nil, notHeld
-	case !known:
-		return nil, refuse(http.StatusNotFound, "not-found", "", "The code system has no such code.")
+	status := http.StatusUnprocessableEntity
+	switch fault.Code {
+	case "not-found":
+		status = http.StatusNotFound
+	case "too-costly":
+		status = http.StatusBadRequest
 	}
-	out := parametersOf("name", c.Name, "version", c.Version, "display", c.Display)
-	if c.Definition != "" {
-		out.Get("parameter").Append(object("name", "property", "part", fhir.NewArray(
-			object("name", "code", "valueCode", "definition"), object("name", "value", "valueString", c.Definition))))
-	}
-	return out, nil
+	return refuse(status, fault.Code, "", fault.Why)
 }
 
-func (t terminology) inSystem(given map[string]*fhir.Value) (*fhir.Value, error) {
-	asked := codings(given, "url")
-	if len(asked) != 1 || asked[0].System == "" {
-		return nil, needsCode
-	}
-	c, known, held := t.held.Concept(asked[0].System, asked[0].Code)
-	if !held {
-		return nil, notHeld
-	}
-	return verdict(known, asked[0].Display, c.Display), nil
+// library finds terminology resources for one operation: ours, and what the caller may see of what is stored here.
+type library struct {
+	ctx     context.Context
+	caller  exchange.Caller
+	desk    Desk
+	held    Terms
+	made    int // exchanges with the Desk
+	systems map[string]*terminology.CodeSystem
 }
 
-func (t terminology) inSet(given map[string]*fhir.Value) (*fhir.Value, error) {
-	asked := codings(given, "system")
-	if len(asked) == 0 || given["url"].Str() == "" {
-		return nil, refuse(http.StatusBadRequest, "required", "Parameters.parameter", "The operation needs the url of a value set and a code, coding or codeableConcept.")
+var _ terminology.Library = (*library)(nil)
+
+// next is the caller of the next exchange with the Desk: each has an id of its own.
+func (l *library) next() exchange.Caller {
+	c := l.caller
+	c.RequestID = ExchangeID(l.caller.RequestID, l.made)
+	l.made++
+	return c
+}
+
+// at is the resource of a type with an id.
+func (l *library) at(typ, id string) (*fhir.Value, error) {
+	kept, err := l.desk.Read(l.ctx, l.next(), typ, id)
+	if err != nil {
+		return nil, err
 	}
-	members, held := t.held.Members(given["url"].Str())
-	if !held {
-		return nil, notHeld
-	}
-	for _, a := range asked {
-		for _, m := range members {
-			if m.Code == a.Code && m.System == a.System {
-				c, _, _ := t.held.Concept(m.System, m.Code)
-				return verdict(true, a.Display, c.Display), nil
-			}
+	return fhir.Parse(kept.Body, fhir.Limits{})
+}
+
+// find is the resource of a type with a canonical URL, in a version unless that is "": ours before all others, so that nobody
+// else says what our codes mean. nil: there is none that the caller may see. Several are refused.
+func (l *library) find(typ, url, version string) (*fhir.Value, error) {
+	if bare, of, ok := strings.Cut(url, "|"); ok {
+		if url = bare; version == "" {
+			version = of
 		}
 	}
-	return verdict(false, "", ""), nil
-}
-
-// verdict is the answer of $validate-code; a display that is not the code's own makes it false.
-func verdict(known bool, said, display string) *fhir.Value {
-	message := ""
-	switch {
-	case !known:
-		message = "There is no such code."
-	case said != "" && display != "" && !strings.EqualFold(said, display):
-		known, message = false, "The code has another display."
-	}
-	out := parametersOf("message", message, "display", display)
-	result := fhir.NewArray(object("name", "result", "valueBoolean", known))
-	result.Append(out.Get("parameter").Items()...)
-	out.Set("parameter", result)
-	return out
-}
-
-func (t terminology) expand(given map[string]*fhir.Value) (*fhir.Value, error) {
-	url := given["url"].Str()
 	if url == "" {
-		return nil, refuse(http.StatusBadRequest, "required", "Parameters.parameter", "$expand needs the url of a value set.")
+		return nil, nil
 	}
-	members, held := t.held.Members(url)
+	if own := l.held.Definition(typ, url); own != nil {
+		if version != "" && own.Text("version") != version {
+			return nil, nil
+		}
+		return own, nil
+	}
+	if l.desk == nil || l.caller.Allows == nil || !l.caller.Allows(typ, exchange.Search) {
+		return nil, nil
+	}
+	where := params{{Name: "url", Value: escaped(url)}, {Name: "_count", Value: "2"}}
+	if version != "" {
+		where = append(where, search.Pair{Name: "version", Value: escaped(version)})
+	}
+	q, err := search.Parse(typ, where, search.Options{})
+	if err != nil {
+		return nil, misunderstood(err)
+	}
+	page, err := l.desk.Search(l.ctx, l.next(), q)
+	switch {
+	case err != nil || len(page.Matches) == 0:
+		return nil, err
+	case len(page.Matches) > 1:
+		return nil, refuse(http.StatusPreconditionFailed, "multiple-matches", "", "Several resources of the type "+typ+" have that url: name the version, or ask at the id of one.")
+	}
+	return fhir.Parse(page.Matches[0].Body, fhir.Limits{})
+}
+
+// escaped is a text as a value of a search parameter means it (FHIR R4 § 3.1.1.4.0.4).
+func escaped(text string) string {
+	return strings.NewReplacer(`\`, `\\`, `,`, `\,`, `$`, `\$`, `|`, `\|`).Replace(text)
+}
+
+// meant is the resource that an operation is about: at its id, in the body, or by its url. nil: it is not held.
+func (a asking) meant(typ, inBody, version string) (*fhir.Value, error) {
+	named := 0
+	for _, there := range []bool{a.id != "", a.value(inBody) != nil, a.text("url") != ""} {
+		if there {
+			named++
+		}
+	}
+	switch {
+	case named > 1:
+		return nil, refuse(http.StatusBadRequest, "invalid", "Parameters.parameter", "The operation is of one "+typ+": at its id, by url, or in the body.")
+	case a.id != "":
+		return a.library.at(typ, a.id)
+	case a.value(inBody) != nil:
+		if fhir.ResourceType(a.value(inBody)) != typ {
+			return nil, refuse(http.StatusBadRequest, "value", "Parameters.parameter", "The parameter "+inBody+" holds a "+typ+".")
+		}
+		return a.value(inBody), nil
+	}
+	return a.library.find(typ, a.text("url"), a.text(version))
+}
+
+// CodeSystem implements terminology.Library. It reads each system once.
+func (l *library) CodeSystem(url, version string) (*terminology.CodeSystem, error) {
+	key := url + "|" + version
+	if known, looked := l.systems[key]; looked {
+		return known, nil
+	}
+	doc, err := l.find("CodeSystem", url, version)
+	if err != nil {
+		return nil, err
+	}
+	var system *terminology.CodeSystem
+	if doc != nil {
+		system = terminology.ReadCodeSystem(doc)
+	}
+	if l.systems == nil {
+		l.systems = map[string]*terminology.CodeSystem{}
+	}
+	l.systems[key] = system
+	return system, nil
+}
+
+// ValueSet implements terminology.Library.
+func (l *library) ValueSet(canonical string) (*fhir.Value, []terminology.Entry, error) {
+	doc, err := l.find("ValueSet", canonical, "")
+	if doc != nil || err != nil {
+		return doc, nil, err
+	}
+	members, held := l.held.Members(canonical)
 	if !held {
-		return nil, notHeld
+		return nil, nil, nil
 	}
-	offset, count := wholeOr(given["offset"], 0), min(wholeOr(given["count"], maxExpansion), maxExpansion)
-	if offset < 0 || count < 0 {
-		return nil, refuse(http.StatusBadRequest, "value", "Parameters.parameter", "offset and count are whole numbers from 0.")
+	codes := make([]terminology.Entry, len(members))
+	for i, m := range members {
+		c, _, _ := l.held.Concept(m.System, m.Code)
+		codes[i] = terminology.Entry{Coding: fhir.Coding{System: m.System, Code: m.Code, Display: c.Display}, Definition: c.Definition}
 	}
-	filter, total := search.Fold(given["filter"].Str()), 0
-	contains := fhir.NewArray()
-	for _, m := range members {
-		c, _, _ := t.held.Concept(m.System, m.Code)
-		if filter != "" && !strings.Contains(search.Fold(m.Code), filter) && !strings.Contains(search.Fold(c.Display), filter) {
-			continue
-		}
-		if total++; total > offset && len(contains.Items()) < count {
-			contains.Append(object("system", m.System, "code", m.Code, "display", c.Display))
-		}
-	}
-	return object("resourceType", "ValueSet", "url", url, "status", "active", "expansion", object(
-		"identifier", url, "timestamp", fhir.Instant(time.Now()),
-		"total", fhir.NewNumber(strconv.Itoa(total)), "offset", fhir.NewNumber(strconv.Itoa(offset)),
-		"contains", orNone(contains),
-	)), nil
+	return nil, codes, nil
 }
 
 // wholeOr is a whole number, or what is meant where there is none.
