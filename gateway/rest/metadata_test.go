@@ -21,6 +21,10 @@ func (oneSystem) Concept(string, string) (search.Concept, bool, bool) {
 	return search.Concept{}, false, false
 }
 
+func (oneSystem) Definition(string, string) *fhir.Value { return nil }
+
+func (oneSystem) ConceptMaps() []*fhir.Value { return nil }
+
 func (oneSystem) Systems() []*fhir.Value {
 	return []*fhir.Value{object("url", "https://vendor.example/steps", "version", "3")}
 }
