@@ -41,16 +41,26 @@ func Terminology(desk Desk, held Terms) []Operation {
 		answer                 func(asking) (*fhir.Value, error)
 	}{
 		{"CodeSystem", "lookup", "What a code means: code and system, or coding.", "code system version coding", false, lookup},
-		{"CodeSystem", "validate-code", "Whether a code system has a code: url and code, or coding; a codeSystem in the body, or at its id.",
-			"url codeSystem version code display coding codeableConcept", true, inSystem},
-		{"CodeSystem", "subsumes", "How two codes of a code system are related: codeA and codeB with system, or codingA and codingB; or at its id.",
-			"codeA codeB system version codingA codingB", true, subsumes},
-		{"ValueSet", "expand", "The codes of a value set: by url, a valueSet in the body, or at its id; filter, offset, count, includeDesignations, includeDefinition, activeOnly.",
-			expandTakes, true, expand},
-		{"ValueSet", "validate-code", "Whether a value set has a code: code and system, or coding, or codeableConcept; by url, a valueSet in the body, or at its id.",
-			"url valueSet valueSetVersion code system systemVersion display coding codeableConcept", true, inSet},
-		{"ConceptMap", "translate", "What a code is in another system: code and system, coding or codeableConcept; by url, a conceptMap in the body, at its id, or by all of ours (source, target, targetsystem); reverse.",
-			"url conceptMap conceptMapVersion code system version source coding codeableConcept target targetsystem reverse dependency", true, translate},
+		{
+			"CodeSystem", "validate-code", "Whether a code system has a code: url and code, or coding; a codeSystem in the body, or at its id.",
+			"url codeSystem version code display coding codeableConcept", true, inSystem,
+		},
+		{
+			"CodeSystem", "subsumes", "How two codes of a code system are related: codeA and codeB with system, or codingA and codingB; or at its id.",
+			"codeA codeB system version codingA codingB", true, subsumes,
+		},
+		{
+			"ValueSet", "expand", "The codes of a value set: by url, a valueSet in the body, or at its id; filter, offset, count, includeDesignations, includeDefinition, activeOnly.",
+			expandTakes, true, expand,
+		},
+		{
+			"ValueSet", "validate-code", "Whether a value set has a code: code and system, or coding, or codeableConcept; by url, a valueSet in the body, or at its id.",
+			"url valueSet valueSetVersion code system systemVersion display coding codeableConcept", true, inSet,
+		},
+		{
+			"ConceptMap", "translate", "What a code is in another system: code and system, coding or codeableConcept; by url, a conceptMap in the body, at its id, or by all of ours (source, target, targetsystem); reverse.",
+			"url conceptMap conceptMapVersion code system version source coding codeableConcept target targetsystem reverse dependency", true, translate,
+		},
 	} {
 		takes := map[string]string{}
 		for name := range strings.FieldsSeq(o.takes) {
