@@ -1,7 +1,6 @@
 package search
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -15,21 +14,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"sotesilta/internal/fhir"
+	"sotesilta/internal/official"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
-
-// examples is the folder of the official R4 definitions and examples (npm package hl7.fhir.r4.examples 4.0.1).
-func examples(t testing.TB) string {
-	folder := os.Getenv("FHIR_EXAMPLES")
-	if folder == "" {
-		folder = filepath.Join("..", "..", "tmp", "hl7.fhir.r4.examples", "package")
-	}
-	if _, err := os.Stat(folder); err != nil {
-		t.Skip("the official examples are not here; set FHIR_EXAMPLES to the unpacked package hl7.fhir.r4.examples")
-	}
-	return folder
-}
 
 func example(t testing.TB, path string) *fhir.Value {
 	data, err := os.ReadFile(path)
@@ -65,7 +53,7 @@ func render(x Index) string {
 }
 
 func TestOfficialExamplesAreIndexedAsBefore(t *testing.T) {
-	folder := examples(t)
+	folder := official.Test(t)
 	var b strings.Builder
 	for _, name := range []string{
 		"Patient-example", "Practitioner-f001", "PractitionerRole-example", "Organization-1", "Location-1",
@@ -74,7 +62,7 @@ func TestOfficialExamplesAreIndexedAsBefore(t *testing.T) {
 		"DocumentReference-example", "Appointment-example", "PlanDefinition-KDN5", "AuditEvent-example-disclosure",
 		"RiskAssessment-genetic", "Provenance-example-cwl", "HealthcareService-example",
 	} {
-		fmt.Fprintf(&b, "== %s\n%s\n", name, render(Extract(example(t, filepath.Join(folder, name+".json")))))
+		fmt.Fprintf(&b, "== %s\n%s\n", name, render(Extract(example(t, filepath.Join(string(folder), name+".json")))))
 	}
 	golden := filepath.Join("testdata", "examples.golden")
 	if *update {
@@ -89,13 +77,11 @@ func TestOfficialExamplesAreIndexedAsBefore(t *testing.T) {
 // TestIndexAgreesWithFHIRPath runs the official expressions in an independent FHIRPath engine over the examples, and
 // compares how many values they give with how many our compiled programs come to.
 func TestIndexAgreesWithFHIRPath(t *testing.T) {
-	folder := examples(t)
+	folder := official.Test(t)
 	expressions := officialExpressions(t, folder)
-	files, err := filepath.Glob(filepath.Join(folder, "*.json"))
-	require.NoError(t, err)
 	seen := map[string]int{}
 	compared, found := 0, 0
-	for _, file := range files {
+	for _, file := range folder.Files("*") {
 		typ, _, _ := strings.Cut(filepath.Base(file), "-")
 		info, err := os.Stat(file)
 		require.NoError(t, err)
@@ -143,9 +129,7 @@ var otherTypes = map[string]bool{
 }
 
 // officialExpressions are the expressions by type and parameter; resolve() is left out, as nothing can be resolved.
-func officialExpressions(t *testing.T, folder string) map[string]map[string]string {
-	data, err := os.ReadFile(filepath.Join(folder, "Bundle-searchParams.json"))
-	require.NoError(t, err)
+func officialExpressions(t *testing.T, folder official.Folder) map[string]map[string]string {
 	var bundle struct {
 		Entry []struct {
 			Resource struct {
@@ -154,7 +138,7 @@ func officialExpressions(t *testing.T, folder string) map[string]map[string]stri
 			}
 		}
 	}
-	require.NoError(t, json.Unmarshal(data, &bundle))
+	require.NoError(t, folder.Read("Bundle-searchParams", &bundle))
 	out := map[string]map[string]string{}
 	for _, e := range bundle.Entry {
 		for _, base := range e.Resource.Base {
@@ -228,10 +212,8 @@ func indexed(typ, name string) *Param {
 
 // TestEveryExampleIsIndexed reads all examples: no panic, only parameters of the type, distinct entries within bounds.
 func TestEveryExampleIsIndexed(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(examples(t), "*.json"))
-	require.NoError(t, err)
 	seen := map[string]bool{}
-	for _, file := range files {
+	for _, file := range official.Test(t).Files("*") {
 		if info, err := os.Stat(file); err != nil || info.Size() > 200_000 {
 			continue
 		}

@@ -1,6 +1,6 @@
 package search
 
-//go:generate go run ./gen -out params.tsv -compartments compartments.tsv
+//go:generate go run ./gen
 
 import (
 	"crypto/sha256"

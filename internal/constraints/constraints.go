@@ -23,7 +23,7 @@ import (
 	"sotesilta/internal/fhirpath"
 )
 
-//go:generate go run ./gen -definitions ../../tmp/hl7.fhir.r4.examples/package -out invariants.tsv
+//go:generate go run ./gen
 
 //go:embed invariants.tsv
 var invariants string

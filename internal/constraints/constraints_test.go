@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"sotesilta/internal/fhir"
+	"sotesilta/internal/official"
 )
 
 // uncompiled are the official invariants that the FHIRPath of ours does not compile, with the reason.
@@ -33,16 +34,7 @@ var defects = map[string]string{
 }
 
 func TestOfficialExamplesKeepTheInvariants(t *testing.T) {
-	folder := os.Getenv("FHIR_EXAMPLES")
-	if folder == "" {
-		folder = filepath.Join("..", "..", "tmp", "hl7.fhir.r4.examples", "package")
-	}
-	files, err := filepath.Glob(filepath.Join(folder, "*-*.json"))
-	require.NoError(t, err)
-	if len(files) == 0 {
-		t.Skipf("the npm package hl7.fhir.r4.examples 4.0.1 is not unpacked in %s (FHIR_EXAMPLES names another folder)", folder)
-	}
-	for _, file := range files {
+	for _, file := range official.Test(t).Files("*") {
 		data, err := os.ReadFile(file)
 		require.NoError(t, err)
 		v, err := fhir.Parse(data, fhir.Limits{Bytes: 64 << 20, Values: 1 << 24})

@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stretchr/testify/require"
+
+	"sotesilta/internal/official"
 )
 
 // exampleDefects are the official examples that break their own definition, with the defect.
@@ -41,17 +43,8 @@ var exampleDefects = map[string]string{
 // examples calls f for every official example, or skips where the package hl7.fhir.r4.examples 4.0.1 is not there.
 func examples(t *testing.T, f func(name string, data []byte)) {
 	t.Helper()
-	folder := os.Getenv("FHIR_EXAMPLES")
-	if folder == "" {
-		folder = filepath.Join("..", "..", "tmp", "hl7.fhir.r4.examples", "package")
-	}
-	files, err := filepath.Glob(filepath.Join(folder, "*-*.json"))
-	require.NoError(t, err)
-	if len(files) == 0 {
-		t.Skipf("the npm package hl7.fhir.r4.examples 4.0.1 is not unpacked in %s (FHIR_EXAMPLES names another folder)", folder)
-	}
 	n := 0
-	for _, file := range files {
+	for _, file := range official.Test(t).Files("*") {
 		data, err := os.ReadFile(file)
 		require.NoError(t, err)
 		n++

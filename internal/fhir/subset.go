@@ -7,9 +7,7 @@ import (
 	"sync"
 )
 
-//go:generate go run ./gen/summary -definitions ../../tmp/hl7.fhir.r4.examples/package -out summary.tsv
-
-// summaryTable is what gen/summary compiled; its doc comment tells the form.
+// summaryTable is what gen compiled; gen/summary.go tells the form.
 //
 //go:embed summary.tsv
 var summaryTable string

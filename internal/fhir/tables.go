@@ -11,7 +11,7 @@ import (
 	"sync"
 )
 
-//go:generate go run ./gen -definitions ../../tmp/hl7.fhir.r4.examples/package -out r4.tables.gz
+//go:generate go run ./gen
 
 // packedTables are the official R4 4.0.1 definitions (CC0) as gen compiled them; its doc comment tells the format.
 //

@@ -1,17 +1,18 @@
 package main
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io/fs"
 	"slices"
 	"strings"
+
+	"sotesilta/internal/official"
 )
 
 // definitions reads StructureDefinitions and ValueSets when they are asked for.
 type definitions struct {
-	folder     string
+	folder     official.Folder
 	structures map[string]*structure
 	systems    map[string]string          // of a value set, by its URL
 	params     map[string]searchParameter // by URL
@@ -67,15 +68,11 @@ func (d *definitions) structure(typ string) (*structure, error) {
 	if s := d.structures[typ]; s != nil {
 		return s, nil
 	}
-	data, err := os.ReadFile(filepath.Join(d.folder, "StructureDefinition-"+typ+".json"))
-	if err != nil {
-		return nil, err
-	}
 	var definition struct {
 		Snapshot struct{ Element []element }
 	}
-	if err := json.Unmarshal(data, &definition); err != nil {
-		return nil, fmt.Errorf("%s: %w", typ, err)
+	if err := d.folder.Read("StructureDefinition-"+typ, &definition); err != nil {
+		return nil, err
 	}
 	s := &structure{elements: map[string]element{}}
 	for _, e := range definition.Snapshot.Element {
@@ -181,19 +178,16 @@ func (d *definitions) system(valueSet string) (string, error) {
 	if system, ok := d.systems[valueSet]; ok {
 		return system, nil
 	}
-	data, err := os.ReadFile(filepath.Join(d.folder, "ValueSet-"+valueSet[strings.LastIndexByte(valueSet, '/')+1:]+".json"))
-	if os.IsNotExist(err) {
+	var vs struct {
+		Compose struct{ Include []struct{ System string } }
+	}
+	err := d.folder.Read("ValueSet-"+valueSet[strings.LastIndexByte(valueSet, '/')+1:], &vs)
+	if errors.Is(err, fs.ErrNotExist) {
 		d.systems[valueSet] = ""
 		return "", nil
 	}
 	if err != nil {
 		return "", err
-	}
-	var vs struct {
-		Compose struct{ Include []struct{ System string } }
-	}
-	if err := json.Unmarshal(data, &vs); err != nil {
-		return "", fmt.Errorf("%s: %w", valueSet, err)
 	}
 	system := ""
 	for i, include := range vs.Compose.Include {

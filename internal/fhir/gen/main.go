@@ -1,9 +1,8 @@
 // Command gen compiles the official FHIR R4 definitions into the tables that internal/fhir validates with.
 //
-//	go run ./gen -definitions FOLDER -out r4.tables.gz
+//	go run ./gen
 //
-// FOLDER is the unpacked npm package hl7.fhir.r4.examples 4.0.1 (CC0), of which it reads the bundles of definitions.
-// The output is gzipped text, one record a line, fields separated by tabs, indexes counted from 0 per kind of record:
+// r4.tables.gz is gzipped text, one record a line, fields separated by tabs, indexes counted from 0 per kind of record:
 //
 //	V url                          a required value set; its S lines follow
 //	S system open codes            codes of one system, sorted, separated by U+001F; open=1: any code of the system
@@ -13,6 +12,8 @@
 //	M json type set targets        a JSON member that carries the element (several for a choice); type is the index of
 //	                               a T, the name of a primitive type (with ! where _json is not allowed) or Resource
 //	P type paths                   where a resource of the type names its Patients, separated by spaces
+//
+// summary.tsv says which elements are of a summary, and which are modifiers: summary.go.
 package main
 
 import (
@@ -21,45 +22,41 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"log"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+
+	"sotesilta/internal/official"
 )
 
-func main() {
-	log.SetFlags(0)
-	from := flag.String("definitions", "", "folder of the unpacked package hl7.fhir.r4.examples 4.0.1")
-	out := flag.String("out", "r4.tables.gz", "file to write")
-	flag.Parse()
-	defs, err := read(*from)
+func main() { official.Main(tables) }
+
+// tables are the files.
+func tables(folder official.Folder) (map[string][]byte, error) {
+	defs, err := read(folder)
 	if err != nil {
-		log.Fatal(err)
+		return nil, err
 	}
 	text, err := defs.compile()
 	if err != nil {
-		log.Fatal(err)
+		return nil, err
 	}
 	var packed bytes.Buffer
 	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
 	if err != nil {
-		log.Fatal(err)
+		return nil, err
 	}
 	if _, err := w.Write(text); err != nil {
-		log.Fatal(err)
+		return nil, err
 	}
 	if err := w.Close(); err != nil {
-		log.Fatal(err)
+		return nil, err
 	}
-	if err := os.WriteFile(*out, packed.Bytes(), 0o644); err != nil {
-		log.Fatal(err)
-	}
-	log.Printf("%s: %d bytes (%d unpacked)", *out, packed.Len(), len(text))
+	short, err := summary(folder)
+	return map[string][]byte{"r4.tables.gz": packed.Bytes(), "summary.tsv": short}, err
 }
 
 // definitions are the official resources that the tables are made of, by canonical URL.
@@ -99,68 +96,48 @@ type compartment struct {
 	}
 }
 
-// read reads the bundles of definitions in folder.
-func read(folder string) (*definitions, error) {
+// read reads the definitions.
+func read(folder official.Folder) (*definitions, error) {
 	d := &definitions{
 		valueSets: map[string]*valueSet{}, codeSystems: map[string]*codeSystem{}, params: map[[2]string]string{},
 	}
-	for _, name := range []string{"types", "resources", "valuesets", "v2-valuesets", "v3-valuesets", "searchParams"} {
-		var bundle struct {
-			Entry []struct{ Resource json.RawMessage }
-		}
-		if err := readJSON(filepath.Join(folder, "Bundle-"+name+".json"), &bundle); err != nil {
+	for resource, err := range folder.Bundled("types", "resources", "valuesets", "v2-valuesets", "v3-valuesets", "searchParams") {
+		if err != nil {
 			return nil, err
 		}
-		for _, e := range bundle.Entry {
-			if err := d.add(e.Resource); err != nil {
-				return nil, fmt.Errorf("bundle of %s: %w", name, err)
-			}
+		if err := d.add(resource); err != nil {
+			return nil, fmt.Errorf("%s: %w", resource.URL, err)
 		}
 	}
-	return d, readJSON(filepath.Join(folder, "CompartmentDefinition-patient.json"), &d.patient)
+	return d, folder.Read("CompartmentDefinition-patient", &d.patient)
 }
 
-func readJSON(path string, into any) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(data, into); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
-}
-
-func (d *definitions) add(resource []byte) error {
-	var head struct{ ResourceType, URL string }
-	if err := json.Unmarshal(resource, &head); err != nil {
-		return err
-	}
-	switch head.ResourceType {
+func (d *definitions) add(resource official.Resource) error {
+	switch resource.ResourceType {
 	case "StructureDefinition":
 		var s structure
-		if err := json.Unmarshal(resource, &s); err != nil {
+		if err := json.Unmarshal(resource.JSON, &s); err != nil {
 			return err
 		}
 		d.structures = append(d.structures, s)
 	case "ValueSet":
 		vs := new(valueSet)
-		if err := json.Unmarshal(resource, vs); err != nil {
+		if err := json.Unmarshal(resource.JSON, vs); err != nil {
 			return err
 		}
-		d.valueSets[head.URL] = vs
+		d.valueSets[resource.URL] = vs
 	case "CodeSystem":
 		cs := new(codeSystem)
-		if err := json.Unmarshal(resource, cs); err != nil {
+		if err := json.Unmarshal(resource.JSON, cs); err != nil {
 			return err
 		}
-		d.codeSystems[head.URL] = cs
+		d.codeSystems[resource.URL] = cs
 	case "SearchParameter":
 		var p struct {
 			Code, Expression string
 			Base             []string
 		}
-		if err := json.Unmarshal(resource, &p); err != nil {
+		if err := json.Unmarshal(resource.JSON, &p); err != nil {
 			return err
 		}
 		for _, base := range p.Base {
