@@ -89,6 +89,9 @@ var build = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	atEnd(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o711); err != nil { // other users may run it
+		return "", err
+	}
 	path := filepath.Join(dir, "gateway")
 	cmd := exec.Command("go", "build", "-o", path, "./gateway")
 	cmd.Dir = ProjectRoot()

@@ -109,6 +109,12 @@ type node struct {
 // start starts a gateway with settings, on addresses that are free, and does not wait for it.
 func start(t *testing.T, settings map[string]string, args ...string) *node {
 	t.Helper()
+	return startAs(t, settings, func(*exec.Cmd) {}, args...)
+}
+
+// startAs is start of a command that is changed before.
+func startAs(t *testing.T, settings map[string]string, change func(*exec.Cmd), args ...string) *node {
+	t.Helper()
 	binary, err := gatewaytest.Binary()
 	require.NoError(t, err)
 	free, err := gatewaytest.NewEnvironment("", "")
@@ -124,6 +130,7 @@ func start(t *testing.T, settings map[string]string, args ...string) *node {
 		n.cmd.Env = append(n.cmd.Env, name+"="+value)
 	}
 	n.cmd.Stderr, n.cmd.Stdout = n.says, n.says
+	change(n.cmd)
 	require.NoError(t, n.cmd.Start())
 	go func() { n.end <- n.cmd.Wait() }()
 	t.Cleanup(n.kill)

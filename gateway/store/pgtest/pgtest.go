@@ -95,6 +95,9 @@ func start() (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := os.Chmod(dir, 0o711); err != nil { // gateways of other users may connect
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
 	// PostgreSQL refuses to run as root.
 	var as *syscall.SysProcAttr
 	if os.Geteuid() == 0 {
