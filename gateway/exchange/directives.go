@@ -130,12 +130,12 @@ func (w *writing) received(ctx context.Context, provenance *fhir.Value) (bool, e
 				continue
 			}
 			ref := fhir.ParseReference(who)
-			if !ref.Local() {
+			if !ref.Local() || ref.Type != "Organization" {
 				continue
 			}
-			_, err := w.snap.Get(ctx, ref.Type, ref.ID)
-			if errors.Is(err, store.ErrNotFound) {
-				continue
+			row, err := w.snap.Get(ctx, ref.Type, ref.ID)
+			if errors.Is(err, store.ErrNotFound) || err == nil && row.Class.Register != consent.Directory {
+				continue // the directory everybody may see; to tell of another row that it is there would be a disclosure
 			}
 			return false, unrecordedIf(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"sotesilta/gateway/exchange"
+	"sotesilta/gateway/report"
 )
 
 // What says no, or finds nothing, leaves on the grid, whichever way it was asked; what gives data is not held.
@@ -21,6 +22,22 @@ func TestRefusalsLeaveOnAGrid(t *testing.T) {
 		"search":  func(who, id string) { _, _ = w.Search(w.ctx, as(who), query(t, "Observation", "_id="+id)) },
 		"evaluate": func(who, id string) {
 			_, _ = w.Evaluate(w.ctx, as(who), exchange.Read, "Observation", id)
+		},
+		"report": func(who, id string) {
+			_, err := w.Report(w.ctx, as(who), exchange.ReportRequest{Form: report.OwnView, Client: id})
+			require.Error(t, err)
+		},
+		"explain": func(_, id string) {
+			_, err := w.ExplainHypothesis(w.ctx, as("aino@omaks"), exchange.Hypothesis{Interaction: exchange.Read, Type: "Observation", ID: id})
+			require.Error(t, err)
+		},
+		"prove": func(who, id string) {
+			_, err := w.Prove(w.ctx, as(who), id)
+			require.Error(t, err)
+		},
+		"match": func(who, id string) {
+			_, err := w.Match(w.ctx, as(who), exchange.Identification{IdentityCode: id, Family: "Nobody", Given: "Nobody"})
+			require.Error(t, err)
 		},
 		"delete": func(who, id string) {
 			_, _ = w.Transact(w.ctx, as(who), []exchange.Op{{Interaction: exchange.Delete, Type: "Observation", ID: id}})

@@ -154,7 +154,13 @@ func (x *Explanation) conclude() {
 // ExplainRecord tells how a recorded exchange was decided: to the auditor of its controller, by the id of any of its
 // records, all of it; to the client in plain words, if data moved that are about the client alone. Otherwise it is Absent.
 // Asking is itself recorded.
-func (d *Desk) ExplainRecord(ctx context.Context, c Caller, id string) (*Explanation, error) {
+func (d *Desk) ExplainRecord(ctx context.Context, c Caller, id string) (_ *Explanation, err error) {
+	began := time.Now()
+	defer func() {
+		if err != nil {
+			d.even(ctx, began)
+		}
+	}()
 	if err := asking(c); err != nil {
 		return nil, err
 	}
@@ -366,7 +372,13 @@ func (l *listing) Permit(_ context.Context, classes []consent.Class, _ map[strin
 
 // ExplainHypothesis tells what a registered actor would be answered, and why: to the auditor about data of the
 // controller, to the client about data that the client may read. Otherwise it is Absent. Asking is itself recorded.
-func (d *Desk) ExplainHypothesis(ctx context.Context, c Caller, h Hypothesis) (*Explanation, error) {
+func (d *Desk) ExplainHypothesis(ctx context.Context, c Caller, h Hypothesis) (_ *Explanation, err error) {
+	began := time.Now()
+	defer func() {
+		if err != nil {
+			d.even(ctx, began)
+		}
+	}()
 	if err := asking(c); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"sotesilta/consent"
 	"sotesilta/gateway/store"
 	"sotesilta/internal/fhir"
+	"sotesilta/internal/finland"
 	"sotesilta/internal/terms"
 )
 
@@ -66,9 +67,9 @@ func labels(class consent.Class) []fhir.Coding {
 	return append(out, fhir.Coding{System: terms.Register, Code: string(class.Register)})
 }
 
-// impersonal says whether a resource is directory data: of a type of the directory, naming no client, pointing to no
-// person data here, and holding nothing of another type within it. What only looks like a directory stays in its
-// sender's register.
+// impersonal says whether a resource is directory data: of a type of the directory, naming no client, by no identity code
+// either, pointing to no person data here, and holding nothing of another type within it. What only looks like a directory
+// stays in its sender's register.
 func (d *Desk) impersonal(typ, id string, doc *fhir.Value) bool {
 	if !impersonalType(typ) || len(d.clientsOf(typ, id, doc)) > 0 {
 		return false
@@ -78,7 +79,28 @@ func (d *Desk) impersonal(typ, id string, doc *fhir.Value) bool {
 			return false
 		}
 	}
-	return !slices.ContainsFunc(doc.Get("contained").Items(), func(c *fhir.Value) bool { return !impersonalType(fhir.ResourceType(c)) })
+	if slices.ContainsFunc(doc.Get("contained").Items(), func(c *fhir.Value) bool { return !impersonalType(fhir.ResourceType(c)) }) {
+		return false
+	}
+	return !identifies(doc)
+}
+
+// identifies says whether something within a value tells who a client is without a reference that we could follow: a
+// personal identity code, wherever it stands, or a Patient meant by an identifier. Telephone numbers are not looked at:
+// some look like codes.
+func identifies(v *fhir.Value) bool {
+	switch v.Kind() {
+	case fhir.String:
+		return finland.FindIdentityCode(v.Str())
+	case fhir.Array:
+		return slices.ContainsFunc(v.Items(), identifies)
+	case fhir.Object:
+		if v.Text("type") == "Patient" && v.Get("identifier") != nil {
+			return true
+		}
+		return slices.ContainsFunc(v.Members(), func(m fhir.Member) bool { return m.Name != "telecom" && identifies(m.Value) })
+	}
+	return false
 }
 
 // setMeta gives a resource the id, the version and the labels of its row.

@@ -39,6 +39,10 @@ func TestLabels(t *testing.T) {
 		"directory data":                      {nurse, `{"resourceType":"Location","name":"Huone 3"}`, consent.Directory, county, nil},
 		"a directory that names a client":     {nurse, `{"resourceType":"Practitioner","extension":[{"url":"http://example.org/x","valueReference":{"reference":"Patient/onni"}}]}`, consent.Health, county, []string{"onni"}},
 		"a directory that holds a person":     {nurse, `{"resourceType":"Location","extension":[{"url":"http://example.org/x","valueReference":{"reference":"#p"}}],"contained":[{"resourceType":"Patient","id":"p","name":[{"family":"Salainen"}]}],"name":"Huone 3"}`, consent.Health, county, nil},
+		"a directory with an identity code":   {nurse, `{"resourceType":"Practitioner","identifier":[{"system":"urn:oid:1.2.246.21","value":"170588-9102"}]}`, consent.Health, county, nil},
+		"a free time with an identity code":   {nurse, `{"resourceType":"Slot","schedule":{"reference":"Schedule/1"},"status":"busy","start":"2026-11-22T10:00:00Z","end":"2026-11-22T11:00:00Z","comment":"Aino (170588–9102)"}`, consent.Health, county, nil},
+		"a form that means a Patient":         {nurse, `{"resourceType":"Questionnaire","status":"active","extension":[{"url":"http://example.org/x","valueReference":{"type":"Patient","identifier":{"value":"1"}}}]}`, consent.Health, county, nil},
+		"a telephone number like a code":      {nurse, `{"resourceType":"Location","name":"Huone 3","telecom":[{"system":"phone","value":"050505-1234"}]}`, consent.Directory, county, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			row := w.put(c.who, c.text)

@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"slices"
+	"time"
 
 	"sotesilta/consent"
 	"sotesilta/gateway/search"
@@ -23,7 +24,13 @@ const candidates = 10
 // Match finds a client in the population data by identity code and name (Patient/$match). Only a certain match is
 // answered: the code, the family name and a given name agree, and the birth date if one was given; otherwise Absent.
 // Nobody is linked by guess (law 10). The look-up is recorded either way.
-func (d *Desk) Match(ctx context.Context, c Caller, id Identification) (*Resource, error) {
+func (d *Desk) Match(ctx context.Context, c Caller, id Identification) (_ *Resource, err error) {
+	began := time.Now()
+	defer func() {
+		if err != nil {
+			d.even(ctx, began)
+		}
+	}()
 	c = d.complete(c)
 	if err := allowed(c, "Patient", Match); err != nil {
 		return nil, err

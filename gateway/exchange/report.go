@@ -53,7 +53,13 @@ type ReportRequest struct {
 // sees their own; the guardian the registers that are open to the guardian; the controller's clerk the controller's own.
 // Everybody else gets Absent. The report is recorded with the id of every line before it leaves, and what a person
 // withheld with that person's reasons.
-func (d *Desk) Report(ctx context.Context, c Caller, q ReportRequest) (*report.Report, error) {
+func (d *Desk) Report(ctx context.Context, c Caller, q ReportRequest) (_ *report.Report, err error) {
+	began := time.Now()
+	defer func() {
+		if err != nil {
+			d.even(ctx, began)
+		}
+	}()
 	c = d.complete(c)
 	c.Interaction = ""
 	if err := allowed(c, auditEvent, DisclosureReport); err != nil {
@@ -420,7 +426,13 @@ func (d *Desk) name(ctx context.Context, snap store.Snapshot, out *report.Report
 // Prove gives the proof of one record to who supervises the controller, as its AuditEvent is read: what was denied or is
 // not there is Absent, and the asking is recorded. A record without a place yet waits for one; with none in time it is
 // refused as Busy.
-func (d *Desk) Prove(ctx context.Context, c Caller, id string) (*ledger.Proof, error) {
+func (d *Desk) Prove(ctx context.Context, c Caller, id string) (_ *ledger.Proof, err error) {
+	began := time.Now()
+	defer func() {
+		if err != nil {
+			d.even(ctx, began)
+		}
+	}()
 	c = d.complete(c)
 	if err := allowed(c, auditEvent, Read); err != nil {
 		return nil, err

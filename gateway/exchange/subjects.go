@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"sotesilta/consent"
@@ -71,8 +72,8 @@ func (w *writing) subject(ctx context.Context, client string) (bool, error) {
 }
 
 // namesItsClient refuses a resource whose subject is somebody that the gateway cannot tell although the sender could:
-// given by identity code or name only, or by a urn that no entry of the transaction has. Such a row would lie in no
-// client's log and under no client's ban. A subject on another server, or of another type (Group, Location), is kept as
+// given by identity code or name only, or by a urn that no entry of the transaction has. A contained Patient with an
+// identity code is somebody given so, too. Such a row would lie in no client's log and under no client's ban. A subject on another server, or of another type (Group, Location), is kept as
 // given and gives no rights; nobody at all is nobody's data (contract: "Identity, writing, labels").
 func namesItsClient(item *Item) error {
 	if impersonalType(item.Type) {
@@ -83,9 +84,15 @@ func namesItsClient(item *Item) error {
 			if subject.Kind() != fhir.Object {
 				continue
 			}
-			switch fhir.ParseReference(subject.Text("reference")).Kind {
-			case fhir.RelativeReference, fhir.AbsoluteReference, fhir.ContainedReference:
+			switch ref := subject.Text("reference"); fhir.ParseReference(ref).Kind {
+			case fhir.RelativeReference, fhir.AbsoluteReference:
 				continue
+			case fhir.ContainedReference:
+				if !slices.ContainsFunc(item.Doc.Get("contained").Items(), func(c *fhir.Value) bool {
+					return "#"+fhir.ID(c) == ref && fhir.ResourceType(c) == "Patient" && identifies(c)
+				}) {
+					continue
+				}
 			}
 			return Refuse(Unprocessable, "business-rule", item.Type+"."+strings.Join(path, "."),
 				"Name the client as Patient/id of this gateway. Learn the id from identity code and name with POST Patient/$match.")

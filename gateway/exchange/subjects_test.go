@@ -25,6 +25,14 @@ func TestAResourceNamesItsClientByID(t *testing.T) {
 	} {
 		require.Equal(t, exchange.Unprocessable, kind(about(refused)), refused)
 	}
+	contained := func(person string) error {
+		text := strings.Replace(observation("aino", "2026-01-01"), `{"reference":"Patient/aino"}`, `{"reference":"#p"}`, 1)
+		text = strings.Replace(text, `{"resourceType":"Observation",`, `{"resourceType":"Observation","contained":[{"resourceType":"Patient","id":"p",`+person+`}],`, 1)
+		_, err := w.Transact(w.ctx, as(nurse), []exchange.Op{create(t, text)})
+		return err
+	}
+	require.Equal(t, exchange.Unprocessable, kind(contained(`"identifier":[{"system":"urn:oid:1.2.246.21","value":"170588-9102"}]`)))
+	require.NoError(t, contained(`"name":[{"family":"Newborn"}]`))
 	for _, kept := range []string{`{"reference":"Patient/aino"}`, `{"reference":"` + base + `/Patient/aino"}`, `{"reference":"Group/everybody"}`, `{"reference":"https://elsewhere.example/fhir/Patient/aino"}`} {
 		require.NoError(t, about(kept), kept)
 	}

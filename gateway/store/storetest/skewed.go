@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"sotesilta/consent"
-	"sotesilta/consent/ledger"
 	"sotesilta/gateway/search"
 	"sotesilta/gateway/store"
 )
@@ -21,15 +20,25 @@ type Case struct {
 	Found int // rows of its first page
 }
 
+// exchanged is the one exchange that has two records.
+const exchanged = "exchange-of-two"
+
 var pOwner = &search.Param{Name: "owner", Type: search.Reference}
 
 // Skewed fills a store with tasks of 500 clients of ten units: half of the rows have one status, all have one code, and
-// every tenth belongs to one owner. It gives searches over them; each matches few rows, or can stop after few.
+// every tenth belongs to one owner; and its ledger with more than half as many records, two of them of one exchange. It
+// gives searches over them; each matches few rows, or can stop after few.
 func Skewed(t testing.TB, s store.Store, rows int) []Case {
 	t.Helper()
 	const clients = 500
 	for i := 0; i < rows; {
-		c := store.Change{Records: []ledger.Record{record()}}
+		c := store.Change{}
+		for range 300 {
+			c.Records = append(c.Records, record())
+		}
+		if i == 0 {
+			c.Records[0].ID, c.Records[0].Exchange, c.Records[1].Exchange = exchanged, exchanged, exchanged
+		}
 		for range min(500, rows-i) {
 			client := fmt.Sprint("c", i%clients)
 			if i < clients {
@@ -78,7 +87,8 @@ func Skewed(t testing.TB, s store.Store, rows int) []Case {
 	}
 }
 
-// Check runs each case twice, so that a prepared statement's later plans are seen too.
+// Check runs each case twice, so that a prepared statement's later plans are seen too, and asks for the records of an
+// exchange.
 func Check(t *testing.T, s store.Store, cases []Case) {
 	next := ""
 	for _, c := range cases {
@@ -97,5 +107,13 @@ func Check(t *testing.T, s store.Store, cases []Case) {
 			require.Len(t, got.Matches, c.Found, c.Name)
 			next = got.Next
 		}
+	}
+	for id, records := range map[string]int{exchanged: 2, "no-exchange": 0} {
+		n, err := s.Snapshot(context.Background())
+		require.NoError(t, err)
+		got, err := n.Entries(t.Context(), store.EntryQuery{Exchange: id, Outcome: []string{"permit"}, Ascending: true, Limit: 1000})
+		require.NoError(t, n.Close())
+		require.NoError(t, err)
+		require.Len(t, got.Entries, records, id)
 	}
 }
