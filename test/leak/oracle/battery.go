@@ -65,6 +65,7 @@ func Types() []string {
 type battery struct {
 	Config
 	asker, preparer *party
+	anybody         *party // without credentials
 	can             *capability
 	mark            string // of this run
 	system, codes   string // of what it writes
@@ -97,7 +98,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		c.Patience = 5 * time.Second
 	}
 	begun := time.Now()
-	b := &battery{Config: c, asker: newParty(c.Base, c.Asker), report: &Report{Base: c.Base}}
+	b := &battery{Config: c, asker: newParty(c.Base, c.Asker), anybody: newParty(c.Base, Open{}), report: &Report{Base: c.Base}}
 	b.mark = random("battery0000000000000000000000000")
 	b.system, b.codes = "https://battery.example/identifier/"+b.mark[:8], "https://battery.example/code"
 	if c.Preparer != nil {
@@ -171,7 +172,8 @@ func (b *battery) steps(w *world) []step {
 	out = append(out,
 		step{"match", func(ctx context.Context) error { return b.match(ctx, w) }},
 		step{"export", func(ctx context.Context) error { return b.export(ctx, w) }},
-		step{"notification", func(ctx context.Context) error { return b.notification(ctx, w) }})
+		step{"notification", func(ctx context.Context) error { return b.notification(ctx, w) }},
+		step{"public log", func(ctx context.Context) error { return b.growth(ctx, w) }})
 	out = append(out, b.measurements(w)...)
 	if !b.Write {
 		b.untried(slices.DeleteFunc(slices.Clone(ofResource), func(p probe) bool { return !p.write }), "it writes: --write")

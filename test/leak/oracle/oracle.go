@@ -57,6 +57,7 @@ const (
 	Transaction       Oracle = "transaction"  // entries of a transaction
 	Batch             Oracle = "batch"        // entries of a batch
 	Notification      Oracle = "notification" // a subscription tells
+	Log               Oracle = "log"          // a log that anybody may read grows by more
 	Time              Oracle = "time"         // how long an answer takes
 )
 
@@ -64,7 +65,7 @@ const (
 var Oracles = []Oracle{
 	Status, Body, Text, Header, ETag, Precondition, Version, History, HistoryType, HistorySystem, Search, Total, Count, Elements,
 	Sort, Link, Page, Include, RevInclude, Chain, Has, Compartment, Everything, Export, Match, Update, Patch, Delete,
-	ConditionalCreate, ConditionalUpdate, ConditionalPatch, ConditionalDelete, Reference, Transaction, Batch, Notification, Time,
+	ConditionalCreate, ConditionalUpdate, ConditionalPatch, ConditionalDelete, Reference, Transaction, Batch, Notification, Log, Time,
 }
 
 // Verdict is what came of probing.

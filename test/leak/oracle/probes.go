@@ -86,6 +86,9 @@ var ofResource = []probe{
 	{oracle: Chain, feature: "?identifier", request: get("{other}?{param}:{type}.identifier={system}%7C{value}")},
 	{oracle: Chain, feature: "?identifier", request: get("{other}?{param}:{type}.identifier={system}%7C{value}&_summary=count")},
 	{oracle: Everything, feature: "$everything", request: get("{type}/{id}/$everything")},
+	{oracle: Body, broad: true, feature: "$meta", request: get("{type}/{id}/$meta")},
+	{oracle: Body, broad: true, feature: "$validate", request: post("{type}/{id}/$validate", "")},
+	{oracle: Search, broad: true, feature: "?_list", request: get("{type}?_list={id}")},
 
 	{oracle: Update, feature: "update", write: true, request: request{method: http.MethodPut, path: "{type}/{id}", body: "{resource}"}},
 	{oracle: Update, feature: "update", write: true, request: request{
@@ -121,6 +124,10 @@ var ofResource = []probe{
 		method: http.MethodPatch, path: "{type}?identifier={system}%7C{value}", body: `[{"op":"test","path":"/resourceType","value":"{type}"}]`,
 		header: []string{"Content-Type", patchJSON},
 	}},
+	{oracle: ConditionalPatch, feature: "conditional-patch", write: true, request: request{
+		method: http.MethodPatch, path: "{type}?_id={id}", body: `[{"op":"test","path":"/resourceType","value":"{type}"}]`,
+		header: []string{"Content-Type", patchJSON},
+	}},
 	{oracle: Reference, feature: "create", write: true, request: post("{other}", "{referring}")},
 	{oracle: Transaction, feature: "transaction", write: true, request: post("", bundle("transaction", "PUT", "{type}/{id}", "{resource}"))},
 	{oracle: Transaction, feature: "transaction", write: true, request: post("", bundle("transaction", "GET", "{type}/{id}", ""))},
@@ -136,6 +143,7 @@ var ofResource = []probe{
 	{oracle: Transaction, feature: "transaction", write: true, request: post("", bundle("transaction", "DELETE", "{type}/{id}", ""))},
 	{oracle: Batch, feature: "batch", write: true, request: post("", bundle("batch", "DELETE", "{type}/{id}", ""))},
 	{oracle: ConditionalDelete, feature: "conditional-delete", write: true, request: request{method: http.MethodDelete, path: "{type}?identifier={system}%7C{value}"}},
+	{oracle: ConditionalDelete, feature: "conditional-delete", write: true, request: request{method: http.MethodDelete, path: "{type}?_id={id}"}},
 	{oracle: Delete, feature: "delete", write: true, request: request{method: http.MethodDelete, path: "{type}/{id}"}},
 	{oracle: Body, broad: true, request: get("{type}/{id}")}, // it is as it was
 }
