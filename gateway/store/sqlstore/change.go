@@ -77,9 +77,10 @@ func entryColumns(list []ledger.Column) (out [len(columns)]string, err error) {
 	return out, nil
 }
 
-// columnsOf is the reverse of entryColumns.
-func columnsOf(row [len(columns)]string) ([]ledger.Column, error) {
-	out := make([]ledger.Column, 0, len(columns)+2)
+// columnsOf is the reverse of entryColumns. damaged names the columns that hold no list as listText writes it; the others
+// are told all the same, so that Verify blames none of them.
+func columnsOf(row [len(columns)]string) (out []ledger.Column, damaged []string) {
+	out = make([]ledger.Column, 0, len(columns)+2)
 	for i, value := range row {
 		if value == "" {
 			continue
@@ -90,13 +91,13 @@ func columnsOf(row [len(columns)]string) ([]ledger.Column, error) {
 		}
 		var values []string
 		if err := json.Unmarshal([]byte(value), &values); err != nil || listText(values) != value {
-			return nil, fmt.Errorf("sqlstore: column %s of a ledger entry is not such a list", columns[i].Name)
+			damaged = append(damaged, columns[i].Name)
 		}
 		for _, v := range values {
 			out = append(out, ledger.Column{Name: columns[i].Of, Value: v})
 		}
 	}
-	return out, nil
+	return out, damaged
 }
 
 // listText is a JSON list of texts; quoted finds one of them in it.

@@ -72,9 +72,9 @@ func scanEntry(rows Rows) (e ledger.Entry, key int64, err error) {
 			damaged = append(damaged, c.Name)
 		}
 	}
-	if e.Columns, err = columnsOf(list); err != nil {
-		damaged = append(damaged, "a list")
-	}
+	var lists []string
+	e.Columns, lists = columnsOf(list)
+	damaged = append(damaged, lists...)
 	if len(damaged) > 0 {
 		e.Damage = "not as it was written: " + strings.Join(damaged, ", ")
 	}

@@ -46,6 +46,7 @@ func testTamper(t *testing.T, e Engine) {
 		{"a commitment longer", "UPDATE ledger_entry SET commitment = " + e.Longer("commitment") + " WHERE id = 'r1'", false},
 		{"a chain value longer", "UPDATE ledger_entry SET chain = " + e.Longer("chain") + " WHERE id = 'r1'", false},
 		{"a list with a space", "UPDATE ledger_entry SET basis = basis || ' ' WHERE id = 'r1'", false},
+		{"a basis that is no list", "UPDATE ledger_entry SET basis = 'ATL-4.3-H' WHERE id = 'r1'", false},
 		{"everything", "DELETE FROM ledger_checkpoint; DELETE FROM ledger_leaf; DELETE FROM ledger_entry; DELETE FROM ledger_node", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -71,6 +72,11 @@ func testTamper(t *testing.T, e Engine) {
 			report, err := ledger.Verify(t.Context(), s.Ledger(), key.Verifier(), ledger.Options{})
 			require.NoError(t, err)
 			require.Equal(t, c.script == "", report.OK(), "%v", report.Findings)
+			if strings.Contains(c.script, "SET basis") {
+				for _, f := range report.Findings {
+					require.Contains(t, f.Detail, "basis", "what was not touched is not blamed")
+				}
+			}
 			n := snapshot(t, s)
 			page, err := n.Entries(t.Context(), store.EntryQuery{Limit: 10, Total: true})
 			require.NoError(t, err)
