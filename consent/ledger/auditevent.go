@@ -180,6 +180,26 @@ func (r *Record) subtypes(s shape, disclosed bool) *fhir.Value {
 	return list
 }
 
+// Subtyped tells which records show a code in AuditEvent.subtype: those of some interactions, or, for the code disclose,
+// those that Disclosed says. system is "" for any. Nothing is shown of other systems and codes.
+func Subtyped(system, code string) (interactions []string, disclosed bool) {
+	if disclosed = code == "disclose" && (system == "" || system == systemLifecycle); disclosed {
+		return nil, true
+	}
+	if system == "" || system == systemRest {
+		for name, s := range shapes {
+			if s.rest != "" && s.rest == code {
+				interactions = append(interactions, name)
+			}
+		}
+	}
+	if s, known := shapes[code]; (system == "" || system == terms.Interaction) && (s.ours || !known) && !slices.Contains(interactions, code) {
+		interactions = append(interactions, code)
+	}
+	slices.Sort(interactions)
+	return interactions, false
+}
+
 // reasons are the codes of v3-PurposeOfUse that say the same as a purpose of ours.
 var reasons = map[consent.Purpose]string{consent.Care: "TREAT", consent.Emergency: "ETREAT", consent.OwnData: "PATRQT"}
 

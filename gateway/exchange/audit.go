@@ -29,7 +29,7 @@ const AuditSearch = "Views of the ledger, for who supervises the controller; rea
 	"agent is the person who used or received data (Practitioner, Patient or RelatedPerson), with :identifier the API client; altid is that client's own id of its user. " +
 	"entity is what was asked for or moved, not the directives that weighed. policy is a row of the legal bases that permitted, " +
 	"by its code or as the CodeSystem with the code as fragment. outcome goes by the decision: 0 permitted, also where it was then not done, 4 denied or left to a human. " +
-	"date and _lastUpdated are the time of the event."
+	"subtype disclose finds disclosures that happened, without _total. date and _lastUpdated are the time of the event."
 
 // auditAgents are the types of those who act: only they are kept for searching.
 var auditAgents = []string{"Practitioner", "Patient", "RelatedPerson"}
@@ -74,7 +74,7 @@ func (d *Desk) readAudit(ctx context.Context, c Caller, id string, i Interaction
 
 // searchAudit answers ledger entries as AuditEvents.
 func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Page, error) {
-	entries, err := entryQuery(q)
+	entries, disclosed, err := entryQuery(q)
 	if err != nil {
 		return nil, err
 	}
@@ -99,9 +99,9 @@ func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Pag
 		return page, nil
 	}
 	entries.Controllers = []string{c.Actor.Controller}
-	found, err := l.Entries(ctx, entries)
+	found, err := d.entries(ctx, l, entries, disclosed)
 	if err != nil {
-		return nil, d.failed(err)
+		return nil, err
 	}
 	page.Total, page.Next = found.Total, found.Next
 	if page.Next != "" && !since.IsZero() {
@@ -174,28 +174,58 @@ func viewed(entry ledger.Entry) (*Resource, error) {
 	}, nil
 }
 
-// entryQuery turns a search for AuditEvents into a query of the ledger's columns.
-func entryQuery(q *search.Query) (store.EntryQuery, error) {
-	out := store.EntryQuery{Limit: q.Count, After: q.Cursor, Total: q.Total || q.Summary}
+// entries is a page of the ledger; disclosed keeps to disclosures that happened, which no column tells: what was permitted
+// is looked through for them, and a page that looked through much may hold few.
+func (d *Desk) entries(ctx context.Context, snap store.Snapshot, q store.EntryQuery, disclosed bool) (store.EntryPage, error) {
+	page, err := snap.Entries(ctx, q)
+	if err != nil || !disclosed {
+		return page, d.failed(err)
+	}
+	var out []ledger.Entry
+	for looked := 0; ; {
+		for _, entry := range page.Entries {
+			rec, err := ledger.ParseRecord(entry.Canonical)
+			if err != nil {
+				return page, unrecorded(err)
+			}
+			if rec.Disclosed() {
+				out = append(out, entry)
+			}
+		}
+		looked += len(page.Entries)
+		if page.Next == "" || len(out) >= q.Limit || looked >= noticeLook {
+			page.Entries = out
+			return page, nil
+		}
+		q.After, q.Limit = page.Next, q.Limit-len(out)
+		if page, err = snap.Entries(ctx, q); err != nil {
+			return page, d.failed(err)
+		}
+	}
+}
+
+// entryQuery turns a search for AuditEvents into a query of the ledger's columns; disclosed narrows it further.
+func entryQuery(q *search.Query) (out store.EntryQuery, disclosed bool, _ error) {
+	out = store.EntryQuery{Limit: q.Count, After: q.Cursor, Total: q.Total || q.Summary}
 	unsupported := func(what string) error {
 		return Refuse(Invalid, "not-supported", "", "AuditEvent does not support "+what+"; it supports "+strings.Join(AuditParams, ", ")+".")
 	}
 	if len(q.Includes) > 0 {
-		return out, unsupported("_include and _revinclude")
+		return out, false, unsupported("_include and _revinclude")
 	}
 	for _, key := range q.Sort {
 		if key.Name != "date" && key.Name != "_lastUpdated" {
-			return out, unsupported("_sort by " + key.Name)
+			return out, false, unsupported("_sort by " + key.Name)
 		}
 		out.Ascending = !key.Desc
 	}
 	seen := map[string]bool{}
 	for _, clause := range q.Where {
 		if clause.Param == nil || clause.Chain != nil || clause.Has != nil || clause.Any != nil {
-			return out, unsupported("chaining")
+			return out, false, unsupported("chaining")
 		}
 		if clause.Modifier != "" && (clause.Modifier != "identifier" || clause.Param.Name != "agent") {
-			return out, unsupported("the modifier :" + clause.Modifier)
+			return out, false, unsupported("the modifier :" + clause.Modifier)
 		}
 		// Several conditions on one column would have to hold together, and the ledger's columns hold one value of most.
 		name := clause.Param.Name
@@ -203,14 +233,23 @@ func entryQuery(q *search.Query) (store.EntryQuery, error) {
 			name += ":" + clause.Modifier
 		}
 		if seen[name] && name != "date" && name != "_lastUpdated" {
-			return out, unsupported("the repetition of " + name)
+			return out, false, unsupported("the repetition of " + name)
 		}
 		seen[name] = true
 		if err := entryClause(&out, clause, unsupported); err != nil {
-			return out, err
+			return out, false, err
+		}
+		if clause.Param.Name == "subtype" && len(out.Interaction) == 0 {
+			disclosed = true
+			if out.Total {
+				return out, false, unsupported("_total and _summary=count of the subtype disclose")
+			}
 		}
 	}
-	return out, nil
+	if disclosed && len(out.Outcome) == 0 {
+		out.Outcome = []string{consent.Permitted.String()}
+	}
+	return out, disclosed, nil
 }
 
 func entryClause(out *store.EntryQuery, clause search.Clause, unsupported func(string) error) error {
@@ -278,7 +317,20 @@ func entryClause(out *store.EntryQuery, clause search.Clause, unsupported func(s
 		case "policy":
 			out.Basis = append(out.Basis, strings.TrimPrefix(value.Text, terms.LegalBasis+"#"))
 		case "subtype":
-			out.Interaction = append(out.Interaction, value.Code)
+			if value.SystemSet && value.System == "" {
+				out.Interaction = append(out.Interaction, "none") // every subtype is of a system
+				continue
+			}
+			interactions, disclosed := ledger.Subtyped(value.System, value.Code)
+			switch {
+			case disclosed && len(clause.Values) > 1:
+				return unsupported("the subtype disclose beside others")
+			case disclosed:
+			case len(interactions) == 0:
+				out.Interaction = append(out.Interaction, "none") // no AuditEvent shows it
+			default:
+				out.Interaction = append(out.Interaction, interactions...)
+			}
 		default:
 			return unsupported(clause.Param.Name)
 		}

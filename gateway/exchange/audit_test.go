@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -130,6 +131,50 @@ func TestReadingTheLedger(t *testing.T) {
 	junk.Cursor = "junk"
 	_, err := w.Search(w.ctx, as("auditor"), junk)
 	require.Equal(t, exchange.Invalid, kind(err))
+}
+
+// A subtype finds the records that show it: disclosures among them, and what FHIR calls an operation.
+func TestTheSubtypeOfARecordIsSearched(t *testing.T) {
+	w := newWorld(t)
+	theirs := w.put("jukola-ehr", observation("onni", "2026-01-10")).ID
+	hidden := w.put("jukola-ehr", observation("eino", "2026-01-10")).ID
+	var disclosed []string
+	for _, rec := range flat(w.records(func() {
+		_, _ = w.Read(w.ctx, as(worker), "Observation", theirs)
+		_, _ = w.Read(w.ctx, as(worker), "Observation", hidden)
+		_, _ = w.Read(w.ctx, as(nurse), "Observation", theirs)
+		w.found(worker, "Observation", "patient=Patient/onni")
+		w.found(worker, "Observation", "patient=Patient/eino")
+	})) {
+		if rec.Disclosed() {
+			disclosed = append(disclosed, "AuditEvent/"+rec.ID)
+		}
+	}
+	require.Len(t, disclosed, 2, "a read and the rows of a search")
+	slices.Reverse(disclosed) // the newest first
+	const lifecycle, rest = "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle", "http://hl7.org/fhir/restful-interaction"
+	since := time.Now().Add(-time.Hour).UTC().Format("2006-01-02T15:04:05Z")
+	for params, want := range map[string][]string{
+		"subtype=disclose": disclosed, "subtype=" + lifecycle + "|disclose": disclosed,
+		"subtype=disclose&outcome=4": {}, "subtype=disclose&patient=Patient/eino": {},
+		"subtype=" + rest + "|disclose": {}, "subtype=|disclose": {}, "subtype=https://elsewhere.example|read": {},
+	} {
+		require.Equal(t, want, w.found("auditor", "AuditEvent", params+"&date=ge"+since), params)
+	}
+	q := query(t, "AuditEvent", "subtype=disclose&_count=1")
+	page, err := w.Search(w.ctx, as("auditor"), q)
+	require.NoError(t, err)
+	require.Equal(t, disclosed[:1], refs(page.Matches))
+	q.Cursor = page.Next
+	page, err = w.Search(w.ctx, as("auditor"), q)
+	require.NoError(t, err)
+	require.Equal(t, disclosed[1:], refs(page.Matches))
+	for _, params := range []string{"subtype=disclose,read", "subtype=disclose&_total=accurate", "subtype=disclose&_summary=count"} {
+		_, err := w.Search(w.ctx, as("auditor"), query(t, "AuditEvent", params))
+		require.Equal(t, exchange.Invalid, kind(err), params)
+	}
+	operations := w.found("auditor", "AuditEvent", "subtype="+rest+"|operation&_count=200")
+	require.ElementsMatch(t, operations, w.found("auditor", "AuditEvent", "subtype=match,apply,everything,export,disclosure-report&_count=200"))
 }
 
 // The pages of the ledger come in order, each entry once, although reading adds to it.
