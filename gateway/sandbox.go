@@ -149,8 +149,9 @@ func (s *sandboxCommand) Run(ctx context.Context, out streams) error {
 			return s.compare(ctx, out, feed, journey)
 		}
 	}
+	lines := feed.Lines()
 	feed.Keep(false)
-	sandbox.CurlLines(out.out, n.root, s.explain())
+	sandbox.CurlLines(out.out, n.root, s.explain(), lines)
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(out.out, "stopping")
