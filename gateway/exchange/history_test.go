@@ -1,6 +1,7 @@
 package exchange_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -109,4 +110,42 @@ func TestHistoryOfAPartOfThePast(t *testing.T) {
 	}
 	_, _, err := w.History(w.ctx, as(worker), "Observation", row.ID, exchange.Past{Since: versions[2].Add(time.Hour)})
 	require.Equal(t, exchange.Absent, kind(err))
+}
+
+// A page of a history is bounded in bytes as well: it ends early, and the next goes on with the version below. What is
+// recorded is what left.
+func TestAPageOfLongVersionsEndsEarly(t *testing.T) {
+	w := newWorld(t)
+	long := strings.Replace(observation("aino", "2026-01-01"), `"secret"`, `"`+strings.Repeat("pitkä", 170_000)+`"`, 1)
+	row := w.put(nurse, long)
+	for range 11 {
+		_, err := w.Transact(w.ctx, as(nurse), []exchange.Op{update(t, row.ID, long)})
+		require.NoError(t, err)
+	}
+	var versions []int64
+	var pages []int
+	for before := int64(0); ; {
+		var rows []exchange.Resource
+		var next int64
+		commits := w.records(func() {
+			var err error
+			rows, next, err = w.History(w.ctx, as(nurse), "Observation", row.ID, exchange.Past{Before: before, Count: 100})
+			require.NoError(t, err)
+		})
+		require.Len(t, flat(commits), 1)
+		require.Len(t, flat(commits)[0].Entities, len(rows))
+		for _, r := range rows {
+			versions = append(versions, r.Version)
+		}
+		pages = append(pages, len(rows))
+		if before = next; next == 0 {
+			break
+		}
+	}
+	require.Equal(t, []int64{12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1}, versions)
+	require.Len(t, pages, 2)
+	page, err := w.Histories(w.ctx, as(nurse), "Observation", exchange.Past{Count: 100})
+	require.NoError(t, err)
+	require.Less(t, len(page.Matches), 12)
+	require.NotEmpty(t, page.Next)
 }

@@ -163,6 +163,7 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, p Past) (v
 	var visible *consent.Decision // of the newest version that the caller may see
 	var newest store.Row
 	var ended time.Time
+	size := 0 // of the bodies in out
 	cursor := p.Before
 	if !p.At.From.IsZero() {
 		cursor = 0 // when a version ended is told by the one above it
@@ -172,7 +173,9 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, p Past) (v
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, 0, unrecorded(err)
 		}
+		bodies := 0
 		for _, row := range rows {
+			bodies += len(row.Body)
 			cursor = row.Version
 			person = person || recorded(row.Class)
 			key := row.Class.Key()
@@ -202,8 +205,8 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, p Past) (v
 			if ended = row.Updated; !wanted {
 				continue
 			}
-			if len(out) == limit {
-				next = out[limit-1].Version
+			if len(out) == limit || size >= store.PageBytes {
+				next = out[len(out)-1].Version
 				break
 			}
 			resource, err := released(row, decision)
@@ -211,10 +214,11 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, p Past) (v
 				return nil, 0, err
 			}
 			out = append(out, *resource)
+			size += len(resource.Body)
 			left.add(row, decision, facts, "match")
 		}
-		if len(rows) < historyPage {
-			break
+		if len(rows) < historyPage && bodies < store.PageBytes {
+			break // those were the last
 		}
 	}
 	switch {

@@ -12,6 +12,9 @@ import (
 	"sotesilta/gateway/store"
 )
 
+// PageBytes bounds the bytes of a page's matches, and those of what is included.
+const PageBytes = store.PageBytes
+
 // Search answers one page. What the caller may not see takes no part in it: not in matches, totals, sorting, chains,
 // _has, includes or links. One record for the query, and one per client whose data left.
 func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (page *Page, err error) {

@@ -27,7 +27,7 @@ const deviations = "Every interaction needs a SMART scope and a legal basis (Act
 
 // searching is what a search may ask beyond the parameters that each type lists; the bounds are those of gateway/search.
 func (s *server) searching() string {
-	return fmt.Sprintf("Every type that is searched, AuditEvent apart, takes _sort (up to %d keys), _count (50 rows a page unless it says otherwise, 500 at most), "+
+	return fmt.Sprintf("Every type that is searched, AuditEvent apart, takes _sort (up to %d keys), _count (50 rows a page unless it says otherwise, 500 at most, and no more than %d MB of them), "+
 		"_total=accurate (totals are not counted unless asked for), _summary, _elements (of matches), _include and _revinclude (%d together, :iterate and the wildcard Type:* too; an entry of mode outcome says so when a page would take more than it includes), "+
 		"_list=id (what a List names), "+
 		"_has and chained parameters (%d references deep), by GET [type]?… and by POST [type]/_search with the parameters in a form body, both within a compartment too (GET Patient/[id]/[type]?…); AuditEvent takes "+
@@ -35,7 +35,7 @@ func (s *server) searching() string {
 		"A search has at most %d parameters, %d values together and %d bytes a value; a resource at most %s, a batch or transaction %s and %d entries. "+
 		"Reads take _summary and _elements; mandatory elements and modifiers are always there, and what is left out is told by the tag SUBSETTED. _text, _content, _filter, _query, _contained and near are refused like every unknown parameter. "+
 		"in, not-in, above and below of a token know the code systems and value sets held here and those that R4 binds as required; others are refused. ",
-		search.MaxSortKeys, search.MaxIncludes, search.MaxDepth, search.MaxParameters, search.MaxValues, search.MaxValueLength,
+		search.MaxSortKeys, exchange.PageBytes>>20, search.MaxIncludes, search.MaxDepth, search.MaxParameters, search.MaxValues, search.MaxValueLength,
 		size(s.Limits.Body), size(s.Limits.Bundle), s.Limits.Entries)
 }
 

@@ -40,6 +40,10 @@ var (
 // MaxClasses bounds the classes one search may have decided.
 const MaxClasses = 10000
 
+// PageBytes bounds the bodies of a page: one that has as many ends there, however many rows were asked for, and has at
+// least one row. What is included with a page may be as much again.
+const PageBytes = 8 << 20
+
 // Store keeps resources, their history and indexes, the facts of clients, events and the ledger.
 // It is safe for concurrent use.
 type Store interface {
@@ -189,7 +193,8 @@ type Snapshot interface {
 	Get(ctx context.Context, typ, id string) (Row, error)
 	// Version is one version of a row; ErrNotFound.
 	Version(ctx context.Context, typ, id string, version int64) (Row, error)
-	// History is the versions of a row below version before (0: from the newest), newest first, at most limit.
+	// History is the versions of a row below version before (0: from the newest), newest first, at most limit, and fewer
+	// where their bodies are PageBytes; none at the end.
 	History(ctx context.Context, typ, id string, before int64, limit int) ([]Row, error)
 	// Process is the current rows whose class names the process (CarePlan/…), oldest first.
 	Process(ctx context.Context, process string) ([]Row, error)
@@ -200,7 +205,7 @@ type Snapshot interface {
 	FactsAt(ctx context.Context, client string, version int64) (*consent.Facts, error)
 	// Key is the version of a key; 0 when it was never used.
 	Key(ctx context.Context, key string) (int64, error)
-	// Search finds rows. The guard is asked once, in this snapshot, and its permitted classes are joined into
+	// Search finds a page of rows. The guard is asked once, in this snapshot, and its permitted classes are joined into
 	// everything: matches, total, sort, chains, _has and includes. ErrTooCostly.
 	Search(ctx context.Context, q *search.Query, g Guard) (Result, error)
 	// Versions finds versions of resources of many types, under the guard as Search does: what it denies is not there, and

@@ -12,7 +12,7 @@ import (
 )
 
 // maxIncludes bounds the rows included in a page, and maxSteps how far includes that iterate go; what is beyond is left
-// out, and the result says so.
+// out, and the result says so, as it does of what the bytes of a page have no room for.
 const (
 	maxIncludes = 1000
 	maxSteps    = 8
@@ -50,7 +50,12 @@ func (n *snapshot) includes(ctx context.Context, p *plan, includes []search.Incl
 	}
 	found := make(map[int64]store.Found, len(order))
 	d := n.s.engine
+	in := newRoom(maxIncludes)
 	err := each(ctx, n.r, func(rows Rows) error {
+		if !in.left() {
+			cut = true
+			return errEnough
+		}
 		var rid int64
 		row, class, err := scanRow(rows, &rid)
 		if err != nil {
@@ -61,6 +66,7 @@ func (n *snapshot) includes(ctx context.Context, p *plan, includes []search.Incl
 			return errors.New("an included row outside the permitted classes")
 		}
 		row.Class = grant.Class
+		in.take(&row)
 		found[rid] = store.Found{Row: row, Decision: &grant.Decision}
 		return nil
 	}, over(d, "("+d.Ints("$1")+") x").look("resource", "r", "r.rid = x.v").look("version", "v", "v.vid = r.vid").sql(versionColumns+", r.rid"),
@@ -70,7 +76,9 @@ func (n *snapshot) includes(ctx context.Context, p *plan, includes []search.Incl
 	}
 	out := make([]store.Found, 0, len(order))
 	for _, rid := range order {
-		out = append(out, found[rid])
+		if row, ok := found[rid]; ok {
+			out = append(out, row)
+		}
 	}
 	return out, cut, nil
 }

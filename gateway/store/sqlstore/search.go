@@ -47,13 +47,12 @@ func (n *snapshot) search(ctx context.Context, q *search.Query, g store.Guard) (
 	if err != nil || len(p.own) == 0 {
 		return out, err
 	}
-	found, err := n.found(ctx, p, q, keys, from, &out)
+	found, more, err := n.found(ctx, p, q, keys, from, &out)
 	if err != nil {
 		return out, err
 	}
-	if len(found) > q.Count {
-		found = found[:q.Count]
-		last := found[q.Count-1]
+	if more {
+		last := found[len(found)-1]
 		if out.Next = (cursor{keys.print, last.keys, last.row.ID}).String(); out.Next == "" {
 			return out, errors.New("a sort key that no cursor can hold")
 		}
@@ -76,25 +75,25 @@ func (n *snapshot) search(ctx context.Context, q *search.Query, g store.Guard) (
 	return out, err
 }
 
-// found reads the total, if it is wanted, and the rows of a page and one more, by the driver that costs the least.
-func (n *snapshot) found(ctx context.Context, p *plan, q *search.Query, keys sorting, from *cursor, out *store.Result) ([]hit, error) {
+// found reads the total, if it is wanted, and the rows of a page, by the driver that costs the least; more says that there
+// are others after them.
+func (n *snapshot) found(ctx context.Context, p *plan, q *search.Query, keys sorting, from *cursor, out *store.Result) (hits []hit, more bool, err error) {
 	drivers := p.drivers()
 	ordered := keys.ordered() && out.Total < 0
 	best, cost := drivers[0], int64(0)
 	if len(drivers) > 1 || ordered && !best.sure {
-		var err error
 		if best, cost, err = n.gauge(ctx, p, drivers, gaugeFew); err != nil || cost == 0 {
-			return nil, err
+			return nil, false, err
 		}
 		if cost == gaugeFew && ordered {
-			hits, err := n.page(ctx, p, walkDriver(walked), keys, from, q.Count+1)
-			if err != nil || len(hits) > q.Count {
-				return hits, err
+			hits, more, err := n.page(ctx, p, walkDriver(walked), keys, from, q.Count)
+			if err != nil || more {
+				return hits, more, err
 			}
 		}
 		if cost == gaugeFew {
 			if best, cost, err = n.gauge(ctx, p, drivers, gaugeMany); err != nil {
-				return nil, err
+				return nil, false, err
 			}
 			if cost == gaugeMany && ordered {
 				best = walkDriver(0)
@@ -102,12 +101,11 @@ func (n *snapshot) found(ctx context.Context, p *plan, q *search.Query, keys sor
 		}
 	}
 	if out.Total >= 0 {
-		var err error
 		if out.Total, err = n.total(ctx, p, best); err != nil || q.Summary || q.Count <= 0 {
-			return nil, err
+			return nil, false, err
 		}
 	}
-	return n.page(ctx, p, best, keys, from, q.Count+1)
+	return n.page(ctx, p, best, keys, from, q.Count)
 }
 
 // expected is how many rows of a page there is room for before they are there.
@@ -267,12 +265,12 @@ func (n *snapshot) total(ctx context.Context, p *plan, best *driver) (total int6
 	return total, err
 }
 
-// page reads up to limit rows after a cursor.
-func (n *snapshot) page(ctx context.Context, p *plan, best *driver, keys sorting, after *cursor, limit int) ([]hit, error) {
+// page reads up to count rows after a cursor, as far as there is room; more says that there are others after them.
+func (n *snapshot) page(ctx context.Context, p *plan, best *driver, keys sorting, after *cursor, count int) (_ []hit, more bool, _ error) {
 	s := &statement{plan: p}
 	with, from, err := s.from(best, keys, after)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	inner := []string{"r.rid AS rid", "r.type AS type", "r.id AS id", "r.vid AS vid"}
 	var orderIn, orderOut, outer []string
@@ -293,21 +291,27 @@ func (n *snapshot) page(ctx context.Context, p *plan, best *driver, keys sorting
 	if after != nil {
 		where = " WHERE " + s.beyond(keys, after, func(i int) string { return fmt.Sprintf("m.k%d", i) }, "m.id")
 	}
-	hits := fmt.Sprintf("(SELECT m.* FROM (%s) m%s ORDER BY %s LIMIT %d) p", from.sql(strings.Join(inner, ", ")), where, strings.Join(orderIn, ", "), limit)
+	hits := fmt.Sprintf("(SELECT m.* FROM (%s) m%s ORDER BY %s LIMIT %d) p", from.sql(strings.Join(inner, ", ")), where, strings.Join(orderIn, ", "), count+1)
 	sql := with + over(s.d, hits).look("version", "v", "v.vid = p.vid").
 		sql(strings.Join(append([]string{"p.type", "p.id", bodyColumns, "p.rid"}, outer...), ", ")) + " ORDER BY " + strings.Join(orderOut, ", ")
-	out := make([]hit, 0, min(limit, expected))
+	in := newRoom(count)
+	out := make([]hit, 0, min(count+1, expected))
 	extra := make([]any, 1+len(keys.keys)) // scanned into anew by each row
 	err = each(ctx, n.r, func(rows Rows) error {
+		if more = !in.left(); more {
+			return errEnough
+		}
 		out = append(out, hit{keys: make([]any, len(keys.keys))})
 		h := &out[len(out)-1]
 		extra[0] = &h.rid
 		for i := range h.keys {
 			extra[1+i] = &h.keys[i]
 		}
-		return scanInto(rows, &h.row, &h.class, extra...)
+		err := scanInto(rows, &h.row, &h.class, extra...)
+		in.take(&h.row)
+		return err
 	}, sql, s.args...)
-	return out, err
+	return out, more, err
 }
 
 // beyond spells that a row comes after a cursor, given the columns of its keys and its id. Rows without a value come

@@ -33,7 +33,7 @@ func (n *snapshot) Time() time.Time { return n.time }
 
 func (n *snapshot) Close() error { return n.r.Close() }
 
-// each runs a query and calls f for each of its rows, which it scans itself.
+// each runs a query and calls f for each of its rows, which it scans itself, until f has enough.
 func each(ctx context.Context, r interface {
 	Query(ctx context.Context, sql string, args ...any) (Rows, error)
 }, f func(Rows) error, sql string, args ...any,
@@ -44,11 +44,32 @@ func each(ctx context.Context, r interface {
 	}
 	defer rows.Close()
 	for rows.Next() {
-		if err := f(rows); err != nil {
+		switch err := f(rows); {
+		case errors.Is(err, errEnough):
+			return nil
+		case err != nil:
 			return err
 		}
 	}
 	return rows.Err()
+}
+
+// errEnough is answered for a row that is not read any more, nor those after it.
+var errEnough = errors.New("sqlstore: enough was read")
+
+// room is how much more goes into a page.
+type room struct{ rows, bytes int }
+
+// newRoom is the room of a page of at most so many rows.
+func newRoom(rows int) *room { return &room{rows, store.PageBytes} }
+
+// left says whether there is room for a row.
+func (r *room) left() bool { return r.rows > 0 && r.bytes > 0 }
+
+// take puts a row in.
+func (r *room) take(row *store.Row) {
+	r.rows--
+	r.bytes -= len(row.Body)
 }
 
 // column reads a query of one column of numbers.
@@ -98,12 +119,18 @@ func scanInto(rows Rows, row *store.Row, class *int64, extra ...any) error {
 	return nil
 }
 
-// rows reads rows with their classes.
-func (n *snapshot) rows(ctx context.Context, sql string, args ...any) ([]store.Row, error) {
+// rows reads rows with their classes, as far as there is room; nil is room for all.
+func (n *snapshot) rows(ctx context.Context, in *room, sql string, args ...any) ([]store.Row, error) {
 	var out []store.Row
 	var classes []int64
 	err := each(ctx, n.r, func(rows Rows) error {
+		if in != nil && !in.left() {
+			return errEnough
+		}
 		row, class, err := scanRow(rows)
+		if in != nil {
+			in.take(&row)
+		}
 		out, classes = append(out, row), append(classes, class)
 		return err
 	}, sql, args...)
@@ -140,7 +167,7 @@ func (n *snapshot) one(ctx context.Context, sql string, args ...any) (store.Row,
 			return store.Row{}, store.ErrNotFound
 		}
 	}
-	rows, err := n.rows(ctx, sql, args...)
+	rows, err := n.rows(ctx, nil, sql, args...)
 	if err != nil {
 		return store.Row{}, err
 	}
@@ -192,14 +219,14 @@ func (n *snapshot) History(ctx context.Context, typ, id string, before int64, li
 	if before <= 0 {
 		before = 1 << 62
 	}
-	return n.rows(ctx, historySQL+strconv.Itoa(limit), typ, id, before)
+	return n.rows(ctx, newRoom(limit), historySQL+strconv.Itoa(limit), typ, id, before)
 }
 
 func (n *snapshot) Process(ctx context.Context, process string) ([]store.Row, error) {
 	if process == "" || clean(process) != process {
 		return nil, nil
 	}
-	return n.rows(ctx, over(n.s.engine, "class c").look("resource", "r", "r.class = c.class AND r.deleted = 0").look("version", "v", "v.vid = r.vid").
+	return n.rows(ctx, nil, over(n.s.engine, "class c").look("resource", "r", "r.class = c.class AND r.deleted = 0").look("version", "v", "v.vid = r.vid").
 		and("c.process = $1 AND c.process <> ''").sql(versionColumns)+" ORDER BY r.recorded, r.rid", process)
 }
 

@@ -42,13 +42,12 @@ func (n *snapshot) versions(ctx context.Context, q store.VersionQuery, g store.G
 	if err != nil || len(permitted) == 0 {
 		return out, err
 	}
-	hits, err := n.versionPage(ctx, p, q, from)
+	hits, more, err := n.versionPage(ctx, p, q, from)
 	if err != nil {
 		return out, err
 	}
-	if len(hits) > q.Limit {
-		hits = hits[:q.Limit]
-		last := hits[q.Limit-1]
+	if more {
+		last := hits[len(hits)-1]
 		out.Next = cursor{print, []any{last.keys[0]}, strconv.FormatInt(last.rid, 10)}.String()
 	}
 	for _, h := range hits {
@@ -62,9 +61,9 @@ func (n *snapshot) versions(ctx context.Context, q store.VersionQuery, g store.G
 	return out, nil
 }
 
-// versionPage reads up to a page and one more: of history by time of the version, newest first; of what is there by the
-// row, oldest first. Each hit's rid is what breaks ties.
-func (n *snapshot) versionPage(ctx context.Context, p *plan, q store.VersionQuery, from *cursor) ([]hit, error) {
+// versionPage reads up to a page: of history by time of the version, newest first; of what is there by the row, oldest
+// first. Each hit's rid is what breaks ties; more says that there are others after them.
+func (n *snapshot) versionPage(ctx context.Context, p *plan, q store.VersionQuery, from *cursor) (out []hit, more bool, _ error) {
 	s := &statement{plan: p}
 	own := s.d.Ints(s.arg(s.d.IntsArg(p.own)))
 	driver := over(s.d, "("+own+") g")
@@ -97,17 +96,21 @@ func (n *snapshot) versionPage(ctx context.Context, p *plan, q store.VersionQuer
 	limited := fmt.Sprintf("(SELECT p.k AS k, p.t AS t, p.vid AS vid, p.rid AS rid FROM (%s) p ORDER BY %s LIMIT %d) p", page, order, q.Limit+1)
 	sql := over(s.d, limited).look("version", "v", "v.vid = p.vid").look("resource", "r", "r.rid = p.rid").
 		sql(versionColumns+", p.k, p.t") + " ORDER BY " + order
-	var out []hit
+	in := newRoom(q.Limit)
 	err := each(ctx, n.r, func(rows Rows) error {
+		if more = !in.left(); more {
+			return errEnough
+		}
 		var h hit
 		var at int64
 		var err error
 		h.row, h.class, err = scanRow(rows, &at, &h.rid)
 		h.keys = []any{at}
+		in.take(&h.row)
 		out = append(out, h)
 		return err
 	}, sql, s.args...)
-	return out, err
+	return out, more, err
 }
 
 // since spells that a version was made at or after a time.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"testing"
@@ -102,6 +103,73 @@ func testPaging(t *testing.T, e Engine) {
 			require.Contains(t, seen, fmt.Sprintf("%03d", i))
 		}
 	})
+}
+
+// testBytes: a page ends where its bodies are as many bytes as a page may have, and the next goes on with what follows.
+func testBytes(t *testing.T, e Engine) {
+	s := open(t, e)
+	const each, all = store.PageBytes / 4, 11
+	var want []string
+	for i := range all {
+		r := row(class("Task", "aino"), fmt.Sprintf("%02d", i), 1, search.Index{References: []search.ReferenceEntry{{Param: "subject", Type: "Task", ID: "00"}}})
+		r.Body = append(append([]byte(`{"resourceType":"Task","description":"`), bytes.Repeat([]byte("a"), each-8*(i%2))...), `"}`...)
+		want = append(want, r.ID)
+		commit(t, s, store.Change{Put: []store.Row{r}})
+	}
+	for version := int64(2); version <= 6; version++ {
+		r := row(class("Task", "aino"), "00", version, search.Index{})
+		r.Body = append(append([]byte(`{"resourceType":"Task","description":"`), bytes.Repeat([]byte("b"), each)...), `"}`...)
+		commit(t, s, store.Change{Put: []store.Row{r}})
+	}
+	n := snapshot(t, s)
+	pages := func(next func(cursor string) store.Result) (got []string, sizes []int) {
+		for cursor := ""; ; {
+			r := next(cursor)
+			got, sizes = append(got, ids(r.Matches)...), append(sizes, len(r.Matches))
+			if cursor = r.Next; cursor == "" {
+				return got, sizes
+			}
+		}
+	}
+	for name, keys := range map[string][]search.SortKey{"by id": nil, "by time": {sortBy("_lastUpdated", false)}, "by a value": {sortBy("date", false)}} {
+		got, sizes := pages(func(cursor string) store.Result {
+			r, err := n.Search(t.Context(), &search.Query{Type: "Task", Sort: keys, Count: 100, Cursor: cursor, Total: true}, everything())
+			require.NoError(t, err)
+			require.EqualValues(t, all, r.Total)
+			return r
+		})
+		slices.Sort(got)
+		require.Equal(t, want, got, name)
+		require.Equal(t, []int{4, 4, 3}, sizes, "%s: no page after the last row", name)
+	}
+	got, sizes := pages(func(cursor string) store.Result {
+		r, err := n.Versions(t.Context(), store.VersionQuery{Cursor: cursor, Limit: 100}, everything())
+		require.NoError(t, err)
+		return r
+	})
+	require.Len(t, got, all+5)
+	require.Equal(t, []int{4, 4, 4, 4}, sizes)
+
+	var versions []int64
+	for before := int64(0); ; {
+		rows, err := n.History(t.Context(), "Task", "00", before, 100)
+		require.NoError(t, err)
+		if len(rows) == 0 {
+			break
+		}
+		require.LessOrEqual(t, len(rows), 4)
+		for _, r := range rows {
+			versions = append(versions, r.Version)
+		}
+		before = versions[len(versions)-1]
+	}
+	require.Equal(t, []int64{6, 5, 4, 3, 2, 1}, versions)
+
+	q := &search.Query{Type: "Task", Count: 1, Includes: []search.Include{{Type: "Task", Params: []*search.Param{pSubject}, Reverse: true}}}
+	r, err := n.Search(t.Context(), q, everything())
+	require.NoError(t, err)
+	require.True(t, r.Cut)
+	require.Len(t, r.Includes, 4)
 }
 
 // walk follows a search to its end.

@@ -42,6 +42,7 @@ func Run(t *testing.T, e Engine) {
 		{"Search", testSearch},
 		{"Guard", testGuard},
 		{"Paging", testPaging},
+		{"Bytes", testBytes},
 		{"Versions", testVersions},
 		{"Model", testModel},
 		{"Ledger", testLedger},
