@@ -242,8 +242,8 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 	face, err := rest.New(rest.Config{
 		Desk: n.desk, Authenticate: who.Authenticate, Base: root + "/fhir", Types: served(),
 		Operations: operations,
-		Documents: func(statement *fhir.Value) ([]rest.Document, error) {
-			return openapi.Documents(statement, root+"/fhir", append(rest.Own(served()), operations...))
+		Documents: func(statement *fhir.Value, beside []rest.Route) ([]rest.Document, error) {
+			return openapi.Documents(statement, root+"/fhir", append(rest.Own(served()), operations...), beside)
 		},
 		Terms: conformance.Terms{}, PageKey: pageKey, Origins: cfg.Origins, Allowance: allowed, TokenURL: root + auth.TokenPath,
 		Mount: func(r gin.IRouter) {

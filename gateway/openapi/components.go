@@ -23,10 +23,11 @@ var (
 		"_revinclude":       queryParam("_revinclude", "Type:parameter of references to come back by", object{"type": "string"}),
 	}
 	headers = object{
-		"X-Request-Id":  object{"description": "Id of the ledger's record of the exchange, to quote to the auditor.", "schema": object{"type": "string"}},
-		"ETag":          object{"description": `Version, such as W/"1".`, "schema": object{"type": "string"}},
-		"Last-Modified": object{"description": "When the version was made.", "schema": object{"type": "string"}},
-		"Location":      object{"description": "Address of the version that was made.", "schema": object{"type": "string"}},
+		"X-Request-Id":     object{"description": "Id of the ledger's record of the exchange, to quote to the auditor.", "schema": object{"type": "string"}},
+		"ETag":             object{"description": `Version, such as W/"1".`, "schema": object{"type": "string"}},
+		"Last-Modified":    object{"description": "When the version was made.", "schema": object{"type": "string"}},
+		"Content-Location": object{"description": "Where the manifest of the export is.", "schema": object{"type": "string"}},
+		"Location":         object{"description": "Address of the version that was made.", "schema": object{"type": "string"}},
 	}
 	schemas = object{
 		"Resource": object{
@@ -76,7 +77,10 @@ func responses(formats []string) object {
 		return out
 	}
 	return object{
-		"Resource":  answer("The resource.", "Resource", "ETag", "Last-Modified"),
+		"Resource": answer("The resource.", "Resource", "ETag", "Last-Modified"),
+		"Accepted": object{"description": "Begun, or cancelled; Content-Location of the former says where to ask for the manifest.", "headers": object{
+			"X-Request-Id": ref("headers", "X-Request-Id"), "Content-Location": ref("headers", "Content-Location"),
+		}},
 		"Unchanged": answer("A conditional create found what is there.", "Resource", "ETag", "Last-Modified"),
 		"Created":   answer("Made.", "Resource", "Location", "ETag", "Last-Modified"),
 		"Bundle":    answer("A Bundle.", "Resource"),

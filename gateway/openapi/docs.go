@@ -55,10 +55,7 @@ func Page(statement *fhir.Value, base string, operations []rest.Operation) ([]by
 					address = base + "/" + o.Type + "/{id}/$" + o.Name
 				}
 				method := "POST"
-				switch {
-				case o.Handle == nil: // the face's own (rest.Own)
-					method = "GET"
-				case o.Asked != nil:
+				if o.Asked != nil {
 					method = "GET, POST"
 				}
 				row.Operations = append(row.Operations, op{method, address, o.Documentation, o.Definition})
@@ -74,8 +71,8 @@ func Page(statement *fhir.Value, base string, operations []rest.Operation) ([]by
 }
 
 // Documents are both, as the face serves them.
-func Documents(statement *fhir.Value, base string, operations []rest.Operation) ([]rest.Document, error) {
-	document, err := Document(statement, base, operations)
+func Documents(statement *fhir.Value, base string, operations []rest.Operation, beside []rest.Route) ([]rest.Document, error) {
+	document, err := Document(statement, base, operations, beside)
 	if err != nil {
 		return nil, err
 	}

@@ -33,8 +33,8 @@ type (
 
 // Document is the OpenAPI 3.1 document of a CapabilityStatement. base is the FHIR base, such as
 // http://localhost:8080/fhir; what lies beside it is found at its root. The operations are those of the statement, which
-// does not say whether they are of a type or of one resource.
-func Document(statement *fhir.Value, base string, operations []rest.Operation) ([]byte, error) {
+// does not say whether they are of a type or of one resource. A route beside the base that is not described is an error.
+func Document(statement *fhir.Value, base string, operations []rest.Operation, mounted []rest.Route) ([]byte, error) {
 	root, path := split(base)
 	var other struct {
 		Paths map[string]any
@@ -42,6 +42,11 @@ func Document(statement *fhir.Value, base string, operations []rest.Operation) (
 	}
 	if err := json.Unmarshal(beside, &other); err != nil {
 		return nil, fmt.Errorf("openapi: beside.json: %w", err)
+	}
+	for _, r := range mounted {
+		if at, ok := other.Paths[inBraces(r.Path)].(object); !ok || at[strings.ToLower(r.Method)] == nil {
+			return nil, fmt.Errorf("openapi: %s %s is served and beside.json does not describe it", r.Method, r.Path)
+		}
 	}
 	server := statement.First("rest")
 	formats := texts(statement.All("format"))
@@ -139,6 +144,17 @@ func (d *document) add(path, method, id, tag, summary string, more object, answe
 	at[method] = op
 }
 
+// inBraces is a path of gin's with its parameters, :name and *name, as OpenAPI writes them.
+func inBraces(path string) string {
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		if part != "" && (part[0] == ':' || part[0] == '*') {
+			parts[i] = "{" + part[1:] + "}"
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
 // placeholders are the names in braces of a path.
 func placeholders(path string) []string {
 	var names []string
@@ -183,13 +199,16 @@ var described = []struct {
 	{"update", "/%s/{id}", "put", "Update", []string{}, []string{"If-Match", "Prefer"}, []string{"Resource"}},
 	{"patch", "/%s/{id}", "patch", "Patch", []string{"application/json-patch+json", "application/fhir+json"}, []string{"If-Match", "Prefer"}, []string{"Resource"}},
 	{"delete", "/%s/{id}", "delete", "Delete", nil, []string{"If-Match"}, []string{"Deleted"}},
+	{"update", "/%s", "put", "Update what a search finds", []string{}, []string{"If-Match", "Prefer"}, []string{"Resource"}},
+	{"patch", "/%s", "patch", "Patch what a search finds", []string{"application/json-patch+json", "application/fhir+json"}, []string{"If-Match", "Prefer"}, []string{"Resource"}},
+	{"delete", "/%s", "delete", "Delete what a search finds", nil, []string{"If-Match"}, []string{"Deleted"}},
 	{"vread", "/%s/{id}/_history/{vid}", "get", "Read a version", nil, nil, []string{"Resource"}},
 	{"history-instance", "/%s/{id}/_history", "get", "History of one", nil, []string{"_since", "_at", "_count"}, []string{"Bundle"}},
 	{"history-type", "/%s/_history", "get", "History of the type", nil, []string{"_since", "_at", "_count"}, []string{"Bundle"}},
 }
 
 // statuses are the HTTP statuses of our named responses.
-var statuses = map[string]string{"Resource": "200", "Unchanged": "200", "Created": "201", "Bundle": "200", "Deleted": "204"}
+var statuses = map[string]string{"Accepted": "202", "Resource": "200", "Unchanged": "200", "Created": "201", "Bundle": "200", "Deleted": "204"}
 
 func answersOf(names []string) map[string]any {
 	out := map[string]any{}
@@ -224,18 +243,25 @@ func (d *document) resource(typ string, resource *fhir.Value) {
 			more["requestBody"] = d.body(typ, formats...)
 		}
 		id := strings.ReplaceAll(i.code, "-", "_") + "_" + typ
+		if i.path == "/%s" && i.method != "get" && i.method != "post" {
+			id = "conditional_" + id
+			more["description"] = "The parameters of the URL are a search that one resource meets; several are 412."
+		}
 		d.add(fmt.Sprintf(i.path, typ), i.method, id, typ, i.summary+": "+typ, more, answersOf(i.answers))
 	}
 	if slices.Contains(allowed, "search-type") {
 		d.add("/"+typ+"/_search", "post", "search_post_"+typ, typ, "Search with the parameters in the body: "+typ, object{
-			"requestBody": object{
-				"description": "The parameters of the search, as a form; personal identity codes are taken here only.",
-				"content": object{"application/x-www-form-urlencoded": object{
-					"schema": object{"type": "object", "additionalProperties": object{"type": "string"}},
-				}},
-			},
+			"requestBody": searchForm,
 		}, answersOf([]string{"Bundle"}))
 	}
+}
+
+// searchForm is the body of a search by POST.
+var searchForm = object{
+	"description": "The parameters of the search, as a form; personal identity codes are taken here only.",
+	"content": object{"application/x-www-form-urlencoded": object{
+		"schema": object{"type": "object", "additionalProperties": object{"type": "string"}},
+	}},
 }
 
 // operation adds a FHIR operation.
@@ -248,11 +274,10 @@ func (d *document) operation(op rest.Operation) {
 	if op.Instance {
 		id += "_instance"
 	}
-	if op.Handle == nil { // the face's own (rest.Own)
-		d.add(place, "get", id, op.Type, "$"+op.Name+": "+op.Type, object{
-			"description": op.Documentation, "externalDocs": object{"url": op.Definition},
-		}, answersOf([]string{"Resource"}))
-		return
+	answers := []string{"Resource"}
+	if op.Name == "export" {
+		answers = []string{"Accepted"}
+		d.export(place, id, op)
 	}
 	if op.Asked != nil {
 		var in list
@@ -261,12 +286,28 @@ func (d *document) operation(op rest.Operation) {
 		}
 		d.add(place, "get", id+"_get", op.Type, "$"+op.Name+": "+op.Type, object{
 			"description": op.Documentation, "externalDocs": object{"url": op.Definition}, "parameters": in,
-		}, answersOf([]string{"Resource"}))
+		}, answersOf(answers))
 	}
 	d.add(place, "post", id, op.Type, "$"+op.Name+": "+op.Type, object{
 		"description": op.Documentation, "externalDocs": object{"url": op.Definition},
 		"requestBody": object{"content": d.content(ref("schemas", "Resource"))},
-	}, answersOf([]string{"Resource"}))
+	}, answersOf(answers))
+}
+
+// export adds the addresses that an export leads to; they are opaque, and named by the answers before them.
+func (d *document) export(place, id string, op rest.Operation) {
+	job := list{object{"name": "_job", "in": "query", "required": true, "description": "The export, sealed for its caller.", "schema": object{"type": "string"}}}
+	more := func(description string) object { return object{"description": description, "parameters": job} }
+	d.add(place+"-status", "get", id+"_status", op.Type, "The manifest of an export: "+op.Type,
+		more("The address that Content-Location of the export named."), object{
+			"200": object{"description": "The manifest: a file for each type.", "content": object{"application/json": object{"schema": object{"type": "object"}}}},
+		})
+	d.add(place+"-status", "delete", id+"_cancel", op.Type, "Cancel an export: "+op.Type,
+		more("The address that Content-Location of the export named."), answersOf([]string{"Accepted"}))
+	d.add(place+"-file", "get", id+"_file", op.Type, "A file of an export: "+op.Type,
+		more("An address that the manifest named; decided and recorded page by page as it is downloaded."), object{
+			"200": object{"description": "A resource a line.", "content": object{"application/fhir+ndjson": object{"schema": object{"type": "string"}}}},
+		})
 }
 
 // searchParams are the parameters that the statement lists for a type.
@@ -301,6 +342,9 @@ func (d *document) compartment(of string, served []string) {
 	d.add("/"+of+"/{id}/{members}", "get", "search_compartment_"+of, of, "Search a type in the compartment of one: "+of, object{
 		"description": "Takes the parameters that a search of the type takes. Types: " + strings.Join(members, ", ") + ".",
 		"parameters":  list{ref("parameters", "_count"), ref("parameters", "_sort"), ref("parameters", "_total"), ref("parameters", "_include"), ref("parameters", "_revinclude")},
+	}, answersOf([]string{"Bundle"}))
+	d.add("/"+of+"/{id}/{members}/_search", "post", "search_compartment_post_"+of, of, "The same with the parameters in the body: "+of, object{
+		"requestBody": searchForm,
 	}, answersOf([]string{"Bundle"}))
 }
 

@@ -29,7 +29,7 @@ func (s *server) routeDocuments(statement *fhir.Value) error {
 	if s.Documents == nil {
 		return nil
 	}
-	documents, err := s.Documents(statement)
+	documents, err := s.Documents(statement, s.beside())
 	if err != nil {
 		return err
 	}
@@ -44,6 +44,17 @@ func (s *server) routeDocuments(statement *fhir.Value) error {
 		s.engine.HEAD(d.Path, answer)
 	}
 	return nil
+}
+
+// beside are the addresses that are not below the base.
+func (s *server) beside() []Route {
+	var out []Route
+	for _, r := range s.engine.Routes() {
+		if !s.below(r.Path) && r.Method != http.MethodHead {
+			out = append(out, Route{r.Method, r.Path})
+		}
+	}
+	return out
 }
 
 // fixed is an answer that tells of nobody and is the same for everybody: it has a tag to ask by whether it changed, and

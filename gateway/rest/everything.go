@@ -11,19 +11,24 @@ import (
 	"sotesilta/internal/terms"
 )
 
-// everythings are the types that have $everything, with what it is.
-var everythings = map[string]struct{ definition, documentation string }{
+// everythings are the types that have $everything, with what it is and what its URL takes.
+var everythings = map[string]struct {
+	definition, documentation string
+	asked                     map[string]string
+}{
 	"Patient": {
 		"http://hl7.org/fhir/OperationDefinition/Patient-everything",
 		"What the caller may see of the client: current versions, the oldest first, in pages (_count, _since, _type). By GET or POST; no start and end.",
+		map[string]string{"_count": "valueInteger", "_since": "valueInstant", "_type": "valueCode"},
 	},
 	"CarePlan": {
 		terms.Base + "OperationDefinition/CarePlan-everything",
 		"The plan with the rows of its process and what it refers to, as far as the caller may see each. By GET or POST.",
+		map[string]string{},
 	},
 }
 
-// Own are the operations that the face answers by itself for types that are read, by GET; they have no Handle.
+// Own are the operations that the face answers by itself for types that are read, by GET and POST; they have no Handle.
 func Own(types []Type) []Operation {
 	var out []Operation
 	for _, t := range types {
@@ -31,16 +36,18 @@ func Own(types []Type) []Operation {
 			continue
 		}
 		if all, has := everythings[t.Name]; has {
-			out = append(out, Operation{Type: t.Name, Name: "everything", Instance: true, Definition: all.definition, Documentation: all.documentation})
+			out = append(out, Operation{Type: t.Name, Name: "everything", Instance: true, Definition: all.definition, Documentation: all.documentation, Asked: all.asked})
 		}
 		if bulk, has := exports[t.Name]; has {
 			out = append(out, Operation{
 				Type: t.Name, Name: export, Instance: bulk.instance, Definition: bulk.definition,
+				Asked:         map[string]string{"_since": "valueInstant", "_type": "valueCode", "_outputFormat": "valueString"},
 				Documentation: "Bulk export with Prefer: respond-async (_since, _type, _outputFormat; patient by POST): the files are decided and recorded page by page as they are downloaded.",
 			})
 		}
 		out = append(out, Operation{
-			Type: t.Name, Name: meta, Instance: true, Definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta", Documentation: "By GET, of an instance.",
+			Type: t.Name, Name: meta, Instance: true, Definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta",
+			Documentation: "The meta of an instance. By GET or POST.", Asked: map[string]string{},
 		})
 	}
 	return out

@@ -68,6 +68,9 @@ func TestMetaOfAResource(t *testing.T) {
 	require.Equal(t, "1", doc.Text("parameter", "valueMeta", "versionId"))
 	require.NotContains(t, string(doc.JSON()), "female")
 	outcome(t, f.ask("GET", "/Patient/veikko/$meta", ""), 404, "not-found")
-	outcome(t, f.ask("POST", "/Patient/aino/$meta", ""), 405, "not-supported")
-	require.Equal(t, []string{"read Patient/aino", "read Patient/veikko"}, f.desk.calls)
+	require.JSONEq(t, string(doc.JSON()), f.ask("POST", "/Patient/aino/$meta", "").Body.String())
+	require.JSONEq(t, string(doc.JSON()), f.ask("POST", "/Patient/aino/$meta", `{"resourceType":"Parameters"}`).Body.String())
+	outcome(t, f.ask("POST", "/Patient/aino/$meta", `{"resourceType":"Parameters","parameter":[{"name":"meta","valueString":"x"}]}`), 400, "not-supported")
+	outcome(t, f.ask("PUT", "/Patient/aino/$meta", ""), 405, "not-supported")
+	require.Equal(t, []string{"read Patient/aino", "read Patient/veikko", "read Patient/aino", "read Patient/aino"}, f.desk.calls)
 }

@@ -12,6 +12,15 @@ const meta = "meta"
 // getMeta answers the meta of a resource (FHIR R4 Resource/$meta) as Parameters; HEAD alike. Labels are the gateway's to
 // give, so there is no $meta-add and no $meta-delete.
 func (v *visit) getMeta(query params) (answer, error) {
+	if v.r.Method == http.MethodPost && v.r.ContentLength != 0 {
+		in, err := v.document(v.server.Limits.Body)
+		if err != nil {
+			return answer{}, err
+		}
+		if query, err = inputs(in, query); err != nil {
+			return answer{}, err
+		}
+	}
 	if err := v.none(query); err != nil {
 		return answer{}, err
 	}

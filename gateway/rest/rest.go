@@ -92,8 +92,8 @@ type Operation struct {
 	Instance      bool
 	Definition    string // canonical URL of its OperationDefinition
 	Documentation string // for the CapabilityStatement; may be empty
-	// Asked: it changes nothing and may be asked with GET too; the primitive parameters that its URL takes, each with the
-	// member of Parameters.parameter that holds its value (FHIR R4 § 3.2.0). None of them may name a person.
+	// Asked, when not nil: it changes nothing and may be asked with GET too; the primitive parameters that its URL takes,
+	// each with the member of Parameters.parameter that holds its value (FHIR R4 § 3.2.0). None of them may name a person.
 	Asked map[string]string
 	// Unread: the body is given to Handle whatever is wrong with it, as long as it is a resource of some type.
 	Unread bool
@@ -119,6 +119,9 @@ type Limits struct {
 var DefaultLimits = Limits{
 	Body: 5 << 20, Bundle: 5 << 20, Entries: 1000, Page: 50, Concurrent: 512, PerClient: 128, Bodies: 256 << 20, Answer: 64 << 20, Timeout: 20 * time.Second,
 }
+
+// Route is an address that is mounted, in gin's form, with a method that it takes.
+type Route struct{ Method, Path string }
 
 // Seen is what a metrics hook is told of an answer: nothing that tells of a person.
 type Seen struct {
@@ -154,8 +157,9 @@ type Config struct {
 	// Mount registers further addresses (token endpoint, ledger, decision API…) behind the same front: request ids,
 	// identity codes refused in URLs, bodies of at most Limits.Body, panics, room, logs. They authenticate for themselves.
 	Mount func(gin.IRouter)
-	// Documents makes further documents of the CapabilityStatement, such as /openapi.json.
-	Documents func(statement *fhir.Value) ([]Document, error)
+	// Documents makes further documents, such as /openapi.json, of the CapabilityStatement and of the addresses that are
+	// not below the base. An error of one that it cannot tell of keeps the face from being made.
+	Documents func(statement *fhir.Value, beside []Route) ([]Document, error)
 	// Ready says whether exchanges can be served now; lost names what is missing but can be done without.
 	Ready func(ctx context.Context) (lost []string, err error)
 	// Notice is what every answer to a search that touches this type carries besides its rows, as an entry of mode

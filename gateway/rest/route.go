@@ -40,7 +40,7 @@ var (
 	atOperation = methods{http.MethodPost: operation}
 	atAsked     = methods{http.MethodGet: operation, http.MethodHead: operation, http.MethodPost: operation}
 	atAll       = methods{http.MethodGet: exchange.Everything, http.MethodHead: exchange.Everything, http.MethodPost: exchange.Everything}
-	atMeta      = methods{http.MethodGet: readMeta, http.MethodHead: readMeta}
+	atMeta      = methods{http.MethodGet: readMeta, http.MethodHead: readMeta, http.MethodPost: readMeta}
 	atDocument  = methods{http.MethodGet: "", http.MethodHead: ""}
 )
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"sotesilta/internal/fhir"
 	"sotesilta/test/gatewaytest"
 )
 
@@ -67,10 +68,55 @@ func TestTheDescriptionIsTheStatement(t *testing.T) {
 		}
 		require.Greater(t, told, 100)
 
+		// Every address takes the methods that are described there, and no others. What lies beside the base is compared
+		// with what is mounted as the gateway starts.
+		ids := map[string]string{"id": "aino", "vid": "1", "members": "Observation"}
+		addresses := map[string]bool{"": true, "/_history": true, "/metadata": true}
+		for _, resource := range statement.All("rest", "resource") {
+			typ := "/" + resource.Text("type")
+			for _, rest := range []string{"", "/_search", "/_history", "/{id}", "/{id}/_history", "/{id}/_history/{vid}", "/{id}/{members}", "/{id}/{members}/_search"} {
+				addresses[typ+rest] = true
+			}
+			for _, op := range append(resource.All("operation", "name"), fhir.NewString("export-status"), fhir.NewString("export-file")) {
+				addresses[typ+"/$"+op.Str()], addresses[typ+"/{id}/$"+op.Str()] = true, true
+			}
+		}
+		for path := range doc.Paths {
+			if below, ok := strings.CutPrefix(path, "/fhir"); ok && !strings.HasPrefix(below, "/.") {
+				addresses[below] = true
+			}
+		}
+		taken := 0
+		for address := range addresses {
+			sent := address
+			for name, value := range ids {
+				sent = strings.ReplaceAll(sent, "{"+name+"}", value)
+			}
+			a := g.Send(t, "OPTIONS", "/fhir"+sent, nil)
+			var allowed, described []string
+			for method := range strings.SplitSeq(a.Header.Get("Allow"), ", ") {
+				if method != "" && method != "HEAD" && method != "OPTIONS" {
+					allowed = append(allowed, strings.ToLower(method))
+				}
+			}
+			for method := range doc.Paths["/fhir"+address] {
+				if method != "parameters" {
+					described = append(described, method)
+				}
+			}
+			require.ElementsMatch(t, allowed, described, "%s: what is taken, what is described", address)
+			taken += len(allowed)
+		}
+		require.Greater(t, taken, 500)
+
 		// What is beside the base is there as well.
 		for path, methods := range doc.Paths {
 			if _, read := methods["get"]; read && !strings.ContainsAny(path, "{$") && !strings.HasPrefix(path, "/fhir/") {
-				g.Send(t, "GET", path, nil, "Accept", "*/*").Want(t, 200)
+				want := 200
+				if strings.Contains(string(methods["get"]), `"required":true`) {
+					want = 400 // it has a parameter, which is not sent
+				}
+				g.Send(t, "GET", path, nil, "Accept", "*/*").Want(t, want)
 			}
 			if _, posted := methods["post"]; posted && !strings.HasPrefix(path, "/fhir") {
 				require.NotEqual(t, 404, g.Send(t, "POST", path, nil).Status, path)

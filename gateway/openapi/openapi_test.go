@@ -1,0 +1,24 @@
+package openapi
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"sotesilta/gateway/rest"
+	"sotesilta/internal/fhir"
+)
+
+// What is served beside the FHIR base and not described keeps the gateway from starting.
+func TestARouteThatIsNotDescribedIsAnError(t *testing.T) {
+	statement := fhir.NewObject(fhir.Member{Name: "resourceType", Value: fhir.NewString("CapabilityStatement")})
+	of := func(method, path string) error {
+		_, err := Document(statement, "http://localhost:8080/fhir", nil, []rest.Route{{Method: method, Path: path}})
+		return err
+	}
+	require.NoError(t, of("GET", "/ledger/tile/*path"))
+	require.NoError(t, of("POST", "/auth/token"))
+	for method, path := range map[string]string{"GET": "/auth/token", "POST": "/nowhere", "DELETE": "/ledger/:what"} {
+		require.ErrorContains(t, of(method, path), path)
+	}
+}
