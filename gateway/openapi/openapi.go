@@ -280,7 +280,7 @@ func (d *document) operation(op rest.Operation) {
 		d.export(place, id, op)
 	}
 	if op.Asked != nil {
-		var in list
+		in := list{} // null is no list
 		for _, name := range slices.Sorted(maps.Keys(op.Asked)) {
 			in = append(in, queryParam(name, "", object{"type": "string"}))
 		}

@@ -9,6 +9,15 @@ import (
 	"sotesilta/internal/fhir"
 )
 
+// An operation without parameters has an empty list of them.
+func TestAnOperationWithoutParameters(t *testing.T) {
+	statement := fhir.NewObject(fhir.Member{Name: "resourceType", Value: fhir.NewString("CapabilityStatement")})
+	text, err := Document(statement, "http://localhost:8080/fhir", []rest.Operation{{Type: "Task", Name: "meta", Instance: true, Asked: map[string]string{}}}, nil)
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"parameters":[]`)
+	require.NotContains(t, string(text), "null")
+}
+
 // What is served beside the FHIR base and not described keeps the gateway from starting.
 func TestARouteThatIsNotDescribedIsAnError(t *testing.T) {
 	statement := fhir.NewObject(fhir.Member{Name: "resourceType", Value: fhir.NewString("CapabilityStatement")})
