@@ -222,8 +222,14 @@ func (w *world) Transact(_ context.Context, c exchange.Caller, ops []exchange.Op
 		if item.Before != nil {
 			item.Class = item.Before.Class
 		}
-		item.Class.Clients = fhir.PatientReferences(item.Doc)
+		item.Class.Clients = nil
+		for ref := range fhir.References(item.Doc) {
+			if to := ref.Parse(); to.Local() && to.Type == "Patient" {
+				item.Class.Clients = append(item.Class.Clients, to.ID)
+			}
+		}
 		slices.Sort(item.Class.Clients)
+		item.Class.Clients = slices.Compact(item.Class.Clients)
 	}
 	if err := w.process.Govern(context.Background(), w.View(c), d); err != nil {
 		return nil, err

@@ -230,6 +230,3 @@ func (c *checker) expression() string {
 	}
 	return string(b)
 }
-
-// Invariants are all invariants that are checked, in the order of their places.
-func Invariants() []*Invariant { return tables().all }

@@ -1,7 +1,6 @@
 package fhir
 
 import (
-	"strconv"
 	"testing"
 	"time"
 
@@ -49,45 +48,6 @@ func TestSetMetaKeepsWhatIsNotOurs(t *testing.T) {
 	meta.Security = nil
 	SetMeta(v, meta)
 	assert.Nil(t, v.First("meta", "security"), "no empty array is left")
-}
-
-func TestPatientsOfAResource(t *testing.T) {
-	for _, c := range []struct {
-		doc             string
-		named, subjects []string
-	}{
-		{
-			`{"resourceType":"CarePlan","subject":{"reference":"Patient/aino"},"contained":[{"resourceType":"Observation","subject":{"reference":"Patient/onni/_history/2"}}],` +
-				`"author":{"reference":"Patient/aino"},"activity":[{"detail":{"performer":[{"reference":"Patient/helmi"},{"reference":"Practitioner/x"}]}}],` +
-				`"extension":[{"url":"a","valueReference":{"reference":"Patient/eino"}}],"contributor":[{"reference":"https://a.fi/Patient/other"},{"reference":"urn:uuid:1"}]}`,
-			[]string{"aino", "onni", "helmi", "eino"},
-			[]string{"helmi", "aino"},
-		},
-		{`{"resourceType":"Task","for":{"reference":"Patient/a"},"owner":{"reference":"Patient/b"}}`, []string{"a", "b"}, []string{"a"}},
-		{`{"resourceType":"Patient","id":"a","link":[{"other":{"reference":"Patient/b"},"type":"seealso"}]}`, []string{"b"}, []string{"a", "b"}},
-		{`{"resourceType":"Coverage","beneficiary":{"reference":"Patient/a"},"payor":[{"reference":"Patient/b"}]}`, []string{"a", "b"}, []string{"a", "b"}},
-		{`{"resourceType":"Appointment","participant":[{"actor":{"reference":"Patient/a"}},{"actor":{"reference":"Practitioner/p"}}]}`, []string{"a"}, []string{"a"}},
-		{`{"resourceType":"ResearchSubject","individual":{"reference":"Patient/a"}}`, []string{"a"}, []string{"a"}},
-		{`{"resourceType":"Organization","id":"o"}`, nil, nil},
-		{`{"resourceType":"Observation","subject":{"reference":"Patient/.."}}`, nil, nil},
-		{`[]`, nil, nil},
-	} {
-		v := parsed(t, c.doc)
-		assert.Equal(t, c.named, PatientReferences(v), c.doc)
-		assert.Equal(t, c.subjects, Subjects(v), c.doc)
-	}
-}
-
-func TestManyPatientsAreCountedOnceAndFast(t *testing.T) {
-	list := NewArray()
-	for i := range 40_000 {
-		list.Append(NewObject(Member{"entity", NewObject(Member{"reference", NewString("Patient/p" + strconv.Itoa(i%30_000))})}))
-	}
-	group := NewObject(Member{"resourceType", NewString("Group")}, Member{"member", list})
-	start := time.Now()
-	assert.Len(t, PatientReferences(group), 30_000)
-	assert.Len(t, Subjects(group), 30_000)
-	assert.Less(t, time.Since(start), time.Second)
 }
 
 func TestDatesCoverTheSpanOfTheirPrecision(t *testing.T) {

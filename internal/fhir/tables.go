@@ -25,8 +25,7 @@ type tables struct {
 	resources map[string]int // concrete resource types: index in types
 	sets      []valueSet
 	targets   []targetSet
-	base      int                   // Element: what the extension of a primitive may hold
-	patients  map[string][][]string // resource type: paths at which it names its Patients
+	base      int // Element: what the extension of a primitive may hold
 }
 
 // definitions loads the tables once, on first use.
@@ -98,7 +97,6 @@ func loadTables() *tables {
 		resources: make(map[string]int, len(resourceTypes)),
 		sets:      make([]valueSet, 0, 240),
 		targets:   make([]targetSet, 0, 200),
-		patients:  make(map[string][][]string, 80),
 	}
 	elements := make([]elementDef, 0, 7500)
 	members := make([]memberDef, 0, 8300)
@@ -150,10 +148,6 @@ func loadTables() *tables {
 				elements[element].choice = true
 			}
 			members = append(members, m)
-		case "P":
-			for path := range strings.SplitSeq(f[2], " ") {
-				t.patients[f[1]] = append(t.patients[f[1]], strings.Split(path, "."))
-			}
 		default:
 			panic("fhir: the compiled definitions hold an unknown record")
 		}

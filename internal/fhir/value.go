@@ -7,7 +7,7 @@
 //
 // The way of a document: Parse reads it, Validate compares it with tables compiled from the official R4 definitions
 // (gen; the definitions are HL7's, CC0-1.0), SetMeta gives it what only the gateway may say of it, AppendJSON writes
-// it. References, PatientReferences and Subjects tell whom and what it names. No error or issue shows what stands in
+// it. References tell whom and what it names. No error or issue shows what stands in
 // a document: they name places, rules and what would be allowed.
 //
 // The package imports nothing of ours, and all three subjects (gateway, consent, mappings) use it.

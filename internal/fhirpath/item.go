@@ -30,9 +30,6 @@ type Item struct {
 	unit string // of a quantity
 }
 
-// Element is the item of an element.
-func Element(n fhir.Node) Item { return Item{node: n} }
-
 // String is a made string, Bool a made boolean.
 func String(s string) Item { return Item{kind: kindString, text: s} }
 

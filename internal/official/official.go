@@ -97,7 +97,7 @@ func (f Folder) Bundled(names ...string) iter.Seq2[Resource, error] {
 			for _, e := range bundle.Entry {
 				r := Resource{JSON: e.Resource}
 				if err := json.Unmarshal(e.Resource, &r); err != nil {
-					yield(r, fmt.Errorf("Bundle-%s: %w", name, err))
+					yield(r, fmt.Errorf("bundle of %s: %w", name, err))
 					return
 				}
 				if !yield(r, nil) {

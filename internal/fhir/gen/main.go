@@ -11,7 +11,6 @@
 //	E name min array               an element; its M lines follow
 //	M json type set targets        a JSON member that carries the element (several for a choice); type is the index of
 //	                               a T, the name of a primitive type (with ! where _json is not allowed) or Resource
-//	P type paths                   where a resource of the type names its Patients, separated by spaces
 //
 // summary.tsv says which elements are of a summary, and which are modifiers: summary.go.
 package main
@@ -64,8 +63,6 @@ type definitions struct {
 	structures  []structure
 	valueSets   map[string]*valueSet
 	codeSystems map[string]*codeSystem
-	params      map[[2]string]string // base type and code of a search parameter: its expression
-	patient     compartment
 }
 
 type structure struct {
@@ -89,19 +86,12 @@ type elementType struct {
 	Extension     []struct{ URL, ValueURL string }
 }
 
-type compartment struct {
-	Resource []struct {
-		Code  string
-		Param []string
-	}
-}
-
 // read reads the definitions.
 func read(folder official.Folder) (*definitions, error) {
 	d := &definitions{
-		valueSets: map[string]*valueSet{}, codeSystems: map[string]*codeSystem{}, params: map[[2]string]string{},
+		valueSets: map[string]*valueSet{}, codeSystems: map[string]*codeSystem{},
 	}
-	for resource, err := range folder.Bundled("types", "resources", "valuesets", "v2-valuesets", "v3-valuesets", "searchParams") {
+	for resource, err := range folder.Bundled("types", "resources", "valuesets", "v2-valuesets", "v3-valuesets") {
 		if err != nil {
 			return nil, err
 		}
@@ -109,7 +99,7 @@ func read(folder official.Folder) (*definitions, error) {
 			return nil, fmt.Errorf("%s: %w", resource.URL, err)
 		}
 	}
-	return d, folder.Read("CompartmentDefinition-patient", &d.patient)
+	return d, nil
 }
 
 func (d *definitions) add(resource official.Resource) error {
@@ -132,17 +122,6 @@ func (d *definitions) add(resource official.Resource) error {
 			return err
 		}
 		d.codeSystems[resource.URL] = cs
-	case "SearchParameter":
-		var p struct {
-			Code, Expression string
-			Base             []string
-		}
-		if err := json.Unmarshal(resource.JSON, &p); err != nil {
-			return err
-		}
-		for _, base := range p.Base {
-			d.params[[2]string{base, p.Code}] = p.Expression
-		}
 	}
 	return nil
 }
@@ -167,9 +146,6 @@ func (d *definitions) compile() ([]byte, error) {
 				return nil, err
 			}
 		}
-	}
-	if err := c.patients(); err != nil {
-		return nil, err
 	}
 	return append(c.head.Bytes(), c.body.Bytes()...), nil
 }
@@ -332,57 +308,4 @@ func (c *compiler) set(e element) (int, error) {
 		fmt.Fprintf(&c.head, "S\t%s\t%d\t%s\n", system, open, strings.Join(slices.Sorted(maps.Keys(codes.list)), "\x1f"))
 	}
 	return c.sets[url], nil
-}
-
-// patients writes where each type names its Patients: the elements of the patient compartment, and those of the
-// search parameter patient, because R4's compartment leaves out Task and Contract.
-func (c *compiler) patients() error {
-	type param struct{ typ, code string }
-	var params []param
-	for _, r := range c.defs.patient.Resource {
-		for _, code := range r.Param {
-			params = append(params, param{r.Code, code})
-		}
-	}
-	for key := range c.defs.params {
-		if key[1] == "patient" {
-			params = append(params, param{key[0], key[1]})
-		}
-	}
-	paths := map[string][]string{}
-	for _, p := range params {
-		for _, branch := range strings.Split(c.defs.params[[2]string{p.typ, p.code}], "|") {
-			path, err := elementPath(branch, p.typ)
-			if err != nil {
-				return err
-			}
-			if path != "" && !slices.Contains(paths[p.typ], path) {
-				paths[p.typ] = append(paths[p.typ], path)
-			}
-		}
-	}
-	for _, typ := range slices.Sorted(maps.Keys(paths)) {
-		slices.Sort(paths[typ])
-		fmt.Fprintf(&c.body, "P\t%s\t%s\n", typ, strings.Join(paths[typ], " "))
-	}
-	return nil
-}
-
-// elementPath turns one branch of a search expression into a path of JSON members below the resource:
-// "CarePlan.subject.where(resolve() is Patient)" is subject, "(X.medication as Reference)" medicationReference. A branch
-// of another type is "".
-func elementPath(branch, typ string) (string, error) {
-	s := strings.TrimSuffix(strings.TrimSpace(branch), ".where(resolve() is Patient)")
-	if cut, ok := strings.CutPrefix(s, "("); ok {
-		inner, as, _ := strings.Cut(strings.TrimSuffix(cut, ")"), " as ")
-		s = strings.TrimSpace(inner) + strings.TrimSpace(as)
-	}
-	path, ok := strings.CutPrefix(s, typ+".")
-	if !ok {
-		return "", nil
-	}
-	if strings.ContainsAny(path, "() ") {
-		return "", fmt.Errorf("%s: the expression of a patient parameter is not a path: %s", typ, branch)
-	}
-	return path, nil
 }

@@ -83,18 +83,3 @@ func TestValueSetsAreExpanded(t *testing.T) {
 	_, err = d.expand("none", nil)
 	require.ErrorIs(t, err, errUndefined)
 }
-
-func TestElementPaths(t *testing.T) {
-	for _, c := range []struct{ branch, typ, path string }{
-		{" CarePlan.subject.where(resolve() is Patient) ", "CarePlan", "subject"},
-		{"Task.for", "CarePlan", ""},
-		{"(MedicationRequest.medication as Reference)", "MedicationRequest", "medicationReference"},
-		{"Procedure.performer.actor", "Procedure", "performer.actor"},
-	} {
-		path, err := elementPath(c.branch, c.typ)
-		require.NoError(t, err)
-		assert.Equal(t, c.path, path)
-	}
-	_, err := elementPath("Task.input.first()", "Task")
-	require.Error(t, err)
-}
