@@ -239,6 +239,20 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 	}...)
 	operations = append(operations, rest.Validate(n.desk, served())...)
 	operations = append(operations, rest.Terminology(n.desk, conformance.Terms{})...)
+	lenses, err := jukola.Lenses()
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := inbound.NewSealer(cfg.Keys.data)
+	if err != nil {
+		return nil, err
+	}
+	sources, err := n.sources(cfg, lenses)
+	if err != nil {
+		return nil, err
+	}
+	resolver := &inbound.Resolver{Desk: n.desk, Sealer: sealer, Source: func(client string) *inbound.Source { return sources[client] }}
+	operations = append(operations, rest.Resolve(resolver.Resolve))
 	face, err := rest.New(rest.Config{
 		Desk: n.desk, Authenticate: who.Authenticate, Base: root + "/fhir", Types: served(),
 		Operations: operations,
@@ -283,12 +297,8 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		}
 		n.serve(admin, rest.Server(cfg.AdminAddr, metrics.handler(cfg.AdminAddr)))
 	}
-	lenses, err := jukola.Lenses()
-	if err != nil {
-		return nil, err
-	}
-	if len(cfg.MLLP.bare()) > 0 && cfg.MLLPAddr != "off" {
-		if err := n.listenMLLP(background, cfg, lenses); err != nil {
+	if len(sources) > 0 && cfg.MLLPAddr != "off" {
+		if err := n.listenMLLP(background, cfg, sources, sealer); err != nil {
 			return nil, err
 		}
 	}
@@ -402,20 +412,21 @@ func (n *node) system(client string) (exchange.Caller, error) {
 	return caller, nil
 }
 
-func (n *node) listenMLLP(ctx context.Context, cfg nodeConfig, lenses []*mappings.Lens) error {
+// sources are the registered systems that send messages, by client.
+func (n *node) sources(cfg nodeConfig, lenses []*mappings.Lens) (map[string]*inbound.Source, error) {
 	sources := cfg.MLLP.bare()
 	for client, source := range sources {
 		caller, err := n.system(client)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		source.Caller, source.Lenses, source.Senders, source.SyntheticOnly = caller, lenses, cfg.MLLP.senders[client], cfg.SyntheticOnly
 	}
+	return sources, nil
+}
+
+func (n *node) listenMLLP(ctx context.Context, cfg nodeConfig, sources map[string]*inbound.Source, sealer *inbound.Sealer) error {
 	from, err := inbound.Peers(cfg.MLLP.from(sources)...)
-	if err != nil {
-		return err
-	}
-	sealer, err := inbound.NewSealer(cfg.Keys.data)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,7 @@
 //	                                   └─ no certain match ─▶ sealed into the work queue ─▶ AA
 //
 // A message without a certain match is never linked to anybody (design: "Nobody is linked by guess"): it waits,
-// sealed, for a person. So does one that tells of several people. A message that is wrong is answered with AE, one that cannot be taken now with AR; both name
+// sealed, for a person, who may identify the client (Resolver). So does one that tells of several people. A message that is wrong is answered with AE, one that cannot be taken now with AR; both name
 // places and never values. Nothing of a message's content is logged. A message sent again makes nothing twice.
 package inbound
 

@@ -267,12 +267,13 @@ func TestUnmatchedMessagesWaitSealed(t *testing.T) {
 			require.Empty(t, fhir.Validate(task), "the Task is valid FHIR")
 			require.Equal(t, inbound.Unmatched, task.Text("code", "coding", "code"))
 			require.Equal(t, c.reason, task.Text("statusReason", "coding", "code"))
+			require.Equal(t, "JUK0001", task.All("identifier")[1].Text("value"), "it is found in the system that sent it")
 			require.Nil(t, task.Get("for"))
 			for range fhir.References(task) {
 				t.Fatal("the waiting message refers to something")
 			}
 			text := string(task.JSON())
-			for _, secret := range []string{"010594", "Testi", "4711", "JUK0001"} {
+			for _, secret := range []string{"010594", "Testi", "4711"} {
 				require.NotContains(t, text, secret)
 			}
 			sealed, err := base64.StdEncoding.DecodeString(task.Text("input", "valueBase64Binary"))
@@ -284,6 +285,15 @@ func TestUnmatchedMessagesWaitSealed(t *testing.T) {
 			require.Error(t, err, "sealed for its source only")
 		})
 	}
+}
+
+// A sender may make its control ids of anything; one that holds an identity code stays sealed.
+func TestAControlIDThatTellsWhoStaysSealed(t *testing.T) {
+	r := start(t, nil)
+	message := strings.NewReplacer("JUK0001", "A010594Y9021", "Testi^Aino", "Muu^Aino").Replace(visit)
+	require.Equal(t, "AA", send(t, r.address, message).Get("MSA-1"))
+	require.Len(t, r.desk.all()[0].All("identifier"), 1)
+	require.NotContains(t, string(r.desk.all()[0].JSON()), "010594")
 }
 
 func TestAnswersToWhatCannotBeTaken(t *testing.T) {

@@ -98,7 +98,7 @@ func (s *Server) take(ctx context.Context, src *Source, data []byte, outcome *Ou
 	case reason != "":
 		outcome.Reason = reason
 		if err := s.Quarantine.Keep(ctx, Kept{
-			Source: src, Fingerprint: s.Sealer.Fingerprint(src.ID, data),
+			Source: src, Fingerprint: s.Sealer.Fingerprint(src.ID, data), ControlID: header.ControlID,
 			Sealed: s.Sealer.Seal(src.ID, data), Reason: reason,
 		}); err != nil {
 			return s.refused(ctx, src, err)
@@ -152,26 +152,51 @@ func choose(src *Source, h hl7v2.Header) (*mappings.Lens, *refusal) {
 	return reject(hl7v2.UnsupportedType, 9, 1, "the message type is not taken here")
 }
 
-// store creates what the message made, each under its identity, all or nothing. What is there already stays, or is
-// replaced if the message is one that replaces.
+// store records what the message tells about a client.
 func (s *Server) store(ctx context.Context, src *Source, caller exchange.Caller, client string, result *mappings.Result, outcome *Outcome) *refusal {
+	_, reason, err := record(ctx, s.Desk, caller, client, result)
+	switch {
+	case errors.Is(err, errUnidentified):
+		return fault("unidentified", hl7v2.Error{Code: hl7v2.FieldMissing, Text: "what the message tells has no identifier of a known system"})
+	case errors.Is(err, errAnothers):
+		return fault("identifier-of-another", hl7v2.Error{
+			Code: hl7v2.DuplicateKey, Text: "the identifier belongs to what was sent about another person",
+		})
+	case err != nil:
+		return s.refused(ctx, src, err)
+	}
+	if reason != "" {
+		outcome.Reason = reason
+	}
+	return nil
+}
+
+var (
+	errUnidentified = errors.New("inbound: what the message tells has no identifier of a known system")
+	errAnothers     = errors.New("inbound: the identifier belongs to what was sent about another person")
+)
+
+// record creates what a message made, each under its identity, all or nothing. What is there already stays, or is
+// replaced if the message is one that replaces. It answers the resources as Type/id, and Repeated, Replaced or "".
+func record(ctx context.Context, desk Desk, caller exchange.Caller, client string, result *mappings.Result) (refs []string, reason string, err error) {
 	ops := make([]exchange.Op, 0, len(result.Resources))
 	for _, m := range result.Resources {
 		m.Link(client)
 		op := exchange.Op{Interaction: exchange.Create, Type: fhir.ResourceType(m.Doc), Doc: m.Doc.Clone()}
 		system, value, ok := m.Identity()
 		if !ok { // without it the same message twice would be two visits
-			return fault("unidentified", hl7v2.Error{Code: hl7v2.FieldMissing, Text: "what the message tells has no identifier of a known system"})
+			return nil, "", errUnidentified
 		}
 		op.IfNoneExist = byIdentifier(op.Type, system, value)
 		ops = append(ops, op)
 	}
-	written, err := s.Desk.Transact(ctx, caller, ops)
+	written, err := desk.Transact(ctx, caller, ops)
 	if err != nil {
-		return s.refused(ctx, src, err)
+		return nil, "", err
 	}
 	var updates []exchange.Op
 	for i, w := range written {
+		refs = append(refs, w.Type+"/"+w.ID)
 		if !w.Existing {
 			continue
 		}
@@ -179,11 +204,9 @@ func (s *Server) store(ctx context.Context, src *Source, caller exchange.Caller,
 		m := result.Resources[i]
 		there, err := fhir.Parse(w.Body, fhir.DefaultLimits)
 		if err != nil || !m.SameClient(there) {
-			return fault("identifier-of-another", hl7v2.Error{
-				Code: hl7v2.DuplicateKey, Text: "the identifier belongs to what was sent about another person",
-			})
+			return nil, "", errAnothers
 		}
-		outcome.Reason = Repeated
+		reason = Repeated
 		if result.Replaces && !says(there, m.Doc) {
 			for _, member := range m.Doc.Members() { // what the message does not speak of stays
 				there.Set(member.Name, member.Value)
@@ -195,13 +218,10 @@ func (s *Server) store(ctx context.Context, src *Source, caller exchange.Caller,
 		}
 	}
 	if len(updates) == 0 {
-		return nil
+		return refs, reason, nil
 	}
-	if _, err := s.Desk.Transact(ctx, caller, updates); err != nil {
-		return s.refused(ctx, src, err)
-	}
-	outcome.Reason = Replaced
-	return nil
+	_, err = desk.Transact(ctx, caller, updates)
+	return refs, Replaced, err
 }
 
 // says whether a resource that is there holds every member of doc as it is.

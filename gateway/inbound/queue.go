@@ -7,6 +7,7 @@ import (
 	"sotesilta/gateway/exchange"
 	"sotesilta/gateway/search"
 	"sotesilta/internal/fhir"
+	"sotesilta/internal/finland"
 	"sotesilta/internal/terms"
 )
 
@@ -14,6 +15,7 @@ import (
 type Kept struct {
 	Source      *Source
 	Fingerprint string // equal when the same message is sent again
+	ControlID   string // the sender's own name of the message (MSH-10), by which it is found there
 	Sealed      []byte
 	Reason      string // NoCode, BadCode, Several or NoCertainMatch
 }
@@ -30,8 +32,12 @@ const (
 	// Unmatched is the Task.code of a message that waits, and SealedMessage the type of its input.
 	Unmatched     = "unmatched-message"
 	SealedMessage = "sealed-message"
-	// messageSystem is the identifier system of fingerprints.
+	// Client and Recorded are the types of the outputs of one that was resolved.
+	Client   = "client"
+	Recorded = "recorded"
+	// messageSystem is the identifier system of fingerprints, and controlSystem that of MSH-10.
 	messageSystem = terms.Base + "NamingSystem/message-fingerprint"
+	controlSystem = terms.Base + "NamingSystem/message-control-id"
 )
 
 // WorkQueueTasks keeps messages as Tasks, written through the one door by the system that sent them: a Task without
@@ -44,14 +50,13 @@ type WorkQueueTasks struct{ Desk Desk }
 func (q WorkQueueTasks) Keep(ctx context.Context, k Kept) error {
 	caller := k.Source.Caller
 	caller.Interaction = exchange.Receive
-	coding := func(code string) *fhir.Value {
-		return fhir.NewObject(member("coding", fhir.NewArray(fhir.NewObject(
-			member("system", fhir.NewString(WorkQueue)), member("code", fhir.NewString(code))))))
+	identifiers := fhir.NewArray(identifier(messageSystem, k.Fingerprint))
+	if k.ControlID != "" && !finland.FindIdentityCode(k.ControlID) { // a sender may have made it of anything
+		identifiers.Append(identifier(controlSystem, k.ControlID))
 	}
 	doc := fhir.NewObject(
 		member("resourceType", fhir.NewString("Task")),
-		member("identifier", fhir.NewArray(fhir.NewObject(
-			member("system", fhir.NewString(messageSystem)), member("value", fhir.NewString(k.Fingerprint))))),
+		member("identifier", identifiers),
 		member("status", fhir.NewString("requested")),
 		member("statusReason", coding(k.Reason)),
 		member("intent", fhir.NewString("order")),
@@ -65,6 +70,15 @@ func (q WorkQueueTasks) Keep(ctx context.Context, k Kept) error {
 		IfNoneExist: byIdentifier("Task", messageSystem, k.Fingerprint),
 	}})
 	return err
+}
+
+func identifier(system, value string) *fhir.Value {
+	return fhir.NewObject(member("system", fhir.NewString(system)), member("value", fhir.NewString(value)))
+}
+
+func coding(code string) *fhir.Value {
+	return fhir.NewObject(member("coding", fhir.NewArray(fhir.NewObject(
+		member("system", fhir.NewString(WorkQueue)), member("code", fhir.NewString(code))))))
 }
 
 func member(name string, v *fhir.Value) fhir.Member { return fhir.Member{Name: name, Value: v} }

@@ -26,7 +26,7 @@ func Match(desk Desk, base string) Operation {
 		Documentation: "Finds a client of the population data by personal identity code and name, both in the body. " +
 			"Answers the one certain match or none; onlyCertainMatches and count are accepted and change nothing.",
 		Handle: func(ctx context.Context, c exchange.Caller, _ string, in *fhir.Value) (*exchange.Resource, error) {
-			who, err := identification(in)
+			who, err := identification("$match", in)
 			if err != nil {
 				return nil, err
 			}
@@ -54,28 +54,28 @@ func matches(base string, found *exchange.Resource) *exchange.Resource {
 	return &exchange.Resource{Type: "Bundle", Body: b.done()}
 }
 
-// identification reads the input of $match.
-func identification(in *fhir.Value) (exchange.Identification, error) {
+// identification reads the input of $match, and of another operation that identifies a client as it does.
+func identification(operation string, in *fhir.Value) (exchange.Identification, error) {
 	var who exchange.Identification
 	if fhir.ResourceType(in) != "Parameters" {
 		return who, refuse(http.StatusBadRequest, "structure", "Parameters",
-			"$match takes Parameters with a parameter resource that is a Patient.")
+			operation+" takes Parameters with a parameter resource that is a Patient.")
 	}
 	var patient *fhir.Value
 	for _, p := range in.Get("parameter").Items() {
 		switch p.Text("name") {
 		case "resource":
 			if patient != nil {
-				return who, refuse(http.StatusBadRequest, "invalid", "Parameters.parameter", "$match takes one parameter resource.")
+				return who, refuse(http.StatusBadRequest, "invalid", "Parameters.parameter", operation+" takes one parameter resource.")
 			}
 			patient = p.Get("resource")
 		case "onlyCertainMatches", "count":
 		default:
-			return who, refuse(http.StatusBadRequest, "not-supported", "Parameters.parameter", "$match has the parameters resource, onlyCertainMatches and count.")
+			return who, refuse(http.StatusBadRequest, "not-supported", "Parameters.parameter", operation+" has the parameters resource, onlyCertainMatches and count.")
 		}
 	}
 	if fhir.ResourceType(patient) != "Patient" {
-		return who, refuse(http.StatusBadRequest, "required", "Parameters.parameter", "$match takes a parameter resource that is a Patient.")
+		return who, refuse(http.StatusBadRequest, "required", "Parameters.parameter", operation+" takes a parameter resource that is a Patient.")
 	}
 	// The typed model is a read view of a few elements; what is sent or stored is never made of it.
 	view, err := models.UnmarshalPatient(patient.JSON())
@@ -95,9 +95,9 @@ func identification(in *fhir.Value) (exchange.Identification, error) {
 	switch {
 	case who.IdentityCode == "":
 		return who, refuse(http.StatusUnprocessableEntity, "required", "Patient.identifier",
-			"$match needs the personal identity code: an identifier of the system "+terms.HETU+".")
+			operation+" needs the personal identity code: an identifier of the system "+terms.HETU+".")
 	case who.Family == "" && who.Given == "":
-		return who, refuse(http.StatusUnprocessableEntity, "required", "Patient.name", "$match needs the name beside the identity code.")
+		return who, refuse(http.StatusUnprocessableEntity, "required", "Patient.name", operation+" needs the name beside the identity code.")
 	}
 	return who, nil
 }
