@@ -184,8 +184,15 @@ func built(p *part, def fhir.Definition) (*fhir.Value, error) {
 }
 
 // one is the one place of the path.
-func (op *pathOp) one(resource *fhir.Value) (place, error) {
-	places := op.path.find(resource)
+func (op *pathOp) one(resource *fhir.Value, b *budget) (place, error) {
+	places, err := op.path.find(b.effort, resource)
+	if err != nil {
+		return place{}, err
+	}
+	return only(places)
+}
+
+func only(places []place) (place, error) {
 	switch len(places) {
 	case 0:
 		return place{}, nothing()
@@ -196,7 +203,7 @@ func (op *pathOp) one(resource *fhir.Value) (place, error) {
 }
 
 func (op *pathOp) add(resource *fhir.Value, b *budget) error {
-	to, err := op.one(resource)
+	to, err := op.one(resource, b)
 	if err != nil {
 		return err
 	}
@@ -216,7 +223,7 @@ func (op *pathOp) add(resource *fhir.Value, b *budget) error {
 		if extensions := to.value.Get("_" + e.Member); extensions.Kind() == fhir.Array {
 			extensions.Append(new(fhir.Value))
 		}
-	case len(to.children(e.Name)) > 0:
+	case len(to.children(b.effort, e.Name)) > 0:
 		return wrong("the element is there already: replace it")
 	default:
 		to.value.Set(e.Member, value)
@@ -225,7 +232,7 @@ func (op *pathOp) add(resource *fhir.Value, b *budget) error {
 }
 
 // list is the array at the end of the path, as the places of its items and the member that holds it.
-func (op *pathOp) list(resource *fhir.Value) (holder place, e fhir.Element, items *fhir.Value, err error) {
+func (op *pathOp) list(resource *fhir.Value, b *budget) (holder place, e fhir.Element, items *fhir.Value, err error) {
 	name, ok := element(""), false
 	if len(op.path) > 0 {
 		name, ok = op.path[len(op.path)-1].(element)
@@ -233,7 +240,10 @@ func (op *pathOp) list(resource *fhir.Value) (holder place, e fhir.Element, item
 	if !ok {
 		return holder, e, nil, wrong("its path ends with the name of a list")
 	}
-	above := op.path[:len(op.path)-1].find(resource)
+	above, err := op.path[:len(op.path)-1].find(b.effort, resource)
+	if err != nil {
+		return holder, e, nil, err
+	}
 	if len(above) != 1 {
 		return holder, e, nil, wrong("its path must find one list")
 	}
@@ -245,7 +255,7 @@ func (op *pathOp) list(resource *fhir.Value) (holder place, e fhir.Element, item
 }
 
 func (op *pathOp) insert(resource *fhir.Value, b *budget) error {
-	holder, e, items, err := op.list(resource)
+	holder, e, items, err := op.list(resource, b)
 	if err != nil {
 		return err
 	}
@@ -268,12 +278,12 @@ func (op *pathOp) insert(resource *fhir.Value, b *budget) error {
 }
 
 // delete takes an element away with its extensions; what is not there is gone already.
-func (op *pathOp) delete(resource *fhir.Value, _ *budget) error {
-	places := op.path.find(resource)
-	if len(places) == 0 {
-		return nil
+func (op *pathOp) delete(resource *fhir.Value, b *budget) error {
+	places, err := op.path.find(b.effort, resource)
+	if err != nil || len(places) == 0 {
+		return err
 	}
-	p, err := op.one(resource)
+	p, err := only(places)
 	if err != nil {
 		return err
 	}
@@ -295,7 +305,7 @@ func (op *pathOp) delete(resource *fhir.Value, _ *budget) error {
 
 // replace puts another value in the place of an element, with its extensions.
 func (op *pathOp) replace(resource *fhir.Value, b *budget) error {
-	p, err := op.one(resource)
+	p, err := op.one(resource, b)
 	if err != nil {
 		return err
 	}
@@ -319,8 +329,8 @@ func (op *pathOp) replace(resource *fhir.Value, b *budget) error {
 	return nil
 }
 
-func (op *pathOp) move(resource *fhir.Value, _ *budget) error {
-	holder, e, items, err := op.list(resource)
+func (op *pathOp) move(resource *fhir.Value, b *budget) error {
+	holder, e, items, err := op.list(resource, b)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,20 @@ const (
 	MaxSteps      = 64      // of a path
 	MaxAdded      = 100_000 // values that a patch adds to a resource, what it copies counted each time
 	MaxBytes      = 8 << 20 // of the texts and names in them: a text that is copied takes no room until it is written
+	MaxLooks      = 1 << 20 // elements that paths look at, in all the patches of one request: some tenths of a second
 )
+
+// Effort is what the paths of one request's patches may still look at, together. It is for one goroutine at a time.
+type Effort struct{ looks int }
+
+// NewEffort is what a request begins with.
+func NewEffort() *Effort { return &Effort{MaxLooks} }
+
+// look takes n elements out of the effort, and says whether there was enough.
+func (e *Effort) look(n int) bool {
+	e.looks -= n
+	return e.looks >= 0
+}
 
 // Patch is a patch that was understood. It is safe for concurrent use.
 type Patch struct{ operations []operation }
@@ -59,11 +72,11 @@ func in(i int, err error) error {
 }
 
 // Apply changes a resource by all the operations in turn, or answers an *Error that names the one that cannot be done
-// and leaves the resource half changed. It takes the resource over. What the patch left empty is taken away, because FHIR
-// has no empty arrays and objects (R4 § 2.6.2).
-func (p *Patch) Apply(resource *fhir.Value) (*fhir.Value, error) {
+// and leaves the resource half changed. It takes the resource over, and spends of the effort. What the patch left empty is
+// taken away, because FHIR has no empty arrays and objects (R4 § 2.6.2).
+func (p *Patch) Apply(resource *fhir.Value, effort *Effort) (*fhir.Value, error) {
 	root := fhir.NewArray(resource) // so that the resource itself has a place
-	b := &budget{values: MaxAdded, bytes: MaxBytes}
+	b := &budget{values: MaxAdded, bytes: MaxBytes, effort: effort}
 	for i, op := range p.operations {
 		if err := op.apply(root, b); err != nil {
 			return nil, in(i, err)
@@ -77,8 +90,11 @@ func (p *Patch) Apply(resource *fhir.Value) (*fhir.Value, error) {
 	return out, nil
 }
 
-// budget is how many values, and bytes of texts and names, a patch may still add.
-type budget struct{ values, bytes int }
+// budget is how many values, and bytes of texts and names, a patch may still add, and what its paths may look at.
+type budget struct {
+	values, bytes int
+	effort        *Effort
+}
 
 // add clones a value into the resource.
 func (b *budget) add(v *fhir.Value) (*fhir.Value, error) {

@@ -3,6 +3,7 @@ package patch
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -36,7 +37,7 @@ func TestJSONPatch(t *testing.T) {
 	} {
 		p, err := JSON(read(t, c.patch))
 		require.NoError(t, err, name)
-		out, err := p.Apply(read(t, patient))
+		out, err := p.Apply(read(t, patient), NewEffort())
 		require.NoError(t, err, name)
 		require.Contains(t, string(out.JSON()), c.want, name)
 		require.NotContains(t, string(out.JSON()), "[]", name)
@@ -55,7 +56,7 @@ func TestJSONPatch(t *testing.T) {
 	} {
 		p, err := JSON(read(t, bad))
 		require.NoError(t, err, name)
-		_, err = p.Apply(read(t, patient))
+		_, err = p.Apply(read(t, patient), NewEffort())
 		require.Error(t, err, name)
 		require.NotContains(t, err.Error(), "Virtanen", name)
 	}
@@ -104,7 +105,7 @@ func TestFHIRPathPatch(t *testing.T) {
 	} {
 		p, err := FHIRPath(read(t, parameters(c.op)))
 		require.NoError(t, err, name)
-		out, err := p.Apply(read(t, patient))
+		out, err := p.Apply(read(t, patient), NewEffort())
 		require.NoError(t, err, name)
 		require.Contains(t, string(out.JSON()), c.want, name)
 		require.Contains(t, string(out.JSON()), `"url":"http://b"`, name)
@@ -122,7 +123,7 @@ func TestFHIRPathPatch(t *testing.T) {
 	} {
 		p, err := FHIRPath(read(t, parameters(bad)))
 		require.NoError(t, err, name)
-		_, err = p.Apply(read(t, patient))
+		_, err = p.Apply(read(t, patient), NewEffort())
 		require.Error(t, err, name)
 		require.NotContains(t, err.Error(), "Virtanen", name)
 	}
@@ -152,7 +153,7 @@ func FuzzPatch(f *testing.F) {
 				continue
 			}
 			resource := read(t, patient)
-			out, err := p.Apply(resource)
+			out, err := p.Apply(resource, NewEffort())
 			if err != nil {
 				continue
 			}
@@ -175,7 +176,7 @@ func TestCopiesOfALargeTextAreBounded(t *testing.T) {
 	for times, fits := range map[int]bool{2: true, 3: true, 4: false, 16: false, MaxOperations: false} {
 		p, err := JSON(read(t, "["+strings.Repeat(double+",", times-1)+double+"]"))
 		require.NoError(t, err)
-		out, err := p.Apply(read(t, text))
+		out, err := p.Apply(read(t, text), NewEffort())
 		if !fits {
 			require.ErrorContains(t, err, "adds at most", times)
 			continue
@@ -183,4 +184,28 @@ func TestCopiesOfALargeTextAreBounded(t *testing.T) {
 		require.NoError(t, err, times)
 		require.Less(t, len(out.JSON()), MaxBytes+2<<20)
 	}
+}
+
+// What paths look at is counted over all the patches of a request: a long path over a long list, many times, is a bomb.
+func TestPathsLookAtSoMuchTogether(t *testing.T) {
+	notes := `{"resourceType":"Observation","note":[` + strings.Repeat(`{"text":"x"},`, 20_000) + `{"text":"y"}]}`
+	narrow := "Observation.note" + strings.Repeat(".where(text = 'x')", 55)
+	for name, path := range map[string]string{"conditions": narrow + ".last()", "conditions in pairs": "Observation.note.where(" + strings.Repeat("text = 'x' and ", 60) + "text = 'x').last()"} {
+		p, err := FHIRPath(read(t, parameters(op("replace", path, "value", `"valueAnnotation":{"text":"x"}`))))
+		require.NoError(t, err, name)
+		begun := time.Now()
+		_, err = p.Apply(read(t, notes), NewEffort())
+		require.ErrorContains(t, err, "look at", name)
+		require.Less(t, time.Since(begun), 10*time.Second, name)
+	}
+	p, err := FHIRPath(read(t, parameters(op("replace", "Observation.note[20000].text", "value", `"valueString":"z"`))))
+	require.NoError(t, err)
+	effort, times := NewEffort(), 0
+	for ; times < 100; times++ {
+		if _, err = p.Apply(read(t, notes), effort); err != nil {
+			break
+		}
+	}
+	require.Greater(t, times, 20, "patches within the bound are made")
+	require.Less(t, times, 100, "and are bounded together")
 }

@@ -16,13 +16,16 @@ import (
 //	Patient.extension('https://…')
 //
 // Each step looks at what the one before it found, once: the cost of a path is its length times the size of the
-// resource, and nothing in it repeats, recurs or computes.
+// resource, and nothing in it repeats, recurs or computes. That alone is seconds where both are large, so what paths look
+// at is counted (Effort).
 
 // path is a compiled path.
 type path []step
 
 // step takes places further.
-type step interface{ walk(from []place) []place }
+type step interface {
+	walk(e *Effort, from []place) []place
+}
 
 // place is a value of a resource and where it stands.
 type place struct {
@@ -56,28 +59,30 @@ func compile(text string) (typ string, p path, err error) {
 }
 
 // find are the places of a path in a resource.
-func (p path) find(resource *fhir.Value) []place {
+func (p path) find(e *Effort, resource *fhir.Value) ([]place, error) {
 	places := []place{{value: resource, def: fhir.DefinitionOf(fhir.ResourceType(resource)), at: -1}}
 	for _, s := range p {
-		places = s.walk(places)
+		if places = s.walk(e, places); e.looks < 0 {
+			return nil, wrong("the paths of a request look at %d elements at most", MaxLooks)
+		}
 	}
-	return places
+	return places, nil
 }
 
 // element walks to an element by name.
 type element string
 
-func (e element) walk(from []place) []place {
+func (e element) walk(effort *Effort, from []place) []place {
 	var out []place
 	for _, p := range from {
-		out = append(out, p.children(string(e))...)
+		out = append(out, p.children(effort, string(e))...)
 	}
 	return out
 }
 
 // children are the items of an element of the place: under its own name, or of a choice under any of its types.
-func (p place) children(name string) []place {
-	if p.value.Kind() != fhir.Object {
+func (p place) children(effort *Effort, name string) []place {
+	if !effort.look(1) || p.value.Kind() != fhir.Object {
 		return nil
 	}
 	var out []place
@@ -86,6 +91,9 @@ func (p place) children(name string) []place {
 		items, array := []*fhir.Value{value}, value.Kind() == fhir.Array
 		if array {
 			items = value.Items()
+		}
+		if !effort.look(len(items)) {
+			return nil
 		}
 		for i, item := range items {
 			if item == nil {
@@ -107,7 +115,7 @@ func (p place) children(name string) []place {
 // nth keeps one of the places: from the front, or counted from -1 from the back.
 type nth int
 
-func (n nth) walk(from []place) []place {
+func (n nth) walk(_ *Effort, from []place) []place {
 	i := int(n)
 	if i < 0 {
 		i += len(from)
@@ -121,7 +129,7 @@ func (n nth) walk(from []place) []place {
 // typed keeps a choice of one type.
 type typed string
 
-func (t typed) walk(from []place) []place {
+func (t typed) walk(_ *Effort, from []place) []place {
 	var out []place
 	for _, p := range from {
 		if e, ok := p.over.Member(p.name); ok && e.Choice && strings.EqualFold(strings.TrimPrefix(p.name, e.Name), string(t)) ||
@@ -141,21 +149,21 @@ type condition struct {
 	text  string
 }
 
-func (w where) walk(from []place) []place {
+func (w where) walk(e *Effort, from []place) []place {
 	var out []place
 	for _, p := range from {
-		if w.holds(p) {
+		if w.holds(e, p) {
 			out = append(out, p)
 		}
 	}
 	return out
 }
 
-func (w where) holds(p place) bool {
+func (w where) holds(e *Effort, p place) bool {
 	for _, c := range w {
 		places := []place{p}
 		for _, name := range c.names {
-			places = element(name).walk(places)
+			places = element(name).walk(e, places)
 		}
 		if len(places) != 1 || places[0].value.Kind() > fhir.String || places[0].value.Str() != c.text {
 			return false
@@ -320,6 +328,6 @@ func (s *scanner) function(name string) (step, bool) {
 // extension walks to the extensions of a url.
 type extension string
 
-func (e extension) walk(from []place) []place {
-	return where{{names: []string{"url"}, text: string(e)}}.walk(element("extension").walk(from))
+func (e extension) walk(effort *Effort, from []place) []place {
+	return where{{names: []string{"url"}, text: string(e)}}.walk(effort, element("extension").walk(effort, from))
 }

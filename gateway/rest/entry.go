@@ -166,7 +166,7 @@ func (v *visit) changeOf(e *entry, i exchange.Interaction, condition string, ite
 		if err != nil {
 			return err
 		}
-		op.Patch = applying(p)
+		op.Patch = v.applying(p)
 		e.op = op
 		return nil
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"sotesilta/gateway/exchange"
+	"sotesilta/gateway/patch"
 )
 
 // visit is one request on its way through the face, and the writer of its answer.
@@ -34,10 +35,11 @@ type visit struct {
 	caller              exchange.Caller
 	target              target
 	wants               wants
-	entered             bool  // counted among the API client's requests under way
-	unread              bool  // a body was refused before its end
-	held                int64 // bytes of bodies taken; see hold
-	answered            int   // bytes of the answers to a Bundle's entries so far
+	entered             bool          // counted among the API client's requests under way
+	unread              bool          // a body was refused before its end
+	held                int64         // bytes of bodies taken; see hold
+	answered            int           // bytes of the answers to a Bundle's entries so far
+	effort              *patch.Effort // of the patches; nil: none yet
 }
 
 var (

@@ -46,7 +46,7 @@ func (v *visit) patchPatch(query params) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	op.Patch = applying(p)
+	op.Patch = v.applying(p)
 	return v.change(op)
 }
 
@@ -86,9 +86,13 @@ func fhirPathPatch(doc *fhir.Value) (*patch.Patch, error) {
 }
 
 // applying is a patch as the Desk asks for it. What cannot be done to the current version is 422.
-func applying(p *patch.Patch) func(*fhir.Value) (*fhir.Value, error) {
+// All patches of a request share one effort.
+func (v *visit) applying(p *patch.Patch) func(*fhir.Value) (*fhir.Value, error) {
+	if v.effort == nil {
+		v.effort = patch.NewEffort()
+	}
 	return func(current *fhir.Value) (*fhir.Value, error) {
-		out, err := p.Apply(current)
+		out, err := p.Apply(current, v.effort)
 		if err != nil {
 			return nil, exchange.Refuse(exchange.Unprocessable, "processing", "", err.Error())
 		}
