@@ -61,6 +61,27 @@ func (p *policy) discloses() bool {
 	return ok && p.cedar.Effect() == cedar.Permit && scope.Entity == actionUID(Disclose)
 }
 
+// acts says whether the policy permits a human's disclosure, or the mending of a mistake.
+func (p *policy) acts() bool {
+	scope, ok := (*ast.Policy)(p.cedar.AST()).Action.(ast.ScopeTypeEq)
+	return ok && p.cedar.Effect() == cedar.Permit && (scope.Entity == actionUID(Disclose) || scope.Entity == actionUID(Correct))
+}
+
+// OwnView says whether the log report of the own view shows an exchange for a purpose that rested on these rows. 703/2023
+// § 74.2 lets log data be shown there; § 11.2, 621/1999 § 11.2 and 1050/2018 § 34 keep back what would endanger somebody or
+// the investigation of a crime, and that is a person's to weigh. So without an answer to O13 the view leaves out what rests on
+// a row with @own_view, and of a human's acts whatever is not the act itself: the reading, the Tasks and the attempts would
+// tell of it. The report on request (§ 11), which a person makes, has them all.
+func (e *Engine) OwnView(purpose Purpose, bases []Basis) bool {
+	if e.switches["O13"] != "withheld" {
+		return true
+	}
+	of := func(rows map[string]bool) bool {
+		return slices.ContainsFunc(bases, func(b Basis) bool { return rows[b.ID] })
+	}
+	return !of(e.law.kept) && (purpose != StatutoryAct || of(e.law.acts))
+}
+
 // acts are the words of acts.yaml.
 type acts struct {
 	facts, kinds map[string]Code
@@ -262,6 +283,8 @@ func (e *Engine) demand(failed []failure, w *weighing, req *Request) string {
 			return of + "gives a right to disclose to none but: " + strings.Join(f.clause.words, ", ") + "."
 		case "reasoned":
 			return of + "needs a reason, told in the person's own words: " + e.acts.reason.String() + "."
+		case "minor":
+			return of + "does not speak of this client: " + said[f.clause.text] + "."
 		default:
 			return ""
 		}

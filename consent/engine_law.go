@@ -49,9 +49,11 @@ type law struct {
 	rows   []Row
 	// grounds are the rows on which a human discloses, in the order of the files.
 	grounds []string
-	none    []noneRow
-	days    []time.Time // when policies come into force or cease, earliest first
-	all     []*policy   // in the order of the files
+	// acts are the rows of a human's act, kept those whose lines the own view leaves to a person (@own_view).
+	acts, kept map[string]bool
+	none       []noneRow
+	days       []time.Time // when policies come into force or cease, earliest first
+	all        []*policy   // in the order of the files
 }
 
 // epoch counts the days of law.days that have come: within one epoch the same policies are in force.
@@ -107,6 +109,7 @@ type policy struct {
 	ban            bool    // it is the ban itself
 	outcome        Outcome // permits: Permitted or NeedsHuman; forbids: Denied or NeedsHuman
 	ofRelationship bool    // the basis is the row that the invitation rested on
+	kept           bool    // the own view leaves its lines to a person
 	fromPermit     bool    // it asks for a permit of the client
 	obligations    []string
 	disclosing     []string // obligations where the exchange is a disclosure
@@ -224,7 +227,7 @@ func places(joint map[place]string) []place {
 
 // readLaw parses, checks and compiles the policies.
 func readLaw(files map[string][]byte, switches map[string]string) (law, error) {
-	l := law{slices: map[sliceKey]*slice{}, byID: map[string]*policy{}}
+	l := law{slices: map[sliceKey]*slice{}, byID: map[string]*policy{}, acts: map[string]bool{}, kept: map[string]bool{}}
 	validator, err := readSchema(files)
 	if err != nil {
 		return l, err
@@ -257,6 +260,8 @@ func readLaw(files map[string][]byte, switches map[string]string) (law, error) {
 			if p.discloses() && !slices.Contains(l.grounds, p.basis.ID) {
 				l.grounds = append(l.grounds, p.basis.ID)
 			}
+			l.acts[p.basis.ID] = l.acts[p.basis.ID] || p.acts()
+			l.kept[p.basis.ID] = l.kept[p.basis.ID] || p.kept
 			l.days = append(l.days, p.from)
 			if !p.to.IsZero() {
 				l.days = append(l.days, p.to)
@@ -314,7 +319,7 @@ func readSchema(files map[string][]byte) (*validate.Validator, error) {
 // Annotations that a policy may carry, and those it must.
 var (
 	mustAnnotate = []types.AnnotationKey{"id", "citation", "title_fi", "title_en", "from"}
-	mayAnnotate  = []types.AnnotationKey{"to", "ban", "outcome", "limit", "basis", "obligations", "direction", "scope"}
+	mayAnnotate  = []types.AnnotationKey{"to", "ban", "outcome", "limit", "basis", "obligations", "own_view", "direction", "scope"}
 )
 
 // compile checks one policy and its annotations.
@@ -345,6 +350,7 @@ func compile(parsed *cedar.Policy, validator *validate.Validator, switches map[s
 		cedar:          parsed,
 		ban:            notes["limit"] == "ban",
 		ofRelationship: notes["basis"] == "relationship",
+		kept:           notes["own_view"] == "human",
 	}
 	p.id = cedar.PolicyID(fmt.Sprintf("%s %s:%d", p.basis.ID, path.Base(parsed.Position().Filename), parsed.Position().Line))
 	p.permitted = "permitted on " + p.basis.ID + " (" + p.basis.Citation + ")"
@@ -374,6 +380,9 @@ func compile(parsed *cedar.Policy, validator *validate.Validator, switches map[s
 		}
 	}
 	p.disclosing = merge(p.obligations, everyDisclosure)
+	if notes["own_view"] != "" && (!p.kept || !p.acts()) {
+		return nil, errors.New(`@own_view("human") belongs to the permit of a human's act`)
+	}
 	if notes["limit"] != "" && (permit || !p.ban) || notes["basis"] != "" && (!permit || !p.ofRelationship) {
 		return nil, errors.New(`@limit("ban") belongs to a forbid and @basis("relationship") to a permit`)
 	}

@@ -234,7 +234,7 @@ func (d *Desk) auditable(ctx context.Context, c Caller, snap store.Snapshot, id 
 // ownRecord decides whether the client may have a record explained: data moved in it, all of it about the client alone, in
 // nobody's statutory act of which the client may not be told, and the client may read such data.
 func (l *look) ownRecord(ctx context.Context, rec *ledger.Record) (bool, error) {
-	if rec == nil || !rec.Success || rec.Outcome != consent.Permitted.String() || len(rec.Classes) == 0 || rec.Purpose == consent.StatutoryAct {
+	if rec == nil || !rec.Success || rec.Outcome != consent.Permitted.String() || len(rec.Classes) == 0 || rec.Purpose == consent.StatutoryAct || !inOwnView(l.desk.lawOf(l.caller), rec) {
 		return false, nil
 	}
 	facts, err := l.Facts(ctx, rec.Client)

@@ -207,7 +207,7 @@ func (d *Desk) reportOnce(ctx context.Context, c Caller, q ReportRequest, at tim
 	if q.Form == report.Section11 {
 		out.Controller, out.Register = c.Actor.Controller, q.Register
 	}
-	entries, err := d.reportEntries(ctx, l, q, out, open)
+	entries, err := d.reportEntries(ctx, l.caller, l, q, out, open)
 	if err != nil {
 		return nil, false, err
 	}
@@ -233,7 +233,7 @@ func (d *Desk) reportOnce(ctx context.Context, c Caller, q ReportRequest, at tim
 		return nil, false, err
 	}
 	if q.Cursor == "" && checkpoint != nil {
-		if out.Counted, err = d.counted(ctx, l, q, out, open, checkpoint); err != nil {
+		if out.Counted, err = d.counted(ctx, l.caller, l, q, out, open, checkpoint); err != nil {
 			return nil, false, err
 		}
 	}
@@ -276,7 +276,7 @@ func (l *look) reportable(q ReportRequest, facts map[string]*consent.Facts) map[
 }
 
 // reportEntries are the records of a page, newest first, and sets the cursor of the next.
-func (d *Desk) reportEntries(ctx context.Context, snap store.Snapshot, q ReportRequest, out *report.Report, open map[consent.Register]bool) ([]ledger.Entry, error) {
+func (d *Desk) reportEntries(ctx context.Context, c Caller, snap store.Snapshot, q ReportRequest, out *report.Report, open map[consent.Register]bool) ([]ledger.Entry, error) {
 	query := q.entries(out)
 	_, query.After, _ = strings.Cut(q.Cursor, ".")
 	var entries []ledger.Entry
@@ -291,7 +291,7 @@ func (d *Desk) reportEntries(ctx context.Context, snap store.Snapshot, q ReportR
 			if err != nil {
 				return nil, unrecorded(err)
 			}
-			if isLine(rec, out, open) {
+			if isLine(rec, out, open, d.lawOf(c)) {
 				entries = append(entries, entry)
 			}
 		}
@@ -317,16 +317,16 @@ func (q *ReportRequest) entries(out *report.Report) store.EntryQuery {
 
 // isLine says whether a record of the client is a line of the report. The giving of log data is no use of the register,
 // and tells of what was withheld.
-func isLine(rec *ledger.Record, out *report.Report, open map[consent.Register]bool) bool {
+func isLine(rec *ledger.Record, out *report.Report, open map[consent.Register]bool, law consent.Decider) bool {
 	if out.Form == report.OwnView {
-		return shown(rec, open)
+		return shown(rec, open) && inOwnView(law, rec)
 	}
 	return out.Belongs(rec) && rec.Interaction != string(DisclosureReport)
 }
 
 // counted counts the lines of all pages that have their places in the tree of a checkpoint; nil when there are too many
 // records to look at.
-func (d *Desk) counted(ctx context.Context, snap store.Snapshot, q ReportRequest, out *report.Report, open map[consent.Register]bool, checkpoint []byte) (*report.Count, error) {
+func (d *Desk) counted(ctx context.Context, c Caller, snap store.Snapshot, q ReportRequest, out *report.Report, open map[consent.Register]bool, checkpoint []byte) (*report.Count, error) {
 	tree, err := ledger.ReadCheckpoint(checkpoint)
 	if err != nil {
 		return nil, unrecorded(err)
@@ -347,7 +347,7 @@ func (d *Desk) counted(ctx context.Context, snap store.Snapshot, q ReportRequest
 			if err != nil {
 				return nil, unrecorded(err)
 			}
-			if !isLine(rec, out, open) || page.Entries[i].Seq < 0 || page.Entries[i].Seq >= tree.Size {
+			if !isLine(rec, out, open, d.lawOf(c)) || page.Entries[i].Seq < 0 || page.Entries[i].Seq >= tree.Size {
 				continue
 			}
 			if out.Form == report.Section11 {
@@ -365,6 +365,22 @@ func (d *Desk) counted(ctx context.Context, snap store.Snapshot, q ReportRequest
 		}
 		query.After = page.Next
 	}
+}
+
+// inOwnView says whether a record is among those that the own view tells of by itself (switch O13).
+func inOwnView(law consent.Decider, rec *ledger.Record) bool {
+	keeping, ok := law.(interface {
+		OwnView(purpose consent.Purpose, bases []consent.Basis) bool
+	})
+	if !ok {
+		return true
+	}
+	purpose := rec.Purpose
+	switch Interaction(rec.Interaction) {
+	case Ask, Disclose, Correct: // tried in ordinary work, where it is refused
+		purpose = consent.StatutoryAct
+	}
+	return keeping.OwnView(purpose, rec.Bases)
 }
 
 // shown says whether a record is within the registers that are open: one that tells of no register is shown to who may

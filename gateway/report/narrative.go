@@ -61,7 +61,7 @@ func (r *Report) narrative() string {
 	case r.Form == Section11:
 		put("Rekisterinpitäjä: " + r.name(r.Controller) + ". ")
 	default:
-		put("Tietojen saajina näkyvät organisaatiot, eivät henkilöt. ")
+		put("Tietojen saajina näkyvät organisaatiot, eivät henkilöt. Kaikkia ilmoituksia viranomaisille ei näytetä tässä (703/2023 § 74.2, 621/1999 § 11.2); lokitiedot saa pyytämällä rekisterinpitäjältä kirjallisesti (§ 11). ")
 	}
 	put("Laadittu " + r.clock(r.Made) + ".")
 	if r.Withheld > 0 {

@@ -265,6 +265,49 @@ func TestAnEmergencyWithoutAReasonGetsNoToken(t *testing.T) {
 	})
 }
 
+// 703/2023 § 74.2 and 621/1999 § 11.2: the own view does not tell by itself that the police or child protection were told,
+// nor by what surrounds it. The clerk's report on request, which a person makes, does; and other acts are shown.
+func TestTheOwnViewLeavesNoticesToAPerson(t *testing.T) {
+	gatewaytest.Each(t, func(t *testing.T, g *gatewaytest.Gateway) {
+		report := func(p *gatewaytest.Party, parameters string) (string, []*fhir.Value) {
+			answer := p.Do(t, "POST", "Patient/aino/$disclosure-report", `{"resourceType":"Parameters","parameter":[`+parameters+`]}`).Want(t, 200)
+			var lines []*fhir.Value
+			for _, r := range answer.Doc(t).All("entry", "resource") {
+				if fhir.ResourceType(r) == "AuditEvent" {
+					lines = append(lines, r)
+				}
+			}
+			return string(answer.Body), lines
+		}
+		own := func() (string, []*fhir.Value) {
+			return report(g.As("omaks", "aino"), `{"name":"form","valueCode":"own-view"}`)
+		}
+		clerk := func(register string) string {
+			text, _ := report(g.Auditor(), `{"name":"form","valueCode":"section-11"},{"name":"register","valueCode":"`+register+`"}`)
+			return text
+		}
+		health := gatewaytest.Ref(first(t, g.Nurse(), "Observation?patient=Patient/aino"))
+		_, before := own()
+		by := func(row string) *gatewaytest.Party { return acting(g.Nurse(), row) }
+		by("ATL-62").Get(t, health) // to see what there is to tell
+		by("ATL-62").Do(t, "POST", "Task", task("disclose", "completed", "aino", "nurse", "", ground("ATL-62"), reason(), outside("Poliisi", "police"), document(health))).Outcome(t, 422)
+		by("ATL-62").Create(t, task("disclose", "completed", "aino", "nurse", "", ground("ATL-62"), fact("threat"), reason(), outside("Poliisi", "police"), document(health)))
+		by("LSL-25").Create(t, task("disclose", "completed", "aino", "nurse", "", ground("LSL-25"), fact("concern"), reason(), to("Organization/county-social"), document(health)))
+		text, after := own()
+		require.Len(t, after, len(before)+1, "the line of the first report, and nothing else")
+		for _, silent := range []string{"ATL-62", "LSL-25", "703/2023 § 62", "417/2007 § 25", "oliisi"} {
+			require.False(t, strings.Contains(text, silent), silent)
+		}
+		require.True(t, strings.Contains(text, "Kaikkia ilmoituksia viranomaisille ei näytetä tässä"))
+		asked := clerk("health")
+		require.True(t, strings.Contains(asked, "703/2023 § 62") && strings.Contains(asked, "417/2007 § 25"))
+
+		by("ATL-54.5").Create(t, task("disclose", "completed", "aino", "nurse", "", ground("ATL-54.5"), fact("agreement"), reason(), to("Organization/private-clinic"), document(health)))
+		text, _ = own()
+		require.True(t, strings.Contains(text, "703/2023 § 54.5"), "what was agreed with the patient is no secret from the patient")
+	})
+}
+
 // A child protection notice about a client whom social care does not know yet: the unit reads it and the client's identity,
 // and nothing else of the client.
 func TestANotificationOpensItselfOnly(t *testing.T) {
