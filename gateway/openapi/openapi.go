@@ -203,8 +203,8 @@ var described = []struct {
 	{"patch", "/%s", "patch", "Patch what a search finds", []string{"application/json-patch+json", "application/fhir+json"}, []string{"If-Match", "Prefer"}, []string{"Resource"}},
 	{"delete", "/%s", "delete", "Delete what a search finds", nil, []string{"If-Match"}, []string{"Deleted"}},
 	{"vread", "/%s/{id}/_history/{vid}", "get", "Read a version", nil, nil, []string{"Resource"}},
-	{"history-instance", "/%s/{id}/_history", "get", "History of one", nil, []string{"_since", "_at", "_count"}, []string{"Bundle"}},
-	{"history-type", "/%s/_history", "get", "History of the type", nil, []string{"_since", "_at", "_count"}, []string{"Bundle"}},
+	{"history-instance", "/%s/{id}/_history", "get", "History of one", nil, []string{"_since", "_at", "_count", "_summary", "_elements"}, []string{"Bundle"}},
+	{"history-type", "/%s/_history", "get", "History of the type", nil, []string{"_since", "_at", "_count", "_summary", "_elements"}, []string{"Bundle"}},
 }
 
 // statuses are the HTTP statuses of our named responses.
@@ -357,7 +357,7 @@ func (d *document) system(server *fhir.Value) {
 	}
 	if slices.Contains(allowed, "history-system") {
 		d.add("/_history", "get", "history_system", "system", "History of all types", object{
-			"parameters": list{ref("parameters", "_since"), ref("parameters", "_at"), ref("parameters", "_count")},
+			"parameters": list{ref("parameters", "_since"), ref("parameters", "_at"), ref("parameters", "_count"), ref("parameters", "_summary"), ref("parameters", "_elements")},
 		}, answersOf([]string{"Bundle"}))
 	}
 	d.add("/metadata", "get", "capabilities", "system", "CapabilityStatement: what this document is made of", object{

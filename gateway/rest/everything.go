@@ -18,13 +18,13 @@ var everythings = map[string]struct {
 }{
 	"Patient": {
 		"http://hl7.org/fhir/OperationDefinition/Patient-everything",
-		"What the caller may see of the client: current versions, the oldest first, in pages (_count, _since, _type). By GET or POST; no start and end.",
-		map[string]string{"_count": "valueInteger", "_since": "valueInstant", "_type": "valueCode"},
+		"What the caller may see of the client: current versions, the oldest first, in pages (_count, _since, _type), or parts of them (_summary, _elements). By GET or POST; no start and end.",
+		map[string]string{"_count": "valueInteger", "_since": "valueInstant", "_type": "valueCode", "_summary": "valueCode", "_elements": "valueString"},
 	},
 	"CarePlan": {
 		terms.Base + "OperationDefinition/CarePlan-everything",
-		"The plan with the rows of its process and what it refers to, as far as the caller may see each. By GET or POST.",
-		map[string]string{},
+		"The plan with the rows of its process and what it refers to, as far as the caller may see each, or parts of them (_summary, _elements). By GET or POST.",
+		map[string]string{"_summary": "valueCode", "_elements": "valueString"},
 	},
 }
 
@@ -66,7 +66,8 @@ func (v *visit) getEverything(query params) (answer, error) {
 	}
 	typ, id := v.target.typ, v.target.id
 	if typ != "Patient" {
-		if err := v.none(query); err != nil {
+		part, err := v.subsetOf(query)
+		if err != nil {
 			return answer{}, err
 		}
 		caller := v.exchange()
@@ -74,7 +75,7 @@ func (v *visit) getEverything(query params) (answer, error) {
 		if err != nil {
 			return answer{}, err
 		}
-		return v.gathered(caller, page.Matches), nil
+		return v.gathered(caller, page.Matches, part)
 	}
 	p, err := v.understandHistory(typ, id, query.without("_type"))
 	if err != nil {
@@ -83,12 +84,17 @@ func (v *visit) getEverything(query params) (answer, error) {
 	if p.From != 0 {
 		return answer{}, refuse(http.StatusBadRequest, "not-supported", "http._at", "$everything has no parameter _at.")
 	}
-	if p.Params == "" {
-		p.Params, _ = query.value("_type")
+	asked, err := readParams(p.Params)
+	if err != nil {
+		return answer{}, err
+	}
+	if list, ok := query.value("_type"); ok {
+		asked = append(asked, params{{Name: "_type", Value: list}}...)
+		p.Params = asked.encode()
 	}
 	var types []string
-	if p.Params != "" {
-		types = strings.Split(p.Params, ",")
+	if list, _ := asked.value("_type"); list != "" {
+		types = strings.Split(list, ",")
 		for _, typ := range types {
 			if v.server.types[typ] == nil {
 				return answer{}, refuse(http.StatusBadRequest, "value", "http._type", "_type names resource types that are served here, separated by commas.")
@@ -106,16 +112,20 @@ func (v *visit) getEverything(query params) (answer, error) {
 		p.Cursor = page.Next
 		links = append(links, link{"next", address + v.server.seal(caller, p)})
 	}
-	return v.gathered(caller, page.Matches, links...), nil
+	return v.gathered(caller, page.Matches, p.subset, links...)
 }
 
-// gathered is a searchset of rows.
-func (v *visit) gathered(caller exchange.Caller, rows []exchange.Resource, links ...link) answer {
+// gathered is a searchset of rows, of each the part that is wanted.
+func (v *visit) gathered(caller exchange.Caller, rows []exchange.Resource, part wanted, links ...link) (answer, error) {
 	b := newBundle(v.server.Base, "searchset", -1, sizeOf(rows), links...)
 	for i := range rows {
-		b.found(&rows[i], "match")
+		row, err := part.of(&rows[i])
+		if err != nil {
+			return answer{}, err
+		}
+		b.found(row, "match")
 	}
-	return answer{status: http.StatusOK, body: b.done(), origin: originOf(caller.RequestID, rows)}
+	return answer{status: http.StatusOK, body: b.done(), origin: originOf(caller.RequestID, rows)}, nil
 }
 
 // inputs are the parameters of an operation as Parameters say them, beside those of the address.

@@ -33,8 +33,23 @@ func (v *visit) understandHistory(typ, id string, query params) (place, error) {
 		if p.Type != typ || p.ID != id || !p.Past {
 			return p, otherPage
 		}
+		asked, err := readParams(p.Params)
+		if err != nil {
+			return p, err
+		}
+		if p.subset, err = takeSubset(&asked); err != nil {
+			return p, err
+		}
 		return p, v.none(query)
 	}
+	if text, ok := query.value("_summary"); ok && text == "false" {
+		query.take("_summary")
+	}
+	var err error
+	if p.subset, err = takeSubset(&query); err != nil {
+		return p, err
+	}
+	p.Params = p.subset.asked.encode()
 	if text, ok := query.take("_count"); ok {
 		count, err := strconv.Atoi(text)
 		if err != nil || count < 1 {
@@ -103,7 +118,11 @@ func (v *visit) history(p place) (answer, error) {
 	}
 	b := newBundle(v.server.Base, "history", -1, sizeOf(rows), links...)
 	for i := range rows {
-		b.version(&rows[i])
+		part, err := p.subset.of(&rows[i])
+		if err != nil {
+			return answer{}, err
+		}
+		b.version(part)
 	}
 	return answer{status: http.StatusOK, body: b.done(), origin: originOf(caller.RequestID, rows)}, nil
 }

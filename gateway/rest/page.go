@@ -25,14 +25,14 @@ type place struct {
 	ID      string        `json:"i,omitempty"` // history of this instance
 	Within  search.Within `json:"w,omitzero"`  // the compartment searched
 	Past    bool          `json:"a,omitempty"` // a history; otherwise a search
-	Params  string        `json:"p,omitempty"` // the search, form-encoded as it was asked
+	Params  string        `json:"p,omitempty"` // the search, form-encoded as it was asked; of a history what chooses and shortens rows
 	Cursor  string        `json:"c,omitempty"` // of a search, and of the history of a type or the system
 	Before  int64         `json:"b,omitempty"` // of the history of an instance
 	Since   int64         `json:"s,omitempty"` // of a history, in milliseconds; likewise From and To
 	From    int64         `json:"f,omitempty"`
 	To      int64         `json:"o,omitempty"`
 	Count   int           `json:"n,omitempty"` // of a history
-	subset  wanted        // of a search; Params hold what asked for it
+	subset  wanted        // Params hold what asked for it
 	Lenient bool          `json:"l,omitempty"` // asked with handling=lenient
 	Hidden  bool          `json:"h,omitempty"` // asked in a body: no link repeats the parameters
 }

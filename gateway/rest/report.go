@@ -3,7 +3,9 @@ package rest
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"sotesilta/consent"
@@ -106,82 +108,74 @@ func Reports(desk Reporter) []Operation {
 // nextPage names, in Bundle.identifier, the cursor of the next page of an export.
 const nextPage = terms.Base + "NamingSystem/next-page"
 
-// noticesRequest reads the input of $disclosure-notices.
-func noticesRequest(in *fhir.Value) (exchange.NoticesRequest, error) {
-	var q exchange.NoticesRequest
-	if in == nil {
-		return q, nil // what is missing is told by name
-	}
-	if fhir.ResourceType(in) != "Parameters" {
-		return q, refuse(http.StatusBadRequest, "structure", "Parameters", "$disclosure-notices takes Parameters.")
-	}
-	seen := map[string]bool{}
-	for _, p := range in.Get("parameter").Items() {
-		name, value := p.Text("name"), valueOf(p)
-		var err error
-		switch name {
-		case "register":
-			q.Register = consent.Register(value)
-		case "from":
-			q.From, _, err = dateOf(value)
-		case "to":
-			_, q.To, err = dateOf(value)
-		case "count":
-			if q.Count, err = strconv.Atoi(value); err == nil && q.Count == 0 {
-				q.Count = -1
-			}
-		case "cursor":
-			q.Cursor = value
-		default:
-			return q, refuse(http.StatusBadRequest, "not-supported", "Parameters.parameter",
-				"$disclosure-notices has the parameters register, from, to, count and cursor.")
-		}
-		if err != nil || seen[name] || value == "" {
-			return q, refuse(http.StatusBadRequest, "invalid", "Parameters.parameter", "$disclosure-notices: "+name+" is not of its type, or comes twice.")
-		}
-		seen[name] = true
-	}
-	return q, nil
+// noticesRequest reads the input of $disclosure-notices; what is missing is told by name later.
+func noticesRequest(in *fhir.Value) (q exchange.NoticesRequest, err error) {
+	err = takeParameters("$disclosure-notices", in,
+		parameter{"register", asText(&q.Register)}, parameter{"from", asDate(&q.From, new(time.Time))}, parameter{"to", asDate(new(time.Time), &q.To)},
+		parameter{"count", asCount(&q.Count)}, parameter{"cursor", asText(&q.Cursor)})
+	return q, err
 }
 
 // rightsRequest reads the input of $rights.
-func rightsRequest(in *fhir.Value) (exchange.RightsRequest, error) {
-	var q exchange.RightsRequest
+func rightsRequest(in *fhir.Value) (q exchange.RightsRequest, err error) {
+	err = takeParameters("$rights", in,
+		parameter{"date", asDate(&q.From, &q.To)}, parameter{"client", asText(&q.Client)}, parameter{"user", asText(&q.User)},
+		parameter{"person", asText(&q.Person)}, parameter{"count", asCount(&q.Count)}, parameter{"cursor", asText(&q.Cursor)})
+	return q, err
+}
+
+// parameter is one that an operation takes, and what takes its value.
+type parameter struct {
+	name string
+	take func(value string) error
+}
+
+// takeParameters reads the input of an operation that takes these, each of a simple value and at most once; without input
+// there are none.
+func takeParameters(operation string, in *fhir.Value, takes ...parameter) error {
+	const place = "Parameters.parameter"
 	if in == nil {
-		return q, nil
+		return nil
 	}
 	if fhir.ResourceType(in) != "Parameters" {
-		return q, refuse(http.StatusBadRequest, "structure", "Parameters", "$rights takes Parameters.")
+		return refuse(http.StatusBadRequest, "structure", "Parameters", operation+" takes Parameters.")
 	}
 	seen := map[string]bool{}
 	for _, p := range in.Get("parameter").Items() {
 		name, value := p.Text("name"), valueOf(p)
-		var err error
-		switch name {
-		case "date":
-			q.From, q.To, err = dateOf(value)
-		case "client":
-			q.Client = value
-		case "user":
-			q.User = value
-		case "person":
-			q.Person = value
-		case "count":
-			if q.Count, err = strconv.Atoi(value); err == nil && q.Count == 0 {
-				q.Count = -1
+		at := slices.IndexFunc(takes, func(t parameter) bool { return t.name == name })
+		if at < 0 {
+			names := make([]string, len(takes))
+			for i, t := range takes {
+				names[i] = t.name
 			}
-		case "cursor":
-			q.Cursor = value
-		default:
-			return q, refuse(http.StatusBadRequest, "not-supported", "Parameters.parameter",
-				"$rights has the parameters date, client, user, person, count and cursor.")
+			return refuse(http.StatusBadRequest, "not-supported", place, operation+" has the parameters "+strings.Join(names, ", ")+".")
 		}
-		if err != nil || seen[name] || value == "" {
-			return q, refuse(http.StatusBadRequest, "invalid", "Parameters.parameter", "$rights: "+name+" is not of its type, or comes twice.")
+		if seen[name] || value == "" || takes[at].take(value) != nil {
+			return refuse(http.StatusBadRequest, "invalid", place, operation+": "+name+" is not of its type, or comes twice.")
 		}
 		seen[name] = true
 	}
-	return q, nil
+	return nil
+}
+
+func asText[T ~string](into *T) func(string) error {
+	return func(value string) error { *into = T(value); return nil }
+}
+
+// asDate takes a date or dateTime as the span that it covers.
+func asDate(from, to *time.Time) func(string) error {
+	return func(value string) (err error) { *from, *to, err = dateOf(value); return err }
+}
+
+// asCount takes a number of rows; nothing asked for is not the same as not asked, and becomes -1.
+func asCount(into *int) func(string) error {
+	return func(value string) (err error) {
+		if *into, err = strconv.Atoi(value); *into == 0 {
+			*into = -1
+		}
+		return err
+	}
 }
 
 // reportRequest reads the input of $disclosure-report.
@@ -221,9 +215,7 @@ func reportRequest(client string, in *fhir.Value) (exchange.ReportRequest, error
 				q.Asked = value
 			}
 		case "count":
-			if q.Count, err = strconv.Atoi(value); err == nil && q.Count == 0 {
-				q.Count = -1 // nothing asked for is not the same as not asked
-			}
+			err = asCount(&q.Count)(value)
 		case "cursor":
 			q.Cursor = value
 		case "withheld":

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"sotesilta/internal/fhir"
 )
 
 func TestPartsOfResources(t *testing.T) {
@@ -52,4 +54,34 @@ func TestPartsOfResources(t *testing.T) {
 		require.Equal(t, 400, f.ask("GET", "/Task?"+bad, "").Code, bad)
 	}
 	require.Contains(t, string(f.desk.rows["Task/t1"][0].Body), "description", "what is kept stays whole")
+}
+
+// A history and everything of a client are shortened as reads are, on every page.
+func TestHistoriesAndEverythingInPart(t *testing.T) {
+	f := newFace(t)
+	for range 3 {
+		f.desk.put(`{"resourceType":"Patient","id":"aino","gender":"female","birthDate":"1990-01-01"}`)
+	}
+	f.desk.put(`{"resourceType":"Task","id":"t","status":"requested","intent":"order","description":"x"}`)
+	for address, rows := range map[string]int{
+		"/Patient/aino/_history?_elements=birthDate&_count=5": 3, "/_history?_summary=false&_elements=birthDate&_count=1": 4,
+		"/Patient/aino/$everything?_elements=birthDate&_count=1": 2, "/Patient/aino/$everything?_type=Patient&_elements=birthDate": 1,
+	} {
+		n := 0
+		for next := address; next != ""; {
+			doc := parsed(t, f.ask("GET", next, ""))
+			require.Equal(t, "Bundle", fhir.ResourceType(doc), "%s: %s", next, doc.JSON())
+			for _, row := range doc.All("entry", "resource") {
+				n++
+				require.Equal(t, "SUBSETTED", row.Text("meta", "tag", "code"), address)
+				require.Empty(t, row.Text("gender"), address)
+				require.Empty(t, row.Text("description"), address)
+				require.Equal(t, row.Text("resourceType") == "Patient", row.Text("birthDate") != "", address)
+			}
+			next = links(doc)["next"]
+		}
+		require.Equal(t, rows, n, address)
+	}
+	outcome(t, f.ask("GET", "/Patient/aino/_history?_summary=count", ""), 400, "not-supported")
+	outcome(t, f.ask("GET", "/Patient/aino/_history?_summary=true&_elements=gender", ""), 400, "invalid")
 }
