@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +30,7 @@ import (
 	"sotesilta/gateway/notify"
 	"sotesilta/gateway/openapi"
 	"sotesilta/gateway/process"
+	"sotesilta/gateway/profiles"
 	"sotesilta/gateway/rest"
 	"sotesilta/gateway/shared"
 	"sotesilta/gateway/store"
@@ -49,10 +51,10 @@ const version = "0.1.0"
 var release = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 
 // served are the resource types at the FHIR base: those that the exchange has a rule for.
-func served() []rest.Type {
+func served(profiled map[string][]string) []rest.Type {
 	var types []rest.Type
 	for _, name := range exchange.Types() {
-		t := rest.Type{Name: name, Interactions: rest.ReadWrite}
+		t := rest.Type{Name: name, Interactions: rest.ReadWrite, Profiles: profiled[name]}
 		if name == "AuditEvent" {
 			t.Interactions, t.Params, t.Modifiers = rest.ReadOnly, exchange.AuditParams, exchange.AuditModifiers
 			t.Documentation = exchange.AuditSearch
@@ -94,6 +96,7 @@ type node struct {
 	memory    *shared.Memory // nil: the node is alone
 	bell      *wake.Bell
 	desk      *exchange.Desk
+	profiles  *profiles.Set
 	who       *auth.Server
 	root      string
 	mllp      net.Addr
@@ -154,6 +157,9 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 	if err != nil {
 		return nil, err
 	}
+	if n.profiles, err = profiles.New(rules); err != nil {
+		return nil, err
+	}
 	metrics := newMetrics()
 	metrics.policy("loaded", law.Version())
 	n.policies = &policies{law: law, read: cfg.law, files: cfg.watched(), metrics: metrics, log: cfg.Log}
@@ -192,7 +198,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 		bases = append(bases, twin+"/fhir")
 	}
 	if n.desk, err = exchange.New(exchange.Config{
-		Store: n.store, Law: law, Person: func(ref string) (consent.Actor, bool) { return n.who.Party(ref) }, Rules: rules, Bases: bases, Sequencer: sequencer.Err, Tree: tree,
+		Store: n.store, Law: law, Person: func(ref string) (consent.Actor, bool) { return n.who.Party(ref) }, Rules: rules, Profiles: n.profiles.Checks, Bases: bases, Sequencer: sequencer.Err, Tree: tree,
 		Changed: n.bell.Ring, Log: cfg.Log,
 	}); err != nil {
 		return nil, err
@@ -223,6 +229,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 	}
 	loaded := newGate()
 	n.ready = loaded.set
+	types := served(n.profiles.ByType)
 	operations := append(rest.Reports(n.desk), []rest.Operation{
 		rest.Match(n.desk, root+"/fhir"),
 		{
@@ -237,7 +244,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 			},
 		},
 	}...)
-	operations = append(operations, rest.Validate(n.desk, served())...)
+	operations = append(operations, rest.Validate(n.desk, types, n.profiles.Checks)...)
 	operations = append(operations, rest.Terminology(n.desk, conformance.Terms{})...)
 	lenses, err := jukola.Lenses()
 	if err != nil {
@@ -254,10 +261,10 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 	resolver := &inbound.Resolver{Desk: n.desk, Sealer: sealer, Source: func(client string) *inbound.Source { return sources[client] }}
 	operations = append(operations, rest.Resolve(resolver.Resolve))
 	face, err := rest.New(rest.Config{
-		Desk: n.desk, Authenticate: who.Authenticate, Base: root + "/fhir", Types: served(),
+		Desk: n.desk, Authenticate: who.Authenticate, Base: root + "/fhir", Types: types,
 		Operations: operations,
 		Documents: func(statement *fhir.Value, beside []rest.Route) ([]rest.Document, error) {
-			return openapi.Documents(statement, root+"/fhir", append(rest.Own(served()), operations...), beside)
+			return openapi.Documents(statement, root+"/fhir", append(rest.Own(types), operations...), beside)
 		},
 		Terms: conformance.Terms{}, PageKey: pageKey, Origins: cfg.Origins, Allowance: allowed, TokenURL: root + auth.TokenPath,
 		Mount: func(r gin.IRouter) {
@@ -364,7 +371,7 @@ func (n *node) publish(ctx context.Context, operator consent.Actor, docs []*fhir
 	if err != nil {
 		return err
 	}
-	if _, err = n.desk.Publish(ctx, operator, append(definitions, docs...)); err != nil {
+	if _, err = n.desk.Publish(ctx, operator, slices.Concat(definitions, n.profiles.Definitions, docs)); err != nil {
 		return err
 	}
 	n.retain(n.background, operator)

@@ -77,6 +77,18 @@ var agreed = map[string]string{"ATL-54.5": "703/2023 § 54.5", "ATL-6": "703/202
 // as they are written (actor.reference.display).
 var outside = []string{"SHL-39.3", "VPL-17", "KAYL-8", "ATL-6", "JULKL-26"}
 
+// The parts of Consent.provision that are acted on, by directive; targetParts are those of a permit's target.
+var (
+	permitParts = []string{"type", "period", "provision"}
+	targetParts = []string{"type", "period", "actor", "class"}
+	banParts    = []string{"type", "period", "actor", "class", "data"}
+	denialParts = []string{"type", "period"}
+	assentParts = []string{"type", "period", "actor"}
+)
+
+// maxClasses bounds the classes of data that a permit names (SoTeConsent).
+const maxClasses = 3
+
 // healthChoices are the data that a permit on patient data may name (457/2024 § 25.1).
 var healthChoices = []string{"patient-summary", "service-event", "statement"}
 
@@ -199,7 +211,7 @@ func (r *reader) kind(c *fhir.Value) (consent.Will, string) {
 func (r *reader) permit(t *consent.Terms, c, provision *fhir.Value, d direction) {
 	r.row(c, d.row)
 	t.From, t.To = string(d.from), string(d.to)
-	r.only(provision, "Consent.provision", "type", "period", "provision")
+	r.only(provision, "Consent.provision", permitParts...)
 	if typ := provision.Text("type"); typ != "" && typ != "permit" {
 		r.fail("Consent.provision.type", "value", "A permit permits; a ban is a directive of its own.")
 	}
@@ -223,14 +235,14 @@ func (r *reader) permit(t *consent.Terms, c, provision *fhir.Value, d direction)
 
 func (r *reader) target(t *consent.Terms, target *fhir.Value, d direction) {
 	const at = "Consent.provision.provision[0]"
-	r.only(target, at, "type", "period", "actor", "class")
+	r.only(target, at, targetParts...)
 	if target.Text("type") != "permit" {
 		r.fail(at+".type", "value", "The target of a permit has the type permit.")
 	}
 	t.Recorded = r.period(target.Get("period"), at+".period")
 	t.Recipients = r.organizations(target.Get("actor"), at+".actor")
 	classes := items(target.Get("class"))
-	if len(classes) > 3 {
+	if len(classes) > maxClasses {
 		r.fail(at+".class", "business-rule", "A permit names at most three classes of data (SoTeConsent).")
 	}
 	for i, class := range classes {
@@ -268,7 +280,7 @@ func (r *reader) target(t *consent.Terms, target *fhir.Value, d direction) {
 func (r *reader) ban(t *consent.Terms, c, provision *fhir.Value) {
 	const at = "Consent.provision"
 	r.row(c, "ATL-59")
-	r.only(provision, at, "type", "period", "actor", "class", "data")
+	r.only(provision, at, banParts...)
 	if provision.Text("type") != "deny" {
 		r.fail(at+".type", "value", "A ban has a provision of the type deny.")
 	}
@@ -336,7 +348,7 @@ const WeightyReason = terms.Base + "StructureDefinition/weighty-reason"
 // denial reads a minor's denial of giving social care data to the guardian: all of them, for a reason that is told.
 func (r *reader) denial(c, provision *fhir.Value) {
 	r.row(c, "ATL-51")
-	r.only(provision, "Consent.provision", "type", "period")
+	r.only(provision, "Consent.provision", denialParts...)
 	if provision.Text("type") != "deny" {
 		r.fail("Consent.provision.type", "value", "A denial has a provision of the type deny.")
 	}
@@ -351,7 +363,7 @@ func (r *reader) denial(c, provision *fhir.Value) {
 
 // assent reads a suostumus under another Act.
 func (r *reader) assent(t *consent.Terms, c, provision *fhir.Value) {
-	r.only(provision, "Consent.provision", "type", "period", "actor")
+	r.only(provision, "Consent.provision", assentParts...)
 	if typ := provision.Text("type"); typ != "" && typ != "permit" {
 		r.fail("Consent.provision.type", "value", "A consent permits.")
 	}

@@ -142,6 +142,7 @@ func TestReadCompilesDirectives(t *testing.T) {
 			want := base
 			test.want(&want)
 			client, got, err := directive.Read(parse(t, test.consent), "Organization/u")
+			require.Empty(t, profiled(t, parse(t, test.consent)), "a profile of the directives accepts it too")
 			require.NoError(t, err)
 			require.Equal(t, "client", client)
 			require.Equal(t, want, got)
@@ -208,6 +209,7 @@ func TestReadRefusesWhatItWouldOnlyHalfUnderstand(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			_, got, err := directive.Read(parse(t, test.consent), "Organization/u")
+			require.Equal(t, !beyond[test.name], len(profiled(t, parse(t, test.consent))) > 0, "the profiles tell it too, but for what is beyond them")
 			var wrong *directive.Error
 			require.True(t, errors.As(err, &wrong), "it is refused with issues: %v", err)
 			require.Equal(t, consent.Terms{}, got, "nothing half read is given out")
@@ -264,6 +266,11 @@ func TestAProvenanceTellsWhoGaveAndWhoReceived(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			issues := directive.CheckProvenance(parse(t, consentOf("permit-direction", "1")), parse(t, test.provenance))
+			if told := profiles(t, "Provenance")[0].Check(parse(t, test.provenance)); test.expression == "" {
+				require.Empty(t, told)
+			} else if !strings.HasSuffix(test.expression, ".who") { // who is whom is compared with the Consent
+				require.NotEmpty(t, told)
+			}
 			var expressions []string
 			for _, issue := range issues {
 				require.Equal(t, "error", issue.Severity)
@@ -292,6 +299,9 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		client, terms, err := directive.Read(v, "Organization/u")
+		if err == nil && len(fhir.Validate(v)) == 0 && !strings.Contains(string(v.JSON()), "59284-0") {
+			require.Empty(t, profiled(t, v))
+		}
 		if err != nil {
 			var wrong *directive.Error
 			if !errors.As(err, &wrong) || len(wrong.Issues) == 0 || client != "" {

@@ -19,6 +19,8 @@ const (
 	RoleClient         = "12" // gave it
 )
 
+var roles = []string{RoleProfessional, RoleRepresentative, RoleServiceUnit, RoleClient}
+
 // CheckProvenance says what is wrong with the Provenance of a directive; nothing is wrong when it answers none. The
 // rules follow TIP-PROV-1 to 4 of Kanta's profile, and let the giver be named beside the receiver, because a directive
 // must show both (703/2023 § 58):
@@ -62,7 +64,7 @@ func CheckProvenance(c, provenance *fhir.Value) []fhir.Issue {
 			r.fail(at+".who", "business-rule", "The client does not represent themself: use the role 12.")
 		}
 	}
-	for _, role := range []string{RoleProfessional, RoleRepresentative, RoleServiceUnit, RoleClient} {
+	for _, role := range roles {
 		if count[role] > 1 {
 			r.fail("Provenance.agent", "business-rule", "The role %s is named once (TIP-PROV).", role)
 		}

@@ -12,6 +12,7 @@ import (
 	"sotesilta/gateway/search"
 	"sotesilta/gateway/store"
 	"sotesilta/gateway/store/turns"
+	"sotesilta/internal/constraints"
 	"sotesilta/internal/fhir"
 )
 
@@ -28,6 +29,8 @@ type Config struct {
 	Law    consent.Decider
 	Person Person
 	Rules  Rules // nil: no process governs changes
+	// Profiles are those that a resource is held to when it claims them in meta.profile; others are kept as they are claimed.
+	Profiles constraints.Profiles
 	// Bases are the FHIR base URLs of this gateway, without a trailing slash: references to them are references here.
 	Bases []string
 	// Sequencer says how far the ledger's tree lags behind; an error stops all exchanges (Unrecorded).
@@ -45,6 +48,7 @@ type Desk struct {
 	law       consent.Decider
 	person    Person
 	rules     Rules
+	profiles  constraints.Profiles
 	bases     []string
 	sequencer func() error
 	tree      *ledger.Tree
@@ -60,7 +64,7 @@ func New(cfg Config) (*Desk, error) {
 		return nil, errors.New("exchange: a desk needs a store, the law and the register of persons")
 	}
 	d := &Desk{
-		store: cfg.Store, law: cfg.Law, person: cfg.Person, rules: cfg.Rules, bases: cfg.Bases,
+		store: cfg.Store, law: cfg.Law, person: cfg.Person, rules: cfg.Rules, profiles: cfg.Profiles, bases: cfg.Bases,
 		sequencer: cfg.Sequencer, tree: cfg.Tree, beside: turns.New(besides, besideWait), changed: cfg.Changed, log: cfg.Log, now: cfg.Now,
 	}
 	if d.tree == nil {

@@ -123,7 +123,7 @@ func (d *Desk) publish(ctx context.Context, operator consent.Actor, docs []*fhir
 
 // publishable is the label of a resource that the operator publishes, or why it may not be published.
 func (d *Desk) publishable(operator consent.Actor, doc *fhir.Value) (consent.Class, error) {
-	if err := unsound(doc); err != nil {
+	if err := d.unsound(doc); err != nil {
 		return consent.Class{}, err
 	}
 	typ, id := fhir.ResourceType(doc), fhir.ID(doc)

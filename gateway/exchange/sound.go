@@ -8,8 +8,8 @@ import (
 )
 
 // unsound is why a resource may not be kept, or nil: Invalid where it is not what its type's definition says (FHIR R4
-// § 2.6, 400), Unprocessable where it breaks an invariant of R4 (422).
-func unsound(doc *fhir.Value) *Error {
+// § 2.6, 400), Unprocessable where it breaks an invariant of R4 or a profile of ours that it claims (422).
+func (d *Desk) unsound(doc *fhir.Value) *Error {
 	issues, kind := failing(fhir.Validate(doc)), Unprocessable
 	for _, is := range issues {
 		if is.Code != "invariant" {
@@ -21,6 +21,9 @@ func unsound(doc *fhir.Value) *Error {
 	}
 	if len(issues) == 0 {
 		issues = Understood(doc)
+	}
+	if len(issues) == 0 {
+		issues, _ = d.profiles.Claimed(doc)
 	}
 	if len(issues) == 0 {
 		return nil

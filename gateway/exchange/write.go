@@ -86,7 +86,7 @@ func (d *Desk) acceptable(c Caller, op Op) error {
 	if got := fhir.ResourceType(op.Doc); got != op.Type {
 		return Refuse(Invalid, "invalid", "resourceType", "The resource must be a "+op.Type+", as the address says.")
 	}
-	if err := unsound(op.Doc); err != nil {
+	if err := d.unsound(op.Doc); err != nil {
 		return err
 	}
 	return nil
@@ -568,7 +568,7 @@ func (w *writing) row(item *Item) (store.Row, error) {
 		return row, nil
 	}
 	if item.Consequence {
-		if refusal := unsound(item.Doc); refusal != nil {
+		if refusal := w.desk.unsound(item.Doc); refusal != nil {
 			return row, &Error{Kind: Unrecorded, Entry: -1, Issues: refusal.Issues, Err: errors.New("exchange: the process made an invalid " + item.Type)}
 		}
 	}

@@ -123,7 +123,7 @@ func (w *writing) patched(i int, item *Item) error {
 	if doc, err = fhir.Parse(text, fhir.DefaultLimits); err != nil {
 		return Refuse(Unprocessable, "too-costly", item.Type, "The patched resource is larger or deeper than a resource may be.")
 	}
-	if refusal := unsound(doc); refusal != nil {
+	if refusal := w.desk.unsound(doc); refusal != nil {
 		refusal.Kind = Unprocessable // the patch is well formed, what it makes is not
 		return refusal
 	}

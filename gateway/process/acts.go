@@ -201,6 +201,17 @@ type assertion struct {
 	labels                             []fhir.Coding
 }
 
+// actInputs is the type of the value of each input of an act, and whether it may be there several times.
+var actInputs = map[string]struct {
+	typ     string // value[x]
+	several bool
+}{
+	terms.InputGround: {typ: "Code"}, terms.InputLimb: {typ: "Code"}, terms.InputRecipientKind: {typ: "Code"},
+	terms.InputReason: {typ: "String"}, terms.InputWanted: {typ: "String"},
+	terms.InputRecipient: {typ: "Reference"}, terms.InputAct: {typ: "Reference"},
+	terms.InputDocument: {"Reference", true}, terms.InputLabel: {"Coding", true},
+}
+
 // asserted reads the inputs: each is of a known kind, of the type that its readers rely on, and there once where one is
 // meant.
 func (g *governing) asserted(doc *fhir.Value) (*assertion, error) {
@@ -221,7 +232,7 @@ func (g *governing) asserted(doc *fhir.Value) (*assertion, error) {
 		wrong := func(want string) error {
 			return violation("Task.input", "The input %s of a human's act is a %s.", code, want)
 		}
-		several := system == terms.ActInput && (code == terms.InputDocument || code == terms.InputLabel)
+		several := system == terms.ActInput && actInputs[code].several
 		if seen[system+code] && !several {
 			return nil, violation("Task.input", "The input %s is there twice.", code)
 		}
@@ -235,22 +246,19 @@ func (g *governing) asserted(doc *fhir.Value) (*assertion, error) {
 			}
 			a.facts[code] = value.Str()
 		case system == terms.ActInput && texts[code] != nil:
-			want := "Code"
-			if code == terms.InputReason || code == terms.InputWanted {
-				want = "String"
-			}
+			want := actInputs[code].typ
 			if typ != want || len(value.Str()) > actTexts {
 				return nil, wrong("value" + want)
 			}
 			*texts[code] = value.Str()
 		case system == terms.ActInput && code == terms.InputRecipient:
-			if typ != "Reference" {
+			if typ != actInputs[code].typ {
 				return nil, wrong("valueReference")
 			}
 			a.recipient = value
 		case system == terms.ActInput && code == terms.InputDocument, system == terms.ActInput && code == terms.InputAct:
 			ref := fhir.ParseReference(value.Text("reference"))
-			if typ != "Reference" || !ref.Local() || ref.ID == "" {
+			if typ != actInputs[code].typ || !ref.Local() || ref.ID == "" {
 				return nil, wrong("valueReference, Type/id")
 			}
 			if code == terms.InputAct {
@@ -261,7 +269,7 @@ func (g *governing) asserted(doc *fhir.Value) (*assertion, error) {
 				return nil, violation("Task.input", "A human's act names at most %d documents.", actDocuments)
 			}
 		case system == terms.ActInput && code == terms.InputLabel:
-			if typ != "Coding" {
+			if typ != actInputs[code].typ {
 				return nil, wrong("valueCoding")
 			}
 			a.labels = append(a.labels, fhir.Coding{System: value.Text("system"), Code: value.Text("code")})

@@ -321,6 +321,7 @@ func (w *world) commit(c exchange.Caller, d *exchange.Draft, seen map[string]int
 		} else {
 			w.order = append(w.order, ref)
 		}
+		conforms(w.t, w.process, item)
 		if item.Type == "Task" && membership[item.Doc.Text("status")] {
 			w.everAccepted[ref] = true
 		}

@@ -130,6 +130,7 @@ func (s *server) resource(t Type) *fhir.Value {
 	}
 	r := object(
 		"type", t.Name,
+		"supportedProfile", orNone(texts(t.Profiles...)),
 		"documentation", t.Documentation,
 		"interaction", orNone(interactions),
 		"versioning", "versioned",

@@ -72,6 +72,8 @@ type Type struct {
 	// Params, when not nil, are the only search parameters that the CapabilityStatement names, of a type that is not
 	// searched like the others (AuditEvent: exchange.AuditParams); it takes no part in _include and _revinclude.
 	Params []string
+	// Profiles are the canonical URLs of the profiles that a resource is held to when it claims them.
+	Profiles []string
 	// Modifiers are those that Params take, by parameter; without Params they follow from the parameters' types.
 	Modifiers map[string][]string
 }

@@ -3,6 +3,8 @@ package rest
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strconv"
 
 	"sotesilta/gateway/exchange"
 	"sotesilta/internal/constraints"
@@ -17,13 +19,14 @@ const coreProfiles = "http://hl7.org/fhir/StructureDefinition/"
 // read is. The body is the resource itself or Parameters with resource, mode (create, update, profile) and profile.
 //
 // The answer is always an OperationOutcome with all that was found: what would refuse the resource as errors, warnings
-// that refuse nothing, and a word where there is nothing to say. Nothing of ours is disclosed and nothing is kept, so a
+// that refuse nothing, and a word where there is nothing to say. Profiles are those that a resource claims or that are asked
+// for, of profiles; others are told as not known. Nothing of ours is disclosed and nothing is kept, so a
 // resource that is only looked at makes no record.
-func Validate(desk Desk, types []Type) []Operation {
+func Validate(desk Desk, types []Type, profiles constraints.Profiles) []Operation {
 	var out []Operation
 	for _, t := range types {
 		for _, instance := range []bool{false, true} {
-			v := validation{desk: desk, typ: t.Name}
+			v := validation{desk: desk, typ: t.Name, profiles: profiles}
 			writable := false
 			for _, i := range t.Interactions {
 				writable = writable || i == exchange.Create
@@ -42,8 +45,9 @@ func Validate(desk Desk, types []Type) []Operation {
 }
 
 type validation struct {
-	desk Desk
-	typ  string
+	desk     Desk
+	typ      string
+	profiles constraints.Profiles
 }
 
 func (v validation) handle(ctx context.Context, c exchange.Caller, id string, in *fhir.Value) (*exchange.Resource, error) {
@@ -80,18 +84,25 @@ func (v validation) handle(ctx context.Context, c exchange.Caller, id string, in
 func (v validation) judge(doc *fhir.Value, id, mode, profile string) []fhir.Issue {
 	issues := append(fhir.ValidateAs(doc, v.typ), constraints.Check(doc, constraints.Everything)...)
 	issues = append(issues, exchange.Understood(doc)...)
-	if profile != "" && profile != coreProfiles+v.typ {
+	found, unknown := v.profiles.Claimed(doc)
+	issues = append(issues, found...)
+	if asked := v.profiles.Find(profile); asked != nil {
+		for _, is := range asked.Check(doc) { // what it claims too is told once
+			if !slices.Contains(found, is) {
+				issues = append(issues, is)
+			}
+		}
+	} else if profile != "" && profile != coreProfiles+v.typ {
 		issues = append(issues, fhir.Issue{
 			Severity: "error", Code: "not-supported", Expression: v.typ,
 			Diagnostics: "The profile asked for is not known here: the resource was checked against FHIR R4 only.",
 		})
 	}
-	for range doc.Get("meta").Get("profile").Items() {
+	if len(unknown) > 0 {
 		issues = append(issues, fhir.Issue{
 			Severity: "warning", Code: "not-supported", Expression: v.typ + ".meta.profile",
-			Diagnostics: "Profiles that a resource claims are kept and not checked.",
+			Diagnostics: "Profiles that are not known here are kept as claimed and not checked: " + clip(unknown[0]) + more(len(unknown)-1) + ".",
 		})
-		break
 	}
 	if (id != "" || mode == "update") && (fhir.ID(doc) == "" || id != "" && fhir.ID(doc) != id) {
 		issues = append(issues, fhir.Issue{
@@ -102,6 +113,14 @@ func (v validation) judge(doc *fhir.Value, id, mode, profile string) []fhir.Issu
 		issues = []fhir.Issue{{Severity: "information", Code: "informational", Diagnostics: "Nothing is wrong with the resource."}}
 	}
 	return issues
+}
+
+// more tells how many others there are.
+func more(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return " and " + strconv.Itoa(n) + " more"
 }
 
 // validationParameters reads the parameters of $validate.

@@ -9,7 +9,7 @@ import (
 )
 
 func newValidating(t testing.TB) *face {
-	return newFace(t, func(c *Config) { c.Operations = append(c.Operations, Validate(c.Desk, c.Types)...) })
+	return newFace(t, func(c *Config) { c.Operations = append(c.Operations, Validate(c.Desk, c.Types, nil)...) })
 }
 
 func TestValidateTellsEverythingAndKeepsNothing(t *testing.T) {

@@ -73,3 +73,14 @@ func (d Definition) element(md *memberDef) Element {
 	e := &d.def.elements[md.element]
 	return Element{Name: e.name, Member: md.name, Array: e.array, Choice: e.choice, Required: d.def.required&(1<<md.element) != 0, Type: Definition{definitions().complex(md)}}
 }
+
+// Names are the names of the elements, each once, in the order of the definition.
+func (d Definition) Names() []string {
+	var out []string
+	if d.def != nil {
+		for i := range d.def.elements {
+			out = append(out, d.def.elements[i].name)
+		}
+	}
+	return out
+}
