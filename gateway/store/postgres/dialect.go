@@ -8,30 +8,26 @@ import (
 // dialect spells lists as arrays.
 type dialect struct{}
 
-func (dialect) Ints(arg string) string  { return "SELECT unnest(" + arg + "::bigint[]) AS v" }
-func (dialect) Texts(arg string) string { return "SELECT unnest(" + arg + `::text[]) COLLATE "C" AS v` }
-
-func (dialect) IntsArg(v []int64) any {
-	if v == nil {
-		return []int64{}
+// Ints implements sqlstore.Dialect.
+func (dialect) Ints(arg func(any) string, list []int64) string {
+	if len(list) == 1 {
+		return "SELECT " + arg(list[0]) + "::bigint AS v"
 	}
-	return v
+	return "SELECT unnest(" + arg(append([]int64{}, list...)) + "::bigint[]) AS v" // never NULL
 }
 
-func (dialect) TextsArg(v []string) any {
-	if v == nil {
-		return []string{}
+// Texts implements sqlstore.Dialect.
+func (dialect) Texts(arg func(any) string, list []string) string {
+	if len(list) == 1 {
+		return "SELECT " + arg(list[0]) + `::text COLLATE "C" AS v`
 	}
-	return v
+	return "SELECT unnest(" + arg(append([]string{}, list...)) + `::text[]) COLLATE "C" AS v`
 }
 
-func (dialect) Spans(arg string) string {
-	return "SELECT (e->>0)::bigint AS c, (e->>1)::bigint AS f, (e->>2)::bigint AS t FROM json_array_elements(" + arg + "::text::json) e"
-}
-
-func (dialect) SpansArg(v [][3]int64) any {
-	b, _ := json.Marshal(v) // numbers always marshal
-	return string(b)
+// Spans implements sqlstore.Dialect.
+func (dialect) Spans(arg func(any) string, list [][3]int64) string {
+	b, _ := json.Marshal(list) // numbers always marshal
+	return "SELECT (e->>0)::bigint AS c, (e->>1)::bigint AS f, (e->>2)::bigint AS t FROM json_array_elements(" + arg(string(b)) + "::text::json) e"
 }
 
 // Look is a subquery for each row before it. OFFSET is the fence that keeps the planner from turning it round, or from
@@ -41,6 +37,8 @@ func (dialect) Look(table, alias, on string) (from, where string) {
 }
 
 func (dialect) Brief(ctx context.Context) context.Context { return ctx }
+
+func (dialect) Whole() string { return "MATERIALIZED" }
 
 func (dialect) Contains(text, part string) string { return "strpos(" + text + ", " + part + ") > 0" }
 

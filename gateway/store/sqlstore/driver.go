@@ -19,6 +19,7 @@ type driver struct {
 	// gauges spell queries whose number of rows is what the driver costs; the greatest counts. A LIMIT is appended.
 	gauges []func(*statement) string
 	unique bool // rid comes at most once
+	likely bool // to give few rows, whatever the values are like
 	sure   bool // so narrow that nothing need be gauged
 	// exact is the place of the condition that every row of the driver meets, so that it need not be probed; -1: none.
 	exact int
@@ -67,7 +68,28 @@ func (p *plan) clauseDriver(c search.Clause, typ string) *driver {
 	for i, v := range c.Values {
 		gauges[i] = func(s *statement) string { return s.valueRows(c, v, typ) }
 	}
-	return &driver{rows: rows, gauges: gauges, unique: len(c.Values) == 1 && own(c.Param.Name), sure: c.Param.Name == "_id", exact: -1}
+	return &driver{
+		rows: rows, gauges: gauges, exact: -1,
+		unique: len(c.Values) == 1 && own(c.Param.Name), sure: c.Param.Name == "_id", likely: len(c.Values) == 1 && ofFew(c, c.Values[0]),
+	}
+}
+
+// shared are types that very many resources refer to.
+var shared = map[string]bool{
+	"Practitioner": true, "PractitionerRole": true, "Organization": true, "Location": true, "HealthcareService": true, "Device": true,
+	"PlanDefinition": true, "ActivityDefinition": true, "Questionnaire": true, "": true,
+}
+
+// ofFew says whether a value is likely to be that of few resources: what refers to one person or document, or has one
+// business identifier.
+func ofFew(c search.Clause, v search.Value) bool {
+	switch c.Param.Type {
+	case search.Reference:
+		return c.Modifier == "" && v.RefID != "" && !shared[v.RefType]
+	case search.Token:
+		return c.Param.Name == "identifier" && v.Code != ""
+	}
+	return false
 }
 
 // anyDriver comes from all alternatives, if each narrows.
@@ -236,7 +258,7 @@ func (p *plan) hasDriver(h *search.Has, typ string) *driver {
 // classDriver comes from the permitted classes of the type searched.
 func (p *plan) classDriver() *driver {
 	rows := func(s *statement) string {
-		return over(s.d, "("+s.d.Ints(s.arg(s.d.IntsArg(s.own)))+") c").look("resource", "r", "r.class = c.v AND r.deleted = 0").sql("r.rid AS rid")
+		return over(s.d, "("+s.ints(s.own)+") c").look("resource", "r", "r.class = c.v AND r.deleted = 0").sql("r.rid AS rid")
 	}
 	return &driver{rows: rows, gauges: []func(*statement) string{rows}, unique: true, exact: -1}
 }

@@ -42,21 +42,22 @@ type Engine interface {
 
 // Dialect is how an engine spells what the planner needs beyond common SQL. Placeholders are $1, $2, … on all engines.
 type Dialect interface {
-	// Ints and Texts spell a query of one column named v over the values of an argument made by IntsArg or TextsArg.
-	Ints(arg string) string
-	Texts(arg string) string
-	IntsArg([]int64) any
-	// Spans spells a query of the columns c, f and t over an argument made by SpansArg.
-	Spans(arg string) string
-	SpansArg([][3]int64) any
-	TextsArg([]string) any
+	// Ints and Texts spell a query of one column named v with the values of a list. Arguments that they need are added by
+	// arg, which answers the placeholder. A list of another length may be spelled otherwise, but not many ways.
+	Ints(arg func(any) string, list []int64) string
+	Texts(arg func(any) string, list []string) string
+	// Spans spells a query of the columns c, f and t.
+	Spans(arg func(any) string, list [][3]int64) string
 	// Now spells the time in milliseconds, as all who write to the database see it.
 	Now() string
 	// Look spells a table with an alias that is looked up on a condition, and what of the condition is left for WHERE.
 	Look(table, alias, on string) (from, where string)
-	// Brief is the context of a query that finds one row by its key. Watching over each costs an engine within this
+	// Brief is the context of a query that finds few rows by their keys. Watching over each costs an engine within this
 	// process more than the query does.
 	Brief(ctx context.Context) context.Context
+	// Whole spells that a common table is made as it is written, before what is joined to it: "" where the order of the join
+	// sees to that.
+	Whole() string
 	// Contains spells whether a text holds another.
 	Contains(text, part string) string
 }

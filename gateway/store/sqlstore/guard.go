@@ -66,6 +66,9 @@ func (n *snapshot) permitVersions(ctx context.Context, q store.VersionQuery, p *
 // store.ErrTooCostly.
 func (n *snapshot) reach(ctx context.Context, p *plan, reach store.Reach, types []string, current bool) ([]int64, error) {
 	r := &reaching{&statement{plan: p}, reach, types}
+	if len(reach.Only) == 1 {
+		ctx = n.s.engine.Brief(ctx)
+	}
 	there := ""
 	if current {
 		there = " WHERE " + exists("SELECT 1 FROM resource r WHERE r.class = u.class AND r.deleted = 0")
@@ -96,6 +99,7 @@ func (n *snapshot) classes(ctx context.Context, numbers []int64) ([]consent.Clas
 	}
 	found := make(map[int64]consent.Class, len(missing))
 	d := n.s.engine
+	var a arguments
 	err := each(ctx, n.r, func(rows Rows) error {
 		var no int64
 		var text string
@@ -105,7 +109,7 @@ func (n *snapshot) classes(ctx context.Context, numbers []int64) ([]consent.Clas
 		c, err := n.s.names.learnClass(no, text)
 		found[no] = c
 		return err
-	}, over(d, "("+d.Ints("$1")+") x").look("class", "c", "c.class = x.v").sql("c.class, c.json"), d.IntsArg(missing))
+	}, over(d, "("+d.Ints(a.arg, missing)+") o").look("class", "c", "c.class = o.v").sql("c.class, c.json"), a.args...)
 	if err != nil {
 		return nil, err
 	}
@@ -192,6 +196,7 @@ func (n *snapshot) exclude(ctx context.Context, rows map[string][]int64, history
 	var out []int64
 	d := n.s.engine
 	for typ, ids := range byType {
+		var a arguments
 		err := each(ctx, n.r, func(found Rows) error {
 			var rid, class int64
 			var id string
@@ -200,8 +205,8 @@ func (n *snapshot) exclude(ctx context.Context, rows map[string][]int64, history
 				out = append(out, rid)
 			}
 			return err
-		}, over(d, "("+d.Texts("$1")+") x").look("resource", "r", "r.type = $2 AND r.id = x.v").sql("r.rid, r.class, r.id"),
-			d.TextsArg(ids), clean(typ))
+		}, over(d, "("+d.Texts(a.arg, ids)+") o").look("resource", "r", "r.type = "+a.arg(clean(typ))+" AND r.id = o.v").sql("r.rid, r.class, r.id"),
+			a.args...)
 		if err != nil {
 			return nil, err
 		}
@@ -235,17 +240,17 @@ func (s *statement) permittedVersion(v string) string {
 func (s *statement) granted(v string, ranged func(spans string) string) string {
 	var any []string
 	if len(s.plain) > 0 {
-		any = append(any, within(v+".class", s.list(0, func() string { return s.d.Ints(s.arg(s.d.IntsArg(s.plain))) })))
+		any = append(any, within(v+".class", s.list(0, func() string { return s.ints(s.plain) })))
 	}
 	if len(s.ranged) > 0 {
-		any = append(any, ranged(s.list(1, func() string { return s.d.Spans(s.arg(s.d.SpansArg(s.ranged))) })))
+		any = append(any, ranged(s.list(1, func() string { return s.d.Spans(s.arg, s.ranged) })))
 	}
 	if len(any) == 0 {
 		return "1 = 0"
 	}
 	all := join(any, " OR ")
 	if len(s.excluded) > 0 {
-		all += " AND (" + v + ".rid IN (" + s.list(2, func() string { return s.d.Ints(s.arg(s.d.IntsArg(s.excluded))) }) + ")) IS NOT TRUE"
+		all += " AND (" + v + ".rid IN (" + s.list(2, func() string { return s.ints(s.excluded) }) + ")) IS NOT TRUE"
 	}
 	return all
 }

@@ -51,13 +51,15 @@ func (n *snapshot) includes(ctx context.Context, p *plan, includes []search.Incl
 	found := make(map[int64]store.Found, len(order))
 	d := n.s.engine
 	in := newRoom(maxIncludes)
+	var a arguments
+	var rid int64
+	scan := newScan(&rid)
 	err := each(ctx, n.r, func(rows Rows) error {
 		if !in.left() {
 			cut = true
 			return errEnough
 		}
-		var rid int64
-		row, class, err := scanRow(rows, &rid)
+		row, class, err := scan.next(rows)
 		if err != nil {
 			return err
 		}
@@ -69,8 +71,8 @@ func (n *snapshot) includes(ctx context.Context, p *plan, includes []search.Incl
 		in.take(&row)
 		found[rid] = store.Found{Row: row, Decision: &grant.Decision}
 		return nil
-	}, over(d, "("+d.Ints("$1")+") x").look("resource", "r", "r.rid = x.v").look("version", "v", "v.vid = r.vid").sql(versionColumns+", r.rid"),
-		d.IntsArg(order))
+	}, over(d, "("+d.Ints(a.arg, order)+") o").look("resource", "r", "r.rid = o.v").look("version", "v", "v.vid = r.vid").sql(versionColumns+", r.rid"),
+		a.args...)
 	if err != nil {
 		return nil, false, err
 	}
@@ -108,7 +110,7 @@ func (n *snapshot) follow(ctx context.Context, p *plan, i search.Include, from [
 		known = append(known, rid)
 	}
 	s := &statement{plan: p}
-	j := over(s.d, "("+s.d.Ints(s.arg(s.d.IntsArg(from)))+") m")
+	j := over(s.d, "("+s.ints(from)+") m")
 	pointed := "x"
 	if i.Reverse {
 		j.look("resource", "b", "b.rid = m.v").
@@ -122,6 +124,6 @@ func (n *snapshot) follow(ctx context.Context, p *plan, i search.Include, from [
 	if i.Target != "" {
 		j.and(pointed + ".type = " + s.text(i.Target))
 	}
-	j.and(s.permitted("t")).and("(t.rid IN (" + s.d.Ints(s.arg(s.d.IntsArg(known))) + ")) IS NOT TRUE")
+	j.and(s.permitted("t")).and("(t.rid IN (" + s.ints(known) + ")) IS NOT TRUE")
 	return n.column(ctx, j.sql("DISTINCT t.rid")+" ORDER BY t.rid LIMIT "+strconv.Itoa(limit), s.args...)
 }

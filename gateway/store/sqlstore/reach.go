@@ -73,7 +73,7 @@ func (r *reaching) of(column string) string {
 	return " AND " + column + " IN (" + strings.Join(list, ", ") + ")"
 }
 
-func (r *reaching) texts(list []string) string { return r.d.Texts(r.arg(r.d.TextsArg(cleaned(list)))) }
+func (r *reaching) texts(list []string) string { return r.d.Texts(r.arg, cleaned(list)) }
 
 // parties are those with whom a client has a relationship to be within reach.
 func (r *reaching) parties() []string { return append(slices.Clone(r.Units), r.Persons...) }
@@ -115,7 +115,11 @@ func (r *reaching) all() string {
 		if meets == "" {
 			return union[0]
 		}
-		return union[0] + " UNION " + over(r.d, "("+r.texts(r.Only)+") o").look("class_client", "k", "k.client = o.v"+r.of("k.type")).
+		both := " UNION "
+		if len(r.Only) == 1 { // then no class comes twice
+			both = " UNION ALL "
+		}
+		return union[0] + both + over(r.d, "("+r.texts(r.Only)+") o").look("class_client", "k", "k.client = o.v"+r.of("k.type")).
 			look("class", "c", "c.class = k.class").and(meets).sql("k.class AS class")
 	}
 	var clients []string

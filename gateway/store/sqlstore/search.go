@@ -1,9 +1,11 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"sotesilta/gateway/search"
@@ -21,6 +23,9 @@ func (n *snapshot) Search(ctx context.Context, q *search.Query, g store.Guard) (
 
 func (n *snapshot) search(ctx context.Context, q *search.Query, g store.Guard) (store.Result, error) {
 	out := store.Result{Total: -1}
+	if err := ctx.Err(); err != nil {
+		return out, err
+	}
 	keys, err := sortKeys(q)
 	if err != nil {
 		return out, err
@@ -80,10 +85,18 @@ func (n *snapshot) search(ctx context.Context, q *search.Query, g store.Guard) (
 func (n *snapshot) found(ctx context.Context, p *plan, q *search.Query, keys sorting, from *cursor, out *store.Result) (hits []hit, more bool, err error) {
 	drivers := p.drivers()
 	ordered := keys.ordered() && out.Total < 0
-	best, cost := drivers[0], int64(0)
+	best, cost := drivers[0], int64(gaugeFew)
 	if len(drivers) > 1 || ordered && !best.sure {
-		if best, cost, err = n.gauge(ctx, p, drivers, gaugeFew); err != nil || cost == 0 {
-			return nil, false, err
+		// What is likely to give few rows is gauged alone first: mostly that is all there is to know.
+		if i := slices.IndexFunc(drivers, func(d *driver) bool { return d.likely }); i >= 0 {
+			if best, cost, err = n.gauge(n.s.engine.Brief(ctx), p, drivers[i:i+1], gaugeFew); err != nil || cost == 0 {
+				return nil, false, err
+			}
+		}
+		if cost == gaugeFew {
+			if best, cost, err = n.gauge(ctx, p, drivers, gaugeFew); err != nil || cost == 0 {
+				return nil, false, err
+			}
 		}
 		if cost == gaugeFew && ordered {
 			hits, more, err := n.page(ctx, p, walkDriver(walked), keys, from, q.Count)
@@ -105,11 +118,19 @@ func (n *snapshot) found(ctx context.Context, p *plan, q *search.Query, keys sor
 			return nil, false, err
 		}
 	}
+	if cost < gaugeFew && p.plainly() {
+		ctx = n.s.engine.Brief(ctx)
+	}
 	return n.page(ctx, p, best, keys, from, q.Count)
 }
 
+// plainly says whether each condition is about a resource's own values: then few rows are searched in no time.
+func (p *plan) plainly() bool {
+	return !slices.ContainsFunc(p.where, func(c search.Clause) bool { return c.Any != nil || c.Chain != nil || c.Has != nil })
+}
+
 // expected is how many rows of a page there is room for before they are there.
-const expected = 64
+const expected = 16
 
 // hit is a row found, with its sort keys.
 type hit struct {
@@ -226,7 +247,7 @@ func (s *statement) from(best *driver, keys sorting, after *cursor) (with string
 		if best.unique {
 			distinct = ""
 		}
-		with = "WITH d AS MATERIALIZED (SELECT " + distinct + "y.rid AS rid FROM (" + best.rows(s) + ") y) "
+		with = "WITH d AS " + s.d.Whole() + " (SELECT " + distinct + "y.rid AS rid FROM (" + best.rows(s) + ") y) "
 	case best.walk > 0:
 		order := "w.id" + keys.direction()
 		if len(keys.keys) > 0 {
@@ -236,8 +257,8 @@ func (s *statement) from(best *driver, keys sorting, after *cursor) (with string
 		if after != nil {
 			begin = " AND " + s.beyond(keys, after, func(i int) string { return "w." + keys.keys[i].column }, "w.id")
 		}
-		with = fmt.Sprintf("WITH d AS MATERIALIZED (SELECT w.rid AS rid FROM resource w WHERE w.type = %s AND %s%s ORDER BY %s LIMIT %d) ",
-			s.text(s.typ), keys.present("w"), begin, order, best.walk)
+		with = fmt.Sprintf("WITH d AS %s (SELECT w.rid AS rid FROM resource w WHERE w.type = %s AND %s%s ORDER BY %s LIMIT %d) ",
+			s.d.Whole(), s.text(s.typ), keys.present("w"), begin, order, best.walk)
 	default:
 		j = over(s.d, "resource r").and("r.type = " + s.text(s.typ)).and(keys.present("r"))
 	}
@@ -293,25 +314,89 @@ func (n *snapshot) page(ctx context.Context, p *plan, best *driver, keys sorting
 	}
 	hits := fmt.Sprintf("(SELECT m.* FROM (%s) m%s ORDER BY %s LIMIT %d) p", from.sql(strings.Join(inner, ", ")), where, strings.Join(orderIn, ", "), count+1)
 	sql := with + over(s.d, hits).look("version", "v", "v.vid = p.vid").
-		sql(strings.Join(append([]string{"p.type", "p.id", bodyColumns, "p.rid"}, outer...), ", ")) + " ORDER BY " + strings.Join(orderOut, ", ")
+		sql(strings.Join(append([]string{"p.type", "p.id", bodyColumns, "p.rid"}, outer...), ", "))
+	out, more, err := n.hits(ctx, keys, count, sql, s.args)
+	if errors.Is(err, errDisorder) {
+		out, more, err = n.hits(ctx, keys, count, sql+" ORDER BY "+strings.Join(orderOut, ", "), s.args)
+	}
+	return out, more, err
+}
+
+// errDisorder answers rows that came in another order than that in which they were found.
+var errDisorder = errors.New("sqlstore: rows out of order")
+
+// hits reads the rows of a page, as far as there is room. Engines join to rows in the order in which these were found,
+// though nothing says that they must, and a page is no place to sort bodies in: so the order is checked here.
+func (n *snapshot) hits(ctx context.Context, keys sorting, count int, sql string, args []any) (out []hit, more bool, err error) {
 	in := newRoom(count)
-	out := make([]hit, 0, min(count+1, expected))
-	extra := make([]any, 1+len(keys.keys)) // scanned into anew by each row
-	err = each(ctx, n.r, func(rows Rows) error {
+	out = make([]hit, 0, min(count+1, expected))
+	var h hit
+	h.keys = make([]any, len(keys.keys))
+	extra := []any{&h.rid}
+	for i := range h.keys {
+		extra = append(extra, &h.keys[i])
+	}
+	scan := newScan(extra...)
+	err = each(ctx, n.r, func(rows Rows) (err error) {
 		if more = !in.left(); more {
 			return errEnough
 		}
-		out = append(out, hit{keys: make([]any, len(keys.keys))})
-		h := &out[len(out)-1]
-		extra[0] = &h.rid
-		for i := range h.keys {
-			extra[1+i] = &h.keys[i]
+		if h.row, h.class, err = scan.next(rows); err != nil {
+			return err
 		}
-		err := scanInto(rows, &h.row, &h.class, extra...)
+		if len(out) > 0 && keys.compare(&out[len(out)-1], &h) > 0 {
+			return errDisorder
+		}
+		out = append(out, hit{h.row, h.rid, h.class, slices.Clone(h.keys)})
 		in.take(&h.row)
-		return err
-	}, sql, s.args...)
+		return nil
+	}, sql, args...)
 	return out, more, err
+}
+
+// compare is the order of two rows: as the engines sort, texts byte by byte and what has no value last.
+func (s sorting) compare(a, b *hit) int {
+	for i, k := range s.keys {
+		if c := compareKeys(a.keys[i], b.keys[i], k.key.Desc); c != 0 {
+			return c
+		}
+	}
+	if s.desc {
+		return strings.Compare(b.row.ID, a.row.ID)
+	}
+	return strings.Compare(a.row.ID, b.row.ID)
+}
+
+func compareKeys(a, b any, desc bool) (c int) {
+	switch a := a.(type) {
+	case nil:
+		if b == nil {
+			return 0
+		}
+		return 1
+	case string:
+		b, ok := b.(string)
+		if !ok {
+			return -1
+		}
+		c = strings.Compare(a, b)
+	case int64:
+		b, ok := b.(int64)
+		if !ok {
+			return -1
+		}
+		c = cmp.Compare(a, b)
+	case float64:
+		b, ok := b.(float64)
+		if !ok {
+			return -1
+		}
+		c = cmp.Compare(a, b)
+	}
+	if desc {
+		return -c
+	}
+	return c
 }
 
 // beyond spells that a row comes after a cursor, given the columns of its keys and its id. Rows without a value come

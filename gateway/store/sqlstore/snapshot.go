@@ -24,9 +24,10 @@ func (s *Store) Snapshot(ctx context.Context) (store.Snapshot, error) {
 }
 
 type snapshot struct {
-	s    *Store
-	r    Reader
-	time time.Time
+	s       *Store
+	r       Reader
+	time    time.Time
+	current map[string]int64 // versions of the facts of clients that were asked for; 0: nothing is known of one
 }
 
 func (n *snapshot) Time() time.Time { return n.time }
@@ -102,32 +103,39 @@ const (
 	classSQL = `SELECT json FROM class WHERE class = $1`
 )
 
-// scanRow reads a row; its class is a number yet.
-func scanRow(rows Rows, extra ...any) (row store.Row, class int64, err error) {
-	err = scanInto(rows, &row, &class, extra...)
-	return row, class, err
+// scan reads rows of versionColumns, one after the other.
+type scan struct {
+	row                               store.Row
+	class, recorded, updated, deleted int64
+	dest                              []any
 }
 
-// scanInto is scanRow into what is there already.
-func scanInto(rows Rows, row *store.Row, class *int64, extra ...any) error {
-	var recorded, updated, deleted int64
-	dest := append([]any{&row.Type, &row.ID, &row.Version, class, &recorded, &updated, &deleted, &row.Method, &row.Body}, extra...)
-	if err := rows.Scan(dest...); err != nil {
-		return err
+// newScan makes a scan of versionColumns and of extra columns, which go to where extra says.
+func newScan(extra ...any) *scan {
+	s := new(scan)
+	s.dest = append([]any{&s.row.Type, &s.row.ID, &s.row.Version, &s.class, &s.recorded, &s.updated, &s.deleted, &s.row.Method, &s.row.Body}, extra...)
+	return s
+}
+
+// next reads a row; its class is a number yet.
+func (s *scan) next(rows Rows) (row store.Row, class int64, err error) {
+	if err := rows.Scan(s.dest...); err != nil {
+		return store.Row{}, 0, err
 	}
-	row.Recorded, row.Updated, row.Deleted = moment(recorded), moment(updated), deleted != 0
-	return nil
+	s.row.Recorded, s.row.Updated, s.row.Deleted = moment(s.recorded), moment(s.updated), s.deleted != 0
+	return s.row, s.class, nil
 }
 
 // rows reads rows with their classes, as far as there is room; nil is room for all.
 func (n *snapshot) rows(ctx context.Context, in *room, sql string, args ...any) ([]store.Row, error) {
 	var out []store.Row
 	var classes []int64
+	scan := newScan()
 	err := each(ctx, n.r, func(rows Rows) error {
 		if in != nil && !in.left() {
 			return errEnough
 		}
-		row, class, err := scanRow(rows)
+		row, class, err := scan.next(rows)
 		if in != nil {
 			in.take(&row)
 		}
@@ -235,21 +243,51 @@ func (n *snapshot) Facts(ctx context.Context, clients ...string) (map[string]*co
 	if len(clients) == 0 {
 		return map[string]*consent.Facts{}, nil
 	}
-	versions := make(map[string]int64, len(clients))
-	d := n.s.engine
-	var err error
-	if len(clients) == 1 {
-		err = n.counters(d.Brief(ctx), versions, `SELECT client, version FROM client WHERE client = $1`, clean(clients[0]))
-	} else {
-		err = n.counters(ctx, versions, over(d, "("+d.Texts("$1")+") x").look("client", "c", "c.client = x.v").sql("c.client, c.version"),
-			d.TextsArg(cleaned(clients)))
+	var strange []string
+	for _, client := range clients {
+		if _, known := n.current[clean(client)]; !known {
+			strange = append(strange, clean(client))
+		}
 	}
-	if err != nil {
+	if err := n.learnVersions(ctx, strange); err != nil {
 		return nil, fmt.Errorf("sqlstore: facts: %w", err)
+	}
+	versions := make(map[string]int64, len(clients))
+	for _, client := range clients {
+		if v := n.current[clean(client)]; v != 0 {
+			versions[clean(client)] = v
+		}
 	}
 	return n.factsOf(ctx, versions)
 }
 
+// learnVersions asks for the versions of clients' facts. What was asked once is of the snapshot's one moment, and need not
+// be asked again.
+func (n *snapshot) learnVersions(ctx context.Context, clients []string) error {
+	if len(clients) == 0 {
+		return nil
+	}
+	if n.current == nil {
+		n.current = make(map[string]int64, len(clients))
+	}
+	for _, client := range clients {
+		n.current[client] = 0
+	}
+	d := n.s.engine
+	var err error
+	if len(clients) == 1 {
+		err = n.counters(d.Brief(ctx), n.current, `SELECT client, version FROM client WHERE client = $1`, clients[0])
+	} else {
+		var a arguments
+		err = n.counters(ctx, n.current, over(d, "("+d.Texts(a.arg, clients)+") o").look("client", "c", "c.client = o.v").sql("c.client, c.version"), a.args...)
+	}
+	if err != nil {
+		n.current = nil
+	}
+	return err
+}
+
+// cleaned is a list as its texts lie in the store.
 func cleaned(list []string) []string {
 	out := make([]string, len(list))
 	for i, s := range list {
@@ -284,6 +322,7 @@ func (n *snapshot) factsOf(ctx context.Context, versions map[string]int64) (map[
 		return out, nil
 	}
 	d := n.s.engine
+	var a arguments
 	err := each(ctx, n.r, func(rows Rows) error {
 		var key factsKey
 		var text string
@@ -293,8 +332,8 @@ func (n *snapshot) factsOf(ctx context.Context, versions map[string]int64) (map[
 		f, err := n.s.facts.read(key, text)
 		out[key.client] = f
 		return err
-	}, over(d, "("+d.Texts("$1")+") x").look("client", "c", "c.client = x.v").
-		look("facts", "f", "f.client = c.client AND f.version = c.version").sql("f.client, f.version, f.json"), d.TextsArg(missing))
+	}, over(d, "("+d.Texts(a.arg, missing)+") o").look("client", "c", "c.client = o.v").
+		look("facts", "f", "f.client = c.client AND f.version = c.version").sql("f.client, f.version, f.json"), a.args...)
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: facts: %w", err)
 	}

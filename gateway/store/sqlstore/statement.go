@@ -27,16 +27,22 @@ func (p *plan) number(typ, name string) int64 {
 // statement is one SQL text under construction, with its arguments.
 type statement struct {
 	*plan
-	args    []any
+	arguments
 	aliases int
 	lists   [3]string // queries of plain, ranged and excluded, once used
 }
 
+// arguments are those of a statement.
+type arguments struct{ args []any }
+
 // arg adds an argument and gives its placeholder.
-func (s *statement) arg(v any) string {
-	s.args = append(s.args, v)
-	return "$" + strconv.Itoa(len(s.args))
+func (a *arguments) arg(v any) string {
+	a.args = append(a.args, v)
+	return "$" + strconv.Itoa(len(a.args))
 }
+
+// ints spells a query of one column v with these numbers.
+func (s *statement) ints(list []int64) string { return s.d.Ints(s.arg, list) }
 
 // alias is a fresh name of a table.
 func (s *statement) alias(prefix string) string {

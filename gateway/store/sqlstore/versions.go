@@ -65,7 +65,7 @@ func (n *snapshot) versions(ctx context.Context, q store.VersionQuery, g store.G
 // first. Each hit's rid is what breaks ties; more says that there are others after them.
 func (n *snapshot) versionPage(ctx context.Context, p *plan, q store.VersionQuery, from *cursor) (out []hit, more bool, _ error) {
 	s := &statement{plan: p}
-	own := s.d.Ints(s.arg(s.d.IntsArg(p.own)))
+	own := s.ints(p.own)
 	driver := over(s.d, "("+own+") g")
 	key, tie, order := "v.updated", "v.vid", "p.k DESC, p.t DESC"
 	if q.Current {
@@ -97,17 +97,15 @@ func (n *snapshot) versionPage(ctx context.Context, p *plan, q store.VersionQuer
 	sql := over(s.d, limited).look("version", "v", "v.vid = p.vid").look("resource", "r", "r.rid = p.rid").
 		sql(versionColumns+", p.k, p.t") + " ORDER BY " + order
 	in := newRoom(q.Limit)
+	var at, rid int64
+	scan := newScan(&at, &rid)
 	err := each(ctx, n.r, func(rows Rows) error {
 		if more = !in.left(); more {
 			return errEnough
 		}
-		var h hit
-		var at int64
-		var err error
-		h.row, h.class, err = scanRow(rows, &at, &h.rid)
-		h.keys = []any{at}
-		in.take(&h.row)
-		out = append(out, h)
+		row, class, err := scan.next(rows)
+		in.take(&row)
+		out = append(out, hit{row, rid, class, []any{at}})
 		return err
 	}, sql, s.args...)
 	return out, more, err

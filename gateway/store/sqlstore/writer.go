@@ -245,6 +245,7 @@ func (s *Store) settleIn(batch []*job) error {
 		case err == nil:
 			s.chain = next
 			s.names.learn(look, there)
+			s.facts.learn(w.Facts)
 			s.recent.add(w.Entries)
 			return nil
 		case errors.Is(err, errNothing):
