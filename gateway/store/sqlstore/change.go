@@ -89,8 +89,8 @@ func columnsOf(row [len(columns)]string) (out []ledger.Column, damaged []string)
 			out = append(out, ledger.Column{Name: columns[i].Of, Value: value})
 			continue
 		}
-		var values []string
-		if err := json.Unmarshal([]byte(value), &values); err != nil || listText(values) != value {
+		values, ok := listed(value)
+		if !ok {
 			damaged = append(damaged, columns[i].Name)
 		}
 		for _, v := range values {
@@ -98,6 +98,20 @@ func columnsOf(row [len(columns)]string) (out []ledger.Column, damaged []string)
 		}
 	}
 	return out, damaged
+}
+
+// listed reads a list as listText writes it, and nothing else.
+func listed(text string) (values []string, ok bool) {
+	if inner, ok := strings.CutPrefix(text, `["`); ok {
+		if inner, ok = strings.CutSuffix(inner, `"]`); ok {
+			values = strings.Split(inner, `","`)
+			if !slices.ContainsFunc(values, func(v string) bool { return !plain(v) }) {
+				return values, true
+			}
+		}
+	}
+	err := json.Unmarshal([]byte(text), &values)
+	return values, err == nil && listText(values) == text
 }
 
 // listText is a JSON list of texts; quoted finds one of them in it.

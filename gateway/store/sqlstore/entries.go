@@ -14,7 +14,7 @@ import (
 	"sotesilta/gateway/store"
 )
 
-// entryColumnsSQL are what scanEntry reads, of an entry e, its node n and, if it has one, its leaf l.
+// entryColumnsSQL are what an entryScan reads, of an entry e, its node n and, if it has one, its leaf l.
 var entryColumnsSQL = "e.entry, n.node, coalesce(l.seq, -1), e.prev, e.commitment, e.chain, e.salt, e.canonical, e." +
 	strings.Join(ColumnNames(), ", e.")
 
@@ -27,23 +27,44 @@ const known = "(e.entry & 1099511627775) > 0 AND EXISTS (SELECT 1 FROM ledger_no
 // entryFrom joins an entry e with its node and its leaf.
 const entryFrom = " CROSS JOIN ledger_node n LEFT JOIN ledger_leaf l ON l.entry = e.entry"
 
-// scanEntry reads an entry as it lies there. What is not as a store writes it, as after tampering (SQLite keeps any kind
-// of value in any column), is told in Damage, so that Verify names the entry instead of failing.
-func scanEntry(rows Rows) (e ledger.Entry, key int64, err error) {
-	const fixed = 8
-	var values [fixed + len(columns)]any
-	dest := make([]any, len(values))
-	for i := range values {
-		dest[i] = &values[i]
+// fixedColumns are how many of entryColumnsSQL come before the list columns.
+const fixedColumns = 8
+
+// entryScan reads entries, one after the other.
+type entryScan struct {
+	values   [fixedColumns + len(columns)]any
+	dest     []any
+	key, seq int64
+	// The name of the node of the entry before, which is mostly that of the next as well.
+	no       int64
+	id, name string
+}
+
+func newEntryScan() *entryScan {
+	s := new(entryScan)
+	s.dest = make([]any, len(s.values))
+	for i := range s.values {
+		s.dest[i] = &s.values[i]
 	}
-	dest[0], dest[2] = &key, &e.Seq
-	if err = rows.Scan(dest...); err != nil {
-		return e, key, err
+	s.dest[0], s.dest[2] = &s.key, &s.seq
+	return s
+}
+
+// next reads an entry as it lies there. What is not as a store writes it, as after tampering (SQLite keeps any kind of
+// value in any column), is told in Damage, so that Verify names the entry instead of failing.
+func (s *entryScan) next(rows Rows) (e ledger.Entry, key int64, err error) {
+	if err = rows.Scan(s.dest...); err != nil {
+		return e, s.key, err
 	}
+	key, e.Seq = s.key, s.seq
+	values := &s.values
 	var damaged []string
 	e.Count = key & (1<<nodeBits - 1)
 	if node, ok := values[1].(string); ok {
-		e.Node = nodeName(key>>nodeBits, node)
+		if no := key >> nodeBits; s.name == "" || s.no != no || s.id != node {
+			s.no, s.id, s.name = no, node, nodeName(no, node)
+		}
+		e.Node = s.name
 	} else {
 		damaged = append(damaged, "node")
 	}
@@ -68,7 +89,7 @@ func scanEntry(rows Rows) (e ledger.Entry, key int64, err error) {
 	var list [len(columns)]string
 	for i, c := range columns {
 		var ok bool
-		if list[i], ok = values[fixed+i].(string); !ok {
+		if list[i], ok = values[fixedColumns+i].(string); !ok {
 			damaged = append(damaged, c.Name)
 		}
 	}
@@ -88,8 +109,9 @@ func (n *snapshot) Entry(ctx context.Context, id string) (ledger.Entry, error) {
 	if id == "" || clean(id) != id {
 		return out, store.ErrNotFound
 	}
+	scan := newEntryScan()
 	err := each(ctx, n.r, func(rows Rows) (err error) {
-		out, _, err = scanEntry(rows)
+		out, _, err = scan.next(rows)
 		found = true
 		return err
 	}, "SELECT "+entryColumnsSQL+" FROM ledger_entry e"+entryFrom+" WHERE n.no = "+nodeOf+" AND e.id = $1 AND "+known+" ORDER BY coalesce(l.seq, 9223372036854775807), e.entry LIMIT 1", id)
@@ -206,8 +228,9 @@ func (n *snapshot) Entries(ctx context.Context, q store.EntryQuery) (store.Entry
 		" ORDER BY e.time" + direction + ", e.entry" + direction + " LIMIT " + strconv.Itoa(limit+1) + ") e" + entryFrom +
 		" WHERE n.no = " + nodeOf + " ORDER BY e.time" + direction + ", e.entry" + direction
 	var last int64
+	scan := newEntryScan()
 	err := each(ctx, n.r, func(rows Rows) error {
-		e, key, err := scanEntry(rows)
+		e, key, err := scan.next(rows)
 		if len(out.Entries) == limit {
 			before := out.Entries[limit-1]
 			at := ""

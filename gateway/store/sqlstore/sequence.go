@@ -66,8 +66,10 @@ func (s *Store) walk(ctx context.Context, at int64, page func(Reader, int64) ([]
 func (s *source) Entries(ctx context.Context, from int64) pairs[ledger.Entry] {
 	return s.s.walk(ctx, from-1, func(r Reader, after int64) (out []ledger.Entry, last int64, err error) {
 		last = after
+		scan := newEntryScan()
+		out = make([]ledger.Entry, 0, sourcePage)
 		err = each(ctx, r, func(rows Rows) error {
-			e, _, err := scanEntry(rows)
+			e, _, err := scan.next(rows)
 			out, last = append(out, e), e.Seq
 			return err
 		}, "SELECT "+entryColumnsSQL+" FROM ledger_leaf l CROSS JOIN ledger_entry e CROSS JOIN ledger_node n WHERE l.seq > $1 AND e.entry = l.entry AND n.no = "+nodeOf+" ORDER BY l.seq LIMIT "+strconv.Itoa(sourcePage),
@@ -110,6 +112,7 @@ func pending(ctx context.Context, r Reader, after int64, limit int, held *recent
 	if err != nil {
 		return nil, nil, err
 	}
+	scan := newEntryScan()
 	for i, node := range nodes {
 		share := limit - len(entries)
 		if held != nil {
@@ -125,7 +128,7 @@ func pending(ctx context.Context, r Reader, after int64, limit int, held *recent
 			}
 		}
 		err = each(ctx, r, func(rows Rows) error {
-			e, key, err := scanEntry(rows)
+			e, key, err := scan.next(rows)
 			entries, keys = append(entries, e), append(keys, key)
 			return err
 		}, fmt.Sprintf("%s LIMIT %d", pendingSQL, share), node[0], max(after, node[1]), (node[0]+1)<<nodeBits)

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"sotesilta/gateway/rest"
 	"sotesilta/gateway/sandbox"
 	"sotesilta/gateway/store"
+	"sotesilta/gateway/store/postgres"
 	"sotesilta/gateway/store/sqlite"
 	"sotesilta/test/load"
 )
@@ -44,11 +44,11 @@ func (permitting) Decide(consent.Request, consent.Class, []*consent.Facts) conse
 
 func (permitting) Version() string { return "none" }
 
-// serveLawless serves the FHIR face over a copy of a gateway's SQLite file: the same face, tokens, desk and store, but
-// what is read is not recorded, and is decided on only if the law is asked ("decide").
-func serveLawless(addr, file, keys, issuer, decide string) error {
+// serveLawless serves the FHIR face over a gateway's store: the same face, tokens, desk and store, but what is read is
+// not recorded, and is decided on only if the law is asked ("decide").
+func serveLawless(addr, url, keys, issuer, decide string) error {
 	ctx := context.Background()
-	s, err := sqlite.Open(ctx, file, sqlite.Options{})
+	s, err := open(ctx, url)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func serveLawless(addr, file, keys, issuer, decide string) error {
 	}
 	face, err := rest.New(rest.Config{
 		Desk: desk, Authenticate: who.Authenticate, Base: issuer + "/fhir", PageKey: make([]byte, 32), Log: quiet,
-		Types: []rest.Type{{Name: "CarePlan", Interactions: rest.ReadWrite}},
+		Types: []rest.Type{{Name: "CarePlan", Interactions: rest.ReadWrite}, {Name: "Task", Interactions: rest.ReadWrite}, {Name: "Patient", Interactions: rest.ReadWrite}},
 	})
 	if err != nil {
 		return err
@@ -99,18 +99,46 @@ func serveLawless(addr, file, keys, issuer, decide string) error {
 	return http.Serve(listener, face)
 }
 
+func open(ctx context.Context, url string) (store.Store, error) {
+	if file, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		return sqlite.Open(ctx, file, sqlite.Options{})
+	}
+	return postgres.Open(ctx, url, postgres.Options{})
+}
+
+// lawless starts a server beside a gateway, on its store. It writes nothing.
+func (b *bench) lawless(ctx context.Context, g *load.Gateway, kind string) (*load.Process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	addr, err := load.FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	p, err := load.StartProcess(addr, os.Environ(), self, lawWord, addr, g.Store, g.Keys, g.Root, kind)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Await(ctx, "/healthz"); err != nil {
+		return nil, errors.Join(err, p.Kill())
+	}
+	return p, nil
+}
+
+// get is a read of either server.
+func get(p *load.Process, token, path string) load.Request {
+	return load.NewRequest("GET", p.Addr, "/fhir/"+path, nil, "Authorization", "Bearer "+token, "Accept", "application/fhir+json")
+}
+
 // law compares a recorded read with the same read decided on and not recorded, and neither decided nor recorded.
 func (b *bench) law(ctx context.Context) error {
 	const connections = 32
-	dir, err := os.MkdirTemp(b.dir, "law-")
+	store, err := b.file()
 	if err != nil {
 		return err
 	}
-	file, keys := filepath.Join(dir, "bench.db"), filepath.Join(dir, "keys")
-	start := func(addr string) (*load.Gateway, error) {
-		return load.Start(ctx, load.Config{Binary: b.binary, Store: "sqlite:" + file, Keys: keys, Addr: addr})
-	}
-	g, err := start("")
+	g, err := b.gateway(ctx, store)
 	if err != nil {
 		return err
 	}
@@ -123,35 +151,14 @@ func (b *bench) law(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := g.Stop(); err != nil { // its file is whole when it has ended
-		return err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
 	without := map[string]*load.Process{}
 	for _, kind := range []string{"decide", "nothing"} {
-		copied := filepath.Join(dir, kind+".db")
-		if err := copyFile(file, copied); err != nil {
-			return err
-		}
-		addr, err := load.FreeAddr()
-		if err != nil {
-			return err
-		}
-		p, err := load.StartProcess(addr, os.Environ(), self, lawWord, addr, copied, keys, g.Root, kind)
+		p, err := b.lawless(ctx, g, kind)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = p.Kill() }()
-		if err := p.Await(ctx, "/healthz"); err != nil {
-			return err
-		}
 		without[kind] = p
-	}
-	if g, err = start(strings.TrimPrefix(g.Root, "http://")); err != nil {
-		return err
 	}
 	c, err := load.Dial(g.Addr)
 	if err != nil {
@@ -174,8 +181,9 @@ func (b *bench) law(ctx context.Context) error {
 			if kind == "recorded" {
 				p, of = g.Process, g
 			}
-			request := load.NewRequest("GET", p.Addr, "/fhir/"+ref, nil, "Authorization", "Bearer "+token, "Accept", "application/fhir+json")
-			l, err := b.profiled(ctx, "law-"+kind, of, func() (line, error) { return measure(ctx, name, p, of, b.reading(p.Addr, request, connections, size)) })
+			l, err := b.profiled(ctx, "law-"+kind, of, func() (line, error) {
+				return measure(ctx, name, p, of, b.reading(p.Addr, get(p, token, ref), connections, size))
+			})
 			if err != nil {
 				return err
 			}
@@ -189,12 +197,4 @@ func (b *bench) law(ctx context.Context) error {
 	b.goal(fmt.Sprintf("recorded read : without decision and record, at %d connections", connections), middle(lines["recorded"]).Rate/alone, wantRecorded, false)
 	b.goal("the same decided but not recorded (deciding costs at most 15 %)", middle(lines["decide"]).Rate/alone, wantDecided, false)
 	return nil
-}
-
-func copyFile(from, to string) error {
-	data, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(to, data, 0o600)
 }

@@ -1,9 +1,9 @@
 // Command bench prints what a release is held to (issue "Speed and size"): recorded reads against a bare gin handler,
 // against the same read without decision or record, durable creates on both stores, searches and writes among 100,000
-// Tasks of 10,000 clients, start-up, the sandbox's journey. Everything is measured in one run with the same
+// Tasks of 10,000 clients, the checking of a ledger, start-up, the sandbox's journey. Everything is measured in one run with the same
 // load generator, so that the ratios hold on any machine; the figures themselves are this machine's of this hour.
 //
-//	go run ./test/load/bench [--json] [--seconds 5] [--rounds 3] [--only start,reads,law,creates,scale,sandbox] [--lean] [--profile DIR]
+//	go run ./test/load/bench [--json] [--seconds 5] [--rounds 3] [--only start,reads,law,creates,scale,verify,sandbox] [--lean] [--profile DIR]
 //
 // After each run of the gateway its ledger must have grown by exactly the records that the answers owe: otherwise the
 // run is void and the command fails.
@@ -52,7 +52,7 @@ func main() {
 }
 
 // parts of the benchmark, in their order.
-var parts = []string{"start", "reads", "law", "creates", "scale", "sandbox"}
+var parts = []string{"start", "reads", "law", "creates", "scale", "verify", "sandbox"}
 
 // bench is one run of the command.
 type bench struct {
@@ -136,7 +136,7 @@ func run(ctx context.Context) error {
 		}
 	}
 	do := map[string]func(context.Context) error{
-		"start": b.start, "reads": b.reads, "law": b.law, "creates": b.creates, "scale": b.scale, "sandbox": b.sandbox,
+		"start": b.start, "reads": b.reads, "law": b.law, "creates": b.creates, "scale": b.scale, "verify": b.verify, "sandbox": b.sandbox,
 	}
 	for _, part := range strings.Split(*only, ",") {
 		if !slices.Contains(parts, part) {

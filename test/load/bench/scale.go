@@ -56,7 +56,7 @@ func (b *bench) scale(ctx context.Context) error {
 		if err := s.fill(ctx, small); err != nil {
 			return err
 		}
-		before, err := s.search(ctx, 8)
+		before, err := b.profiled(ctx, "search-few-"+name, g, func() (line, error) { return s.search(ctx, 8) })
 		if err != nil {
 			return err
 		}
@@ -88,8 +88,44 @@ func (b *bench) scale(ctx context.Context) error {
 				}
 			}
 		}
+		if err := s.lawCost(ctx); err != nil {
+			return err
+		}
 		return s.allocations(ctx)
 	})
+}
+
+// lawCost prints the search with law and ledger and without either, of the same store, turn and turn about.
+func (s *scaled) lawCost(ctx context.Context) error {
+	const connections = 32
+	without, err := s.lawless(ctx, s.g, "nothing")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = without.Kill() }()
+	var on, off []line
+	for range s.rounds {
+		for _, of := range []struct {
+			lines *[]line
+			run   func() (line, error)
+		}{
+			{&off, func() (line, error) { return s.searching(ctx, "search, law and ledger off", without, nil, connections) }},
+			{&on, func() (line, error) {
+				return s.searching(ctx, "search, law and ledger on", s.g.Process, s.g, connections)
+			}},
+		} {
+			l, err := of.run()
+			if err != nil {
+				return err
+			}
+			*of.lines = append(*of.lines, l)
+		}
+	}
+	with, free := middle(on), middle(off)
+	s.show(free)
+	s.show(with)
+	fmt.Fprintf(s.out, "law and ledger on : off, searches a second %.2f, CPU of a search %.2f, %s\n", with.Rate/free.Rate, with.CPU/free.CPU, s.name)
+	return nil
 }
 
 // engines runs f on a new store of each kind that is wanted and there.
@@ -243,13 +279,18 @@ func transaction(entries []any) []byte {
 
 // run measures a load of which each answer owes so many records.
 func (s *scaled) run(ctx context.Context, what string, connections, owed int, next func(token string, connection, n int) load.Request, status int) (line, error) {
+	return s.runOn(ctx, fmt.Sprintf("%s among %d Tasks", what, len(s.clients)*tasksOfClient), s.g.Process, s.g, connections, owed, next, status)
+}
+
+// runOn is run on a server, which g is when it keeps a ledger.
+func (s *scaled) runOn(ctx context.Context, what string, p *load.Process, g *load.Gateway, connections, owed int, next func(token string, connection, n int) load.Request, status int) (line, error) {
 	token, err := s.g.Token(ctx, "jukola-ehr", "nurse")
 	if err != nil {
 		return line{}, err
 	}
 	s.round++
-	return measureOwing(ctx, owed, fmt.Sprintf("%s among %d Tasks, %s", what, len(s.clients)*tasksOfClient, s.name), s.g.Process, s.g, load.Plan{
-		Addr: s.g.Addr, Connections: connections, Plain: s.plain, Warmup: s.duration / 5, Duration: s.duration,
+	return measureOwing(ctx, owed, what+", "+s.name, p, g, load.Plan{
+		Addr: p.Addr, Connections: connections, Plain: s.plain, Warmup: s.duration / 5, Duration: s.duration,
 		Next: func(connection, n int) load.Request { return next(token, connection, n) },
 		Seen: func(_, _ int, a *load.Answer) bool { return a.Status == status },
 	})
@@ -261,8 +302,13 @@ func (s *scaled) client(connection, n int) string {
 }
 
 func (s *scaled) search(ctx context.Context, connections int) (line, error) {
-	return s.run(ctx, "search", connections, 2, func(token string, connection, n int) load.Request {
-		return s.g.Read(token, "Task?patient="+s.client(connection, n)+"&status=requested")
+	return s.searching(ctx, fmt.Sprintf("search among %d Tasks", len(s.clients)*tasksOfClient), s.g.Process, s.g, connections)
+}
+
+// searching is search on a server, which g is when it keeps a ledger.
+func (s *scaled) searching(ctx context.Context, what string, p *load.Process, g *load.Gateway, connections int) (line, error) {
+	return s.runOn(ctx, what, p, g, connections, 2, func(token string, connection, n int) load.Request {
+		return get(p, token, "Task?patient="+s.client(connection, n)+"&status=requested")
 	}, http.StatusOK)
 }
 
