@@ -14,6 +14,7 @@ import (
 	"sotesilta/consent"
 	"sotesilta/gateway/exchange"
 	"sotesilta/internal/fhir"
+	"sotesilta/internal/yamlerr"
 )
 
 // law reads the law as the settings have it now: the built-in policies, those of the folder in their place, the answers
@@ -23,7 +24,7 @@ func (cfg *nodeConfig) law() (*consent.Engine, error) {
 	if cfg.JointList != "" {
 		var err error
 		if c.JointServices, err = jointServices(cfg.JointList); err != nil {
-			return nil, fmt.Errorf("SOTESILTA_JOINT_SERVICES: %s: %w", cfg.JointList, plainYAML(err))
+			return nil, fmt.Errorf("SOTESILTA_JOINT_SERVICES: %s: %w", cfg.JointList, yamlerr.Plain(err))
 		}
 	}
 	if cfg.Policies != "" {

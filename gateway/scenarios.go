@@ -50,7 +50,7 @@ func (c *scenariosCommand) Run(out streams) error {
 		return err
 	}
 	base := consent.Config{Switches: map[string]string{}}
-	if c.Policy != "" {
+	if c.Policy != "" && !c.onlyScenarios() {
 		base.Bases = os.DirFS(c.Policy)
 	}
 	if err := c.answer(suite, &base); err != nil {
@@ -116,6 +116,17 @@ func (c *scenariosCommand) suite() (*scenario.Suite, error) {
 		names[i] = filepath.Base(name) // however the file was found: scenarios are of one folder
 	}
 	return scenario.Read(folder, names...)
+}
+
+// onlyScenarios says whether the draft is one of scenarios, with no policy beside them: then the built-in law is played.
+func (c *scenariosCommand) onlyScenarios() bool {
+	files, err := os.ReadDir(c.Policy)
+	if err != nil || !slices.ContainsFunc(files, func(f fs.DirEntry) bool { return f.Name() == "scenarios" && f.IsDir() }) {
+		return false
+	}
+	return !slices.ContainsFunc(files, func(f fs.DirEntry) bool {
+		return slices.Contains([]string{".cedar", ".cedarschema", ".yaml"}, filepath.Ext(f.Name()))
+	})
 }
 
 // answer puts other answers to open questions in the place of the cast's; what a scenario answers itself stays.

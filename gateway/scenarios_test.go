@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"sotesilta/consent"
 )
 
 // play runs the command with the words given.
@@ -87,6 +90,24 @@ func TestADraftOfPoliciesIsPlayed(t *testing.T) {
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, errs, "consent/bases/permits.cedar:")
 	require.Contains(t, errs, "localPermit")
+}
+
+// A draft may be of scenarios alone: a lawyer asks the law that is in force.
+func TestADraftOfScenariosAloneIsPlayed(t *testing.T) {
+	draft := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(draft, "scenarios"), 0o755))
+	cast, err := fs.ReadFile(consent.Bases(), "scenarios/cast.yaml")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(draft, "scenarios", "cast.yaml"), cast, 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(draft, "scenarios", "mine.yaml"), []byte(`- basis: ATL-53.2
+  title: without a permit nothing
+  given: {client: {relationships: [{care: social-services}]}}
+  when: {who: social worker, does: read, data: {type: Observation, register: health}}
+  then: {outcome: deny}
+`), 0o644))
+	code, out, errs := play(t, "--policy", draft, "mine.yaml")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "1 scenarios of 1 rows: 1 as written")
 }
 
 func TestTheOverviewHasEveryRow(t *testing.T) {

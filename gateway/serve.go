@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -22,6 +21,7 @@ import (
 	"sotesilta/gateway/rest"
 	"sotesilta/gateway/store"
 	"sotesilta/internal/fhir"
+	"sotesilta/internal/yamlerr"
 )
 
 // serveCommand is production. Every setting may come by flag, by variable, or from the file that --config names; flags
@@ -95,7 +95,7 @@ func (s *serveCommand) config(out streams) (nodeConfig, []*fhir.Value, error) {
 	var faults []error
 	fault := func(setting string, err error) {
 		if err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", setting, plainYAML(err)))
+			faults = append(faults, fmt.Errorf("%s: %w", setting, yamlerr.Plain(err)))
 		}
 	}
 	fault("needed in production", s.missing())
@@ -294,7 +294,7 @@ func (s *serveCommand) file() error {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&f); err != nil {
-		return fmt.Errorf("SOTESILTA_CONFIG: %s: %w", s.Config, plainYAML(err))
+		return fmt.Errorf("SOTESILTA_CONFIG: %s: %w", s.Config, yamlerr.Plain(err))
 	}
 	for _, setting := range []struct {
 		to             *string
@@ -368,20 +368,4 @@ func hasRecords(ctx context.Context, src ledger.Source) (bool, error) {
 		return true, err
 	}
 	return false, nil
-}
-
-// unknownMember is how the YAML reader says that a member is not one of a structure's.
-var unknownMember = regexp.MustCompile(`^(line \d+): field (\S+) not found in type .*`)
-
-// plainYAML is an error of the YAML reader as its writer's words: lines and settings, no types of Go.
-func plainYAML(err error) error {
-	var failed *yaml.TypeError
-	if !errors.As(err, &failed) {
-		return err
-	}
-	texts := make([]string, len(failed.Errors))
-	for i, text := range failed.Errors {
-		texts[i] = unknownMember.ReplaceAllString(text, "$1: $2 is unknown")
-	}
-	return errors.New(strings.Join(texts, "; "))
 }

@@ -83,7 +83,7 @@ func TestAScenarioThatIsWrongIsTold(t *testing.T) {
 
 func TestScenariosAreReadStrictly(t *testing.T) {
 	for _, test := range []struct{ name, text, complaint string }{
-		{"an unknown word", one + strings.Replace(one, "  title", "  ttle", 1), "x.yaml: yaml: unmarshal errors:\n  line 7: field ttle not found"},
+		{"an unknown word", one + strings.Replace(one, "  title", "  ttle", 1), "x.yaml: line 7: ttle is unknown"},
 		{"a title that is there twice", one + one, "x.yaml:6: ATL-4.3-H \"a title\" is there before, in line 1"},
 		{"an outcome that is none", strings.Replace(one, "permit", "perhaps", 1), "x.yaml:1: the outcome is permit, deny or needs-human"},
 		{"no basis", strings.Replace(one, "ATL-4.3-H", "\"\"", 1), "x.yaml:1: a scenario has a basis and a title"},

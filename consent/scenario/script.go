@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"sotesilta/consent"
+	"sotesilta/internal/yamlerr"
 )
 
 // Bounds of what is read.
@@ -240,7 +241,7 @@ func readYAML(folder fs.FS, name string, into any) error {
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	d.KnownFields(true)
 	if err := d.Decode(into); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", name, yamlerr.Plain(err))
 	}
 	return nil
 }

@@ -11,8 +11,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"sotesilta/consent"
 	"sotesilta/consent/ledger"
 	"sotesilta/gateway/exchange"
+	"sotesilta/gateway/report"
 	"sotesilta/gateway/store"
 )
 
@@ -337,4 +339,23 @@ func (c *caught) Sequence(context.Context, string, int, store.Seal) (int, error)
 	n := len(c.pending)
 	c.pending = nil
 	return n, nil
+}
+
+// What nobody can know yet is refused, not told as what is so today.
+func TestTheFutureIsNotReported(t *testing.T) {
+	w := newWorld(t)
+	tomorrow := time.Now().Add(48 * time.Hour)
+	recs := w.records(func() {
+		_, err := w.Rights(w.ctx, as("auditor"), exchange.RightsRequest{From: tomorrow, To: tomorrow.Add(24 * time.Hour)})
+		require.Equal(t, exchange.Invalid, kind(err))
+		_, err = w.Report(w.ctx, as("auditor"), exchange.ReportRequest{
+			Form: report.Section11, Client: "aino", Register: consent.Health, Asked: tomorrow.Format("2006-01-02"),
+		})
+		require.Equal(t, exchange.Invalid, kind(err))
+	})
+	require.Empty(t, recs)
+	_, err := w.Report(w.ctx, as("auditor"), exchange.ReportRequest{
+		Form: report.Section11, Client: "aino", Register: consent.Health, Asked: time.Now().Add(-24 * time.Hour).Format("2006-01-02"),
+	})
+	require.NotEqual(t, exchange.Invalid, kind(err), "yesterday's request")
 }

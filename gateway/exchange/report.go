@@ -111,6 +111,9 @@ func (q *ReportRequest) complete(at time.Time) error {
 	if q.Register != consent.Health && q.Register != consent.Social {
 		return bad("required", "The form section-11 is of one register: health or social.")
 	}
+	if day, _, ok := fhir.ParseDate(q.Asked); ok && day.After(at) {
+		return bad("value", "requested is the day of the client's written request, and in the future.")
+	}
 	oldest := at.AddDate(-lookBackYears, 0, 0)
 	if since, _, paged := strings.Cut(q.Cursor, "."); paged && q.From.IsZero() && q.Reason == "" {
 		ms, err := strconv.ParseInt(since, 10, 64)

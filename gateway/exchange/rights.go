@@ -264,6 +264,9 @@ func (d *Desk) Rights(ctx context.Context, c Caller, q RightsRequest) (*fhir.Val
 	if q.Count < 1 || q.Count > maxRights {
 		return nil, Refuse(Invalid, "value", "Parameters.parameter", "count is 1 to "+strconv.Itoa(maxRights)+".")
 	}
+	if q.From.After(d.clock().Add(time.Minute)) { // clocks differ
+		return nil, Refuse(Invalid, "value", "Parameters.parameter", "date is in the future: who will have which rights is not in the register.")
+	}
 	l, err := d.look(ctx, c, ReadRights, auditEvent+"/$"+string(ReadRights))
 	if err != nil {
 		return nil, err
