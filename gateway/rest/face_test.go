@@ -10,16 +10,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
 	"sotesilta/consent"
-	"sotesilta/gateway/allowance"
 	"sotesilta/gateway/exchange"
 	"sotesilta/internal/fhir"
-	"sotesilta/internal/terms"
 )
 
 const (
@@ -37,7 +34,8 @@ type face struct {
 
 type badToken struct{}
 
-func (badToken) Error() string     { return "token of another audience" }
+func (badToken) Error() string { return "token of another audience" }
+
 func (badToken) Challenge() string { return `Bearer error="invalid_token"` }
 
 // newFace makes a face whose tokens are the user's name; the token limited may only read.
@@ -402,34 +400,6 @@ func TestMalformedBodiesChangeNothing(t *testing.T) {
 	outcome(t, f.ask("POST", "/Task", `{"resourceType":"Task"}`, "Content-Encoding", "gzip"), 415, "not-supported")
 }
 
-// A body without end is refused while it comes, and its sender still reads the answer.
-func TestFortyMegabytesAre413OverTheWire(t *testing.T) {
-	f := newFace(t)
-	server := httptest.NewServer(f)
-	defer server.Close()
-	for _, known := range []bool{true, false} {
-		body := io.Reader(strings.NewReader(strings.Repeat("x", 40<<20)))
-		if !known {
-			body = struct{ io.Reader }{body} // sent in chunks, its length unknown
-		}
-		r, err := http.NewRequest("POST", server.URL+"/fhir/Task", body)
-		require.NoError(t, err)
-		r.Header.Set("Authorization", "Bearer nurse")
-		r.Header.Set("Content-Type", fhirJSON)
-		answer, err := http.DefaultClient.Do(r)
-		require.NoError(t, err)
-		text, _ := io.ReadAll(answer.Body)
-		answer.Body.Close()
-		require.Equal(t, 413, answer.StatusCode)
-		require.Contains(t, string(text), "5 MB")
-	}
-	require.Empty(t, f.desk.calls)
-	answer, err := http.Get(server.URL + "/healthz")
-	require.NoError(t, err)
-	answer.Body.Close()
-	require.Equal(t, 200, answer.StatusCode, "the process keeps serving")
-}
-
 func TestAPanicIsAnsweredAndServedOn(t *testing.T) {
 	f := newFace(t, func(c *Config) { c.Desk = nil; c.Desk = panickingDesk{} })
 	w := f.ask("GET", "/Patient/aino", "")
@@ -501,40 +471,6 @@ func TestLogsNameRoutesAndNoValues(t *testing.T) {
 	}
 }
 
-func TestLimits(t *testing.T) {
-	t.Run("an API client that asks too often waits", func(t *testing.T) {
-		f := newFace(t, func(c *Config) { c.Allowance = allowance.New(0.5, 2, nil) })
-		require.Equal(t, 404, f.ask("GET", "/Patient/1", "").Code)
-		require.Equal(t, 404, f.ask("GET", "/Patient/1", "").Code)
-		w := f.ask("GET", "/Patient/1", "")
-		outcome(t, w, 429, "throttled")
-		require.Equal(t, "2", w.Header().Get("Retry-After"))
-		require.Len(t, f.desk.calls, 2)
-	})
-	t.Run("without room a request is told to come again", func(t *testing.T) {
-		entered, leave := make(chan struct{}), make(chan struct{})
-		f := newFace(t, func(c *Config) { c.Limits.Concurrent = 1; c.Desk = slowDesk{entered: entered, leave: leave} })
-		done := make(chan struct{})
-		go func() { f.ask("GET", "/Patient/1", ""); close(done) }()
-		<-entered
-		w := f.ask("GET", "/Patient/2", "")
-		outcome(t, w, 503, "throttled")
-		require.Equal(t, "1", w.Header().Get("Retry-After"))
-		require.Equal(t, 200, f.ask("GET", "https://gw.example/healthz", "").Code)
-		close(leave)
-		<-done
-		require.Equal(t, 200, f.ask("GET", "/metadata", "").Code, "room is given back")
-	})
-}
-
-func TestLargeBodiesTakeTurns(t *testing.T) {
-	f := newFace(t, func(c *Config) { c.Limits.Bodies = 100 })
-	w := f.ask("POST", "/Task", `{"resourceType":"Task","description":"`+strings.Repeat("x", 100)+`"}`)
-	outcome(t, w, 503, "throttled")
-	require.Equal(t, "1", w.Header().Get("Retry-After"))
-	require.Equal(t, 201, f.ask("POST", "/Task", `{"resourceType":"Task"}`).Code, "what was held is given back")
-}
-
 // What is mounted beside the FHIR base passes the same front.
 func TestMountedAddresses(t *testing.T) {
 	var seen []Seen
@@ -573,15 +509,6 @@ func TestMountedAddresses(t *testing.T) {
 	}, seen)
 }
 
-func TestServerWaitsForNobodyLong(t *testing.T) {
-	s := Server(":0", http.NotFoundHandler())
-	for _, bound := range []time.Duration{s.ReadHeaderTimeout, s.ReadTimeout, s.WriteTimeout, s.IdleTimeout} {
-		require.Positive(t, bound)
-		require.LessOrEqual(t, bound, 2*time.Minute)
-	}
-	require.LessOrEqual(t, s.MaxHeaderBytes, 128<<10)
-}
-
 // Whatever is sent to the base, the answer is a refusal or a response, never a failure of ours.
 func FuzzBundle(f *testing.F) {
 	f.Add(bundleOf("batch", `{"request":{"method":"GET","url":"Task/t1"}}`))
@@ -598,17 +525,6 @@ func FuzzBundle(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
-}
-
-type slowDesk struct {
-	Desk
-	entered, leave chan struct{}
-}
-
-func (d slowDesk) Read(context.Context, exchange.Caller, string, string) (*exchange.Resource, error) {
-	close(d.entered)
-	<-d.leave
-	return nil, exchange.Refuse(exchange.Absent, "not-found", "", "absent")
 }
 
 func TestHealth(t *testing.T) {
@@ -629,77 +545,6 @@ func TestHealth(t *testing.T) {
 	require.Equal(t, 503, f.ask("GET", "https://gw.example/readyz", "").Code)
 	require.Contains(t, f.log.String(), `"level":"INFO","msg":"not ready"`, "every start passes through it")
 	require.Equal(t, 200, f.ask("GET", "https://gw.example/healthz", "").Code)
-}
-
-func TestMatchFindsOneOrNobody(t *testing.T) {
-	f := newFace(t)
-	f.desk.person = "aino"
-	f.desk.put(`{"resourceType":"Patient","id":"aino"}`)
-	input := func(code, family string) string {
-		return `{"resourceType":"Parameters","parameter":[{"name":"resource","resource":{"resourceType":"Patient",` +
-			`"identifier":[{"system":"` + terms.HETU + `","value":"` + code + `"}],"name":[{"family":"` + family + `","given":["Aino"]}]}}]}`
-	}
-	w := f.ask("POST", "/Patient/$match", input(ainoCode, "Virtanen"))
-	require.Equal(t, 200, w.Code, "%s", w.Body)
-	doc := parsed(t, w)
-	require.Equal(t, "1", doc.Text("total"))
-	found := doc.Get("entry").Items()[0]
-	require.Equal(t, "aino", found.Text("resource", "id"))
-	require.Equal(t, base+"/Patient/aino", found.Text("fullUrl"))
-	require.Equal(t, "1", found.Text("search", "score"))
-	require.Equal(t, "certain", found.Text("search", "extension", "valueCode"))
-	require.Equal(t, w.Header().Get("X-Request-Id"), f.desk.ids[0])
-
-	nobody := f.ask("POST", "/Patient/$match", input("010190-901S", "Virtanen"))
-	f.desk.denied["Patient/aino"] = true
-	denied := f.ask("POST", "/Patient/$match", input(ainoCode, "Virtanen"))
-	require.Equal(t, `{"resourceType":"Bundle","type":"searchset","total":0}`, nobody.Body.String())
-	require.Equal(t, nobody.Body.String(), denied.Body.String())
-
-	require.Equal(t, "Patient.identifier", outcome(t, f.ask("POST", "/Patient/$match",
-		`{"resourceType":"Parameters","parameter":[{"name":"resource","resource":{"resourceType":"Patient","name":[{"family":"X"}]}}]}`), 422, "required").Text("expression"))
-	outcome(t, f.ask("POST", "/Patient/$match",
-		`{"resourceType":"Parameters","parameter":[{"name":"resource","resource":{"resourceType":"Patient","identifier":[{"system":"`+terms.HETU+`","value":"`+ainoCode+`"}]}}]}`), 422, "required")
-	outcome(t, f.ask("POST", "/Patient/$match", `{"resourceType":"Patient"}`), 400, "structure")
-	outcome(t, f.ask("POST", "/Patient/$match", ""), 400, "structure")
-	outcome(t, f.ask("POST", "/Patient/$match", input(ainoCode, "Virtanen"), "Authorization", "Bearer limited"), 403, "forbidden")
-	require.NotContains(t, f.log.String(), ainoCode)
-}
-
-func TestOperationOfAnInstance(t *testing.T) {
-	f := newFace(t)
-	w := f.ask("POST", "/PlanDefinition/joint-client/$apply", `{"resourceType":"Parameters"}`)
-	require.Equal(t, 200, w.Code)
-	require.Equal(t, `W/"1"`, w.Header().Get("ETag"))
-	require.Equal(t, `{"resourceType":"CarePlan"}`, w.Body.String())
-	outcome(t, f.ask("POST", "/PlanDefinition/joint-client/$apply", ""), 422, "required")
-	outcome(t, f.ask("POST", "/PlanDefinition/$apply", ""), 404, "not-supported")
-}
-
-// What changes nothing and asks of nobody may be asked with GET: its primitive parameters are those of the URL.
-func TestOperationAskedByGet(t *testing.T) {
-	f := newFace(t, func(c *Config) {
-		c.Operations = append(c.Operations, Operation{
-			Type: "PlanDefinition", Name: "count", Definition: "https://gw.example/OperationDefinition/count",
-			Asked: map[string]string{"url": "valueUri", "count": "valueInteger"},
-			Handle: func(_ context.Context, _ exchange.Caller, _ string, in *fhir.Value) (*exchange.Resource, error) {
-				return &exchange.Resource{Type: "Parameters", Body: in.AppendJSON(nil)}, nil
-			},
-		})
-	})
-	w := f.ask("GET", "/PlanDefinition/$count?url=http://x.example/a%20b%7C1&count=2", "")
-	outcome(t, w, 400, "value")
-	w = f.ask("GET", "/PlanDefinition/$count?url=http://x.example/a%7C1&count=2&_format=json", "")
-	require.Equal(t, 200, w.Code, "%s", w.Body)
-	require.Equal(t, `{"resourceType":"Parameters","parameter":[{"name":"url","valueUri":"http://x.example/a|1"},{"name":"count","valueInteger":2}]}`, w.Body.String())
-	require.Empty(t, f.ask("HEAD", "/PlanDefinition/$count?count=2", "").Body.String())
-	require.Equal(t, "GET, HEAD, POST, OPTIONS", f.ask("OPTIONS", "/PlanDefinition/$count", "").Header().Get("Allow"))
-	outcome(t, f.ask("GET", "/PlanDefinition/$count?count=two", ""), 400, "value")
-	outcome(t, f.ask("GET", "/PlanDefinition/$count?colour=red", ""), 400, "not-supported")
-	require.Equal(t, 200, f.ask("GET", "/PlanDefinition/$count?colour=red", "", "Prefer", "handling=lenient").Code)
-	outcome(t, f.ask("POST", "/PlanDefinition/$count?count=2", `{"resourceType":"Parameters"}`), 400, "not-supported")
-	outcome(t, f.ask("GET", "/PlanDefinition/$count?url=010190-900R", ""), 400, "invalid")
-	outcome(t, f.ask("GET", "/PlanDefinition/joint-client/$apply?subject=Patient/aino", ""), 405, "not-supported")
 }
 
 // Two Authorization headers are two claims of who asks; servers and proxies on the way may read different ones.
