@@ -410,13 +410,20 @@ func (n *node) use(ctx context.Context, key string, until time.Time) error {
 	return err
 }
 
-// system is the caller of a registered system without a user, for wires that carry no token.
-func (n *node) system(client string) (exchange.Caller, error) {
-	caller, ok := n.who.Caller(client, "")
-	if !ok || caller.Actor.Kind != consent.System {
-		return exchange.Caller{}, fmt.Errorf("%s is not a registered system", client)
+// system is the caller of a registered system without a user, as it is registered now, for wires that carry no token. One
+// that is registered no more may do nothing.
+func (n *node) system(client string) (func() exchange.Caller, error) {
+	current := func() exchange.Caller {
+		caller, ok := n.who.Caller(client, "")
+		if !ok || caller.Actor.Kind != consent.System {
+			return exchange.Caller{}
+		}
+		return caller
 	}
-	return caller, nil
+	if current().Actor.Kind != consent.System {
+		return nil, fmt.Errorf("%s is not a registered system", client)
+	}
+	return current, nil
 }
 
 // sources are the registered systems that send messages, by client.

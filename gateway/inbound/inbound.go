@@ -26,8 +26,9 @@ type Desk interface {
 
 // Source is a registered system that sends messages.
 type Source struct {
-	ID      string          // API client id, such as jukola-ehr
-	Caller  exchange.Caller // the system itself: no user; what it may write comes from its registration
+	ID string // API client id, such as jukola-ehr
+	// Caller is the system itself, as it is registered now: no user; what it may write comes from its registration.
+	Caller  func() exchange.Caller
 	Lenses  []*mappings.Lens
 	Setting mappings.Setting
 	// Senders are the names under which the system sends (MSH-3, MSH-4); messages of others are refused, though they come

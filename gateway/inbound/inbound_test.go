@@ -139,7 +139,9 @@ func start(t *testing.T, change func(*inbound.Server, *inbound.Source)) *rig {
 	r := &rig{desk: &county{}, log: &lockedBuffer{}}
 	src := &inbound.Source{
 		ID: "jukola-ehr", Lenses: lenses,
-		Caller: exchange.Caller{Actor: consent.Actor{Kind: consent.System, App: "jukola-ehr"}},
+		Caller: func() exchange.Caller {
+			return exchange.Caller{Actor: consent.Actor{Kind: consent.System, App: "jukola-ehr"}}
+		},
 	}
 	r.server = &inbound.Server{
 		Desk: r.desk, Quarantine: inbound.WorkQueueTasks{Desk: r.desk}, Sealer: sealer, Source: inbound.Loopback(src),

@@ -84,7 +84,7 @@ func (s *Server) take(ctx context.Context, src *Source, data []byte, outcome *Ou
 		return fault("untranslatable", hl7v2.Error{Code: hl7v2.ApplicationFailed, Text: "the message cannot be translated"})
 	}
 	outcome.Report = result.Report
-	caller := src.Caller
+	caller := src.Caller()
 	caller.Interaction = exchange.Receive
 	client, reason, err := s.match(ctx, src, caller, msg, result)
 	switch {

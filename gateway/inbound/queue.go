@@ -48,7 +48,7 @@ type WorkQueueTasks struct{ Desk Desk }
 
 // Keep writes the Task unless it is there already.
 func (q WorkQueueTasks) Keep(ctx context.Context, k Kept) error {
-	caller := k.Source.Caller
+	caller := k.Source.Caller()
 	caller.Interaction = exchange.Receive
 	identifiers := fhir.NewArray(identifier(messageSystem, k.Fingerprint))
 	if k.ControlID != "" && !finland.FindIdentityCode(k.ControlID) { // a sender may have made it of anything

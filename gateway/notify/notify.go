@@ -32,11 +32,11 @@ type Desk interface {
 
 // Receiver is a registered system that wants messages.
 type Receiver struct {
-	ID      string          // names its place in the outbox: unique, and the same after a restart
-	Caller  exchange.Caller // the registered system, for which each delivery is decided
-	Address string          // host:port of its MLLP listener
-	Lens    *mappings.Lens  // renders the messages
-	Types   []string        // resource types whose changes it wants; the lens must render them
+	ID      string                 // names its place in the outbox: unique, and the same after a restart
+	Caller  func() exchange.Caller // the system as it is registered now, for which each delivery is decided
+	Address string                 // host:port of its MLLP listener
+	Lens    *mappings.Lens         // renders the messages
+	Types   []string               // resource types whose changes it wants; the lens must render them
 	Setting mappings.Setting
 	// Envelope holds the names (MSH-3 to MSH-6) and the mode (MSH-11) of the messages.
 	Envelope mappings.Envelope

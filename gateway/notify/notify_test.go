@@ -250,7 +250,7 @@ func receiver(t *testing.T, id, address string) notify.Receiver {
 		ID: id, Address: address, Lens: mappings.Find(lenses, "jukola-siu"), Types: []string{"Appointment"},
 		Envelope: mappings.Envelope{Sender: hl7v2.HD{"SOTESILTA"}, Receiver: hl7v2.HD{"JUKOLA-EHR"}},
 	}
-	r.Caller.Actor.App = "jukola-ehr"
+	r.Caller = func() (c exchange.Caller) { c.Actor.App = "jukola-ehr"; return c }
 	return r
 }
 

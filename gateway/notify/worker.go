@@ -57,8 +57,8 @@ func (w *Worker) now() time.Time {
 func (w *Worker) Run(ctx context.Context) error {
 	seen := map[string]bool{}
 	for _, r := range w.Receivers {
-		if r.ID == "" || seen[r.ID] || r.Lens == nil || r.Address == "" && r.Dial == nil {
-			return fmt.Errorf("notify: receiver %q needs an id of its own, a lens and an address", r.ID)
+		if r.ID == "" || seen[r.ID] || r.Caller == nil || r.Lens == nil || r.Address == "" && r.Dial == nil {
+			return fmt.Errorf("notify: receiver %q needs an id of its own, a caller, a lens and an address", r.ID)
 		}
 		for _, typ := range r.Types {
 			if !r.Lens.Renders(typ) {
@@ -217,7 +217,7 @@ func (w *Worker) gather(ctx context.Context, r *Receiver, e exchange.Event) ([]*
 	var broken error
 	asked := map[string]bool{}
 	round := 0
-	_, err := w.Desk.GatherWith(ctx, r.Caller, func(found []*exchange.Resource) (next []string) {
+	_, err := w.Desk.GatherWith(ctx, r.Caller(), func(found []*exchange.Resource) (next []string) {
 		round++
 		for _, resource := range found {
 			if resource == nil || resource.Body == nil {

@@ -2,12 +2,16 @@ package nodes
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,6 +19,8 @@ import (
 
 	"sotesilta/gateway/shared/redistest"
 	"sotesilta/gateway/store/pgtest"
+	"sotesilta/mappings/hl7v2"
+	"sotesilta/test/gatewaytest"
 )
 
 // delivers says whether a node has, or had, the turn at sending messages.
@@ -192,4 +198,38 @@ func inOrder(t *testing.T, l *listener) {
 		}
 		last = a.control
 	}
+}
+
+// TestAWireWithoutTokensFollowsTheRegistry: what a system may no longer write, it may no longer send either.
+func TestAWireWithoutTokensFollowsTheRegistry(t *testing.T) {
+	t.Parallel()
+	c := newCounty(t)
+	free, err := gatewaytest.NewEnvironment("", "")
+	require.NoError(t, err)
+	settings := c.settings("sqlite:"+filepath.Join(t.TempDir(), "gateway.db"), map[string]string{
+		"SOTESILTA_MLLP_ADDR": free.MLLP, "SOTESILTA_MLLP_PEERS": "ehr=127.0.0.0/8", "SOTESILTA_MLLP_SENDERS": "ehr=EHR|STATION",
+	})
+	n := start(t, settings, "serve", "--init-keys").serving()
+	visits := 0
+	send := func(sender string) string {
+		visits++
+		conn, err := net.Dial("tcp", free.MLLP)
+		require.NoError(t, err)
+		defer conn.Close()
+		require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+		require.NoError(t, hl7v2.WriteFrame(conn, fmt.Appendf(nil, "MSH|^~\\&|%s|SOTESILTA|COUNTY|20261121100000+0200||ADT^A04^ADT_A01|C%d|P|2.5|||||FIN|UNICODE UTF-8\r"+
+			"EVN|A04|20261121100000+0200\rPID|1||170588-9102^^^HETU^NNFIN||Esimerkki^Aino||19880517|F\r"+
+			"PV1|1|O|EHR||||||||||||||||V%d|||||||||||||||||||||||||20261121100000+0200\r", sender, visits, visits)))
+		data, err := hl7v2.NewFrameReader(conn, 1<<20, nil).Next()
+		require.NoError(t, err)
+		ack, err := hl7v2.Parse(data, hl7v2.Limits{})
+		require.NoError(t, err)
+		return ack.Get("MSA-1")
+	}
+	require.Equal(t, "AA", send("EHR|STATION"))
+	require.Equal(t, "AR", send("EHR|ANOTHER"), "a name that is not registered")
+	require.NoError(t, os.WriteFile(c.path("clients.yaml"), []byte(strings.Replace(clients, "system/*.cruds", "system/*.rs", 1)), 0o600))
+	require.NoError(t, n.cmd.Process.Signal(syscall.SIGHUP))
+	require.Eventually(t, func() bool { return send("EHR|STATION") == "AE" }, 20*time.Second, 100*time.Millisecond)
+	n.stop()
 }
