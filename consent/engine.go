@@ -455,6 +455,7 @@ type Row struct {
 	Reason      string    // GivesNone: why
 	Instead     []string  // GivesNone: rows that do
 	Direction   string    // from whom to whom, for people: health → social
+	DirectionFi string    // the same in Finnish
 	Scope       string    // which data, for people
 	Obligations []string  // confirm, inform
 	File        string    // where it is written, such as permits.cedar

@@ -80,7 +80,7 @@ func bases(w io.Writer, law *consent.Engine) {
 			if r.Human || r.Act {
 				who = "ihminen"
 			}
-			return []string{r.ID, r.TitleFi, r.Citation, r.Direction, r.Scope, banInFinnish(r.Ban, law.Switches()), strings.Join(duties(r.Obligations), ", "), who}
+			return []string{r.ID, r.TitleFi, r.Citation, direction(r), r.Scope, banInFinnish(r.Ban, law.Switches()), strings.Join(duties(r.Obligations), ", "), who}
 		})
 	section("Rajoitukset", "| tunnus | rajoitus | säännös |\n|---|---|---|",
 		func(r consent.Row) bool { return r.Limit },
@@ -88,6 +88,14 @@ func bases(w io.Writer, law *consent.Engine) {
 	section("Säännökset, jotka eivät anna oikeutta tietoon", "| tunnus | säännös | oikeuden antaa |\n|---|---|---|",
 		func(r consent.Row) bool { return r.GivesNone },
 		func(r consent.Row) []string { return []string{r.ID, r.Citation, strings.Join(r.Instead, ", ")} })
+}
+
+// direction is from whom to whom, in Finnish with the English of the policy files beside it, which their readers look for.
+func direction(r consent.Row) string {
+	if r.DirectionFi == "" || r.DirectionFi == r.Direction {
+		return r.Direction
+	}
+	return r.DirectionFi + " (" + r.Direction + ")"
 }
 
 // banInFinnish says in Finnish what a ban does to a row.
@@ -104,7 +112,7 @@ func banInFinnish(ban string, switches map[string]string) string {
 
 // duties are the obligations in Finnish.
 func duties(obligations []string) []string {
-	words := map[string]string{"confirm": "vahvistus", "inform": "asiakkaalle kerrotaan", "justify": "perustelu", "source": "lähde kirjataan"}
+	words := map[string]string{"confirm": "vahvistus", "inform": "asiakkaalle kerrotaan", "justify": "perustelu", "source": "lähde kirjataan", "onward": "ei edelleen luovutettavaksi"}
 	out := make([]string, len(obligations))
 	for i, o := range obligations {
 		out[i] = cmp.Or(words[o], o)

@@ -20,8 +20,10 @@ const coreProfiles = "http://hl7.org/fhir/StructureDefinition/"
 //
 // The answer is always an OperationOutcome with all that was found: what would refuse the resource as errors, warnings
 // that refuse nothing, and a word where there is nothing to say. Profiles are those that a resource claims or that are asked
-// for, of profiles; others are told as not known. Nothing of ours is disclosed and nothing is kept, so a
-// resource that is only looked at makes no record.
+// for, of profiles; others are told as not known. A resource that is only looked at makes no record: 703/2023
+// § 10 logs the use and disclosure of a register's data, with whose register it is and whose data they are; here nothing of
+// any register is used or given and nothing is kept, the sender has the data already, and its own log tells that it used
+// them. Asked about what is kept, it is a read and is recorded as one.
 func Validate(desk Desk, types []Type, profiles constraints.Profiles) []Operation {
 	var out []Operation
 	for _, t := range types {
