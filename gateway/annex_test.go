@@ -25,8 +25,10 @@ func TestTheAnnexSaysWhatTheGatewayDoes(t *testing.T) {
 		require.True(t, strings.Contains(text, "| "+r.ID+" | "), "%s is missing", r.ID)
 		require.Equal(t, r.Direction == "", r.DirectionFi == "", "%s tells its direction in both languages", r.ID)
 	}
-	for _, part := range []string{"703/2023 § 53.2", "jukola-", "12 vuotta", "| O1 | needs-human |", "ihminen päättää (O1)",
-		"| terveydenhuolto → sosiaalihuollon viranomainen (health → social authority) |", law.Version()} {
+	for _, part := range []string{
+		"703/2023 § 53.2", "jukola-", "12 vuotta", "| O1 | needs-human |", "ihminen päättää (O1)",
+		"| terveydenhuolto → sosiaalihuollon viranomainen (health → social authority) |", law.Version(),
+	} {
 		require.True(t, strings.Contains(text, part), "%q is missing", part)
 	}
 	require.True(t, strings.Contains(annex("--switch", "O1=passes"), "ei estä (O1)"))
