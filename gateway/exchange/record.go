@@ -158,6 +158,10 @@ type disclosed struct {
 	parts   map[string]*ledger.Record
 	order   []string
 	classes map[string]bool
+	// The decision that the row before left on, and the records that it is in. What leaves on the very same decision is of
+	// the same class, so that of its rows only the first has more to tell than its own name.
+	on *consent.Decision
+	in []*ledger.Record
 }
 
 // add tells of a row that leaves on a decision narrowed to it.
@@ -165,6 +169,14 @@ func (l *disclosed) add(row store.Row, decision *consent.Decision, facts map[str
 	if !recorded(row.Class) {
 		return
 	}
+	entity := ledger.Entity{What: versioned(row), Role: role}
+	if l.on == decision {
+		for _, rec := range l.in {
+			rec.Entities = append(rec.Entities, entity)
+		}
+		return
+	}
+	l.on, l.in = decision, l.in[:0]
 	if l.parts == nil {
 		l.parts, l.classes = map[string]*ledger.Record{}, map[string]bool{}
 	}
@@ -195,7 +207,8 @@ func (l *disclosed) add(row store.Row, decision *consent.Decision, facts map[str
 		}
 		*rec = told
 		rec.Success = true
-		rec.Entities = append(rec.Entities, ledger.Entity{What: versioned(row), Role: role})
+		rec.Entities = append(rec.Entities, entity)
+		l.in = append(l.in, rec)
 	}
 }
 

@@ -293,7 +293,7 @@ func (n *snapshot) page(ctx context.Context, p *plan, best *driver, keys sorting
 	if err != nil {
 		return nil, false, err
 	}
-	inner := []string{"r.rid AS rid", "r.type AS type", "r.id AS id", "r.vid AS vid"}
+	inner := []string{"r.rid AS rid", "r.id AS id", "r.vid AS vid"}
 	var orderIn, orderOut, outer []string
 	for i, k := range keys.keys {
 		name := fmt.Sprintf("k%d", i)
@@ -314,10 +314,10 @@ func (n *snapshot) page(ctx context.Context, p *plan, best *driver, keys sorting
 	}
 	hits := fmt.Sprintf("(SELECT m.* FROM (%s) m%s ORDER BY %s LIMIT %d) p", from.sql(strings.Join(inner, ", ")), where, strings.Join(orderIn, ", "), count+1)
 	sql := with + over(s.d, hits).look("version", "v", "v.vid = p.vid").
-		sql(strings.Join(append([]string{"p.type", "p.id", bodyColumns, "p.rid"}, outer...), ", "))
-	out, more, err := n.hits(ctx, keys, count, sql, s.args)
+		sql(strings.Join(append([]string{currentColumns, "p.rid"}, outer...), ", "))
+	out, more, err := n.hits(ctx, p.typ, keys, count, sql, s.args)
 	if errors.Is(err, errDisorder) {
-		out, more, err = n.hits(ctx, keys, count, sql+" ORDER BY "+strings.Join(orderOut, ", "), s.args)
+		out, more, err = n.hits(ctx, p.typ, keys, count, sql+" ORDER BY "+strings.Join(orderOut, ", "), s.args)
 	}
 	return out, more, err
 }
@@ -327,7 +327,7 @@ var errDisorder = errors.New("sqlstore: rows out of order")
 
 // hits reads the rows of a page, as far as there is room. Engines join to rows in the order in which these were found,
 // though nothing says that they must, and a page is no place to sort bodies in: so the order is checked here.
-func (n *snapshot) hits(ctx context.Context, keys sorting, count int, sql string, args []any) (out []hit, more bool, err error) {
+func (n *snapshot) hits(ctx context.Context, typ string, keys sorting, count int, sql string, args []any) (out []hit, more bool, err error) {
 	in := newRoom(count)
 	out = make([]hit, 0, min(count+1, expected))
 	var h hit
@@ -336,7 +336,7 @@ func (n *snapshot) hits(ctx context.Context, keys sorting, count int, sql string
 	for i := range h.keys {
 		extra = append(extra, &h.keys[i])
 	}
-	scan := newScan(extra...)
+	scan := newCurrentScan(typ, extra...)
 	err = each(ctx, n.r, func(rows Rows) (err error) {
 		if more = !in.left(); more {
 			return errEnough

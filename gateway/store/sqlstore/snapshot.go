@@ -90,6 +90,9 @@ const versionColumns = `r.type, r.id, ` + bodyColumns
 
 const bodyColumns = `v.version, v.class, v.recorded, v.updated, v.deleted, v.method, v.body`
 
+// currentColumns are versionColumns without what is known of the current rows of one type that are not deleted; r is p.
+const currentColumns = `p.id, v.version, v.class, v.recorded, v.updated, v.method, v.body`
+
 const (
 	// getSQL leaves out what is remembered of version $3.
 	getSQL = `SELECT r.vid, r.version, r.class, r.recorded, r.updated, r.deleted,
@@ -114,6 +117,13 @@ type scan struct {
 func newScan(extra ...any) *scan {
 	s := new(scan)
 	s.dest = append([]any{&s.row.Type, &s.row.ID, &s.row.Version, &s.class, &s.recorded, &s.updated, &s.deleted, &s.row.Method, &s.row.Body}, extra...)
+	return s
+}
+
+// newCurrentScan makes a scan of currentColumns of rows of a type, and of extra columns.
+func newCurrentScan(typ string, extra ...any) *scan {
+	s := &scan{row: store.Row{Type: typ}}
+	s.dest = append([]any{&s.row.ID, &s.row.Version, &s.class, &s.recorded, &s.updated, &s.row.Method, &s.row.Body}, extra...)
 	return s
 }
 
