@@ -103,6 +103,10 @@ func (s *scaled) lawCost(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = without.Kill() }()
+	// The gateway has answered for minutes: the other first reads what both keep in memory.
+	if _, err := s.searching(ctx, "warming", without, nil, connections); err != nil {
+		return err
+	}
 	var on, off []line
 	for range s.rounds {
 		for _, of := range []struct {
