@@ -23,7 +23,7 @@ func lookup(a asking) (*fhir.Value, error) {
 	if len(asked) != 1 || asked[0].System == "" {
 		return nil, needsCode
 	}
-	system, err := a.library.CodeSystem(asked[0].System, asked[0].Version)
+	system, err := a.vocabulary.CodeSystem(asked[0].System, asked[0].Version)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func inSystem(a asking) (*fhir.Value, error) {
 		return nil, needsCode
 	}
 	if system == nil {
-		if system, err = a.library.CodeSystem(asked[0].System, asked[0].Version); err != nil {
+		if system, err = a.vocabulary.CodeSystem(asked[0].System, asked[0].Version); err != nil {
 			return nil, err
 		}
 	}
@@ -113,7 +113,7 @@ func subsumes(a asking) (*fhir.Value, error) {
 	}
 	var system *terminology.CodeSystem
 	if a.id != "" {
-		doc, err := a.library.at("CodeSystem", a.id)
+		doc, err := a.vocabulary.at("CodeSystem", a.id)
 		if err != nil {
 			return nil, err
 		}
@@ -122,7 +122,7 @@ func subsumes(a asking) (*fhir.Value, error) {
 		}
 	} else {
 		var err error
-		if system, err = a.library.CodeSystem(url, version); err != nil {
+		if system, err = a.vocabulary.CodeSystem(url, version); err != nil {
 			return nil, err
 		}
 	}
@@ -145,13 +145,13 @@ func (a asking) members() (doc *fhir.Value, entries []terminology.Entry, err err
 		return nil, nil, err
 	}
 	if doc != nil {
-		entries, err = terminology.Expand(doc, a.library)
+		entries, err = terminology.Expand(doc, a.vocabulary)
 		return doc, entries, err
 	}
 	if a.text("valueSetVersion") != "" {
 		return nil, nil, notHeld
 	}
-	_, entries, err = a.library.ValueSet(a.text("url"))
+	_, entries, err = a.vocabulary.ValueSet(a.text("url"))
 	if err == nil && entries == nil {
 		err = notHeld
 	}
@@ -241,7 +241,7 @@ func expand(a asking) (*fhir.Value, error) {
 	}
 	identifier := out.Text("url")
 	if identifier == "" {
-		identifier = "urn:uuid:" + a.library.caller.RequestID
+		identifier = "urn:uuid:" + a.vocabulary.caller.RequestID
 	}
 	parameters := fhir.NewArray()
 	for _, name := range []string{"filter", "offset", "count", "activeOnly", "includeDesignations", "includeDefinition"} {

@@ -76,7 +76,7 @@ func Terminology(desk Desk, held Terms) []Operation {
 			if err != nil {
 				return nil, err
 			}
-			doc, err := o.answer(asking{given: given, id: id, library: &library{ctx: ctx, caller: c, desk: desk, held: held}})
+			doc, err := o.answer(asking{given: given, id: id, vocabulary: &vocabulary{ctx: ctx, caller: c, desk: desk, held: held}})
 			if err != nil {
 				return nil, faulty(err)
 			}
@@ -100,8 +100,8 @@ const expandTakes = "url valueSet valueSetVersion filter offset count includeDes
 // asking is one operation: its parameters, each by its name, and the id of the instance it is asked of.
 type asking struct {
 	given
-	id      string
-	library *library
+	id         string
+	vocabulary *vocabulary
 }
 
 // given are the parameters of an operation; only dependency may be there several times.
@@ -210,8 +210,8 @@ func faulty(err error) error {
 	return refuse(status, fault.Code, "", fault.Why)
 }
 
-// library finds terminology resources for one operation: ours, and what the caller may see of what is stored here.
-type library struct {
+// vocabulary finds terminology resources for one operation: ours, and what the caller may see of what is stored here.
+type vocabulary struct {
 	ctx     context.Context
 	caller  exchange.Caller
 	desk    Desk
@@ -220,19 +220,19 @@ type library struct {
 	systems map[string]*terminology.CodeSystem
 }
 
-var _ terminology.Library = (*library)(nil)
+var _ terminology.Vocabulary = (*vocabulary)(nil)
 
 // next is the caller of the next exchange with the Desk: each has an id of its own.
-func (l *library) next() exchange.Caller {
-	c := l.caller
-	c.RequestID = ExchangeID(l.caller.RequestID, l.made)
-	l.made++
+func (v *vocabulary) next() exchange.Caller {
+	c := v.caller
+	c.RequestID = ExchangeID(v.caller.RequestID, v.made)
+	v.made++
 	return c
 }
 
 // at is the resource of a type with an id.
-func (l *library) at(typ, id string) (*fhir.Value, error) {
-	kept, err := l.desk.Read(l.ctx, l.next(), typ, id)
+func (v *vocabulary) at(typ, id string) (*fhir.Value, error) {
+	kept, err := v.desk.Read(v.ctx, v.next(), typ, id)
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +241,7 @@ func (l *library) at(typ, id string) (*fhir.Value, error) {
 
 // find is the resource of a type with a canonical URL, in a version unless that is "": ours before all others, so that nobody
 // else says what our codes mean. nil: there is none that the caller may see. Several are refused.
-func (l *library) find(typ, url, version string) (*fhir.Value, error) {
+func (v *vocabulary) find(typ, url, version string) (*fhir.Value, error) {
 	if bare, of, ok := strings.Cut(url, "|"); ok {
 		if url = bare; version == "" {
 			version = of
@@ -250,13 +250,13 @@ func (l *library) find(typ, url, version string) (*fhir.Value, error) {
 	if url == "" {
 		return nil, nil
 	}
-	if own := l.held.Definition(typ, url); own != nil {
+	if own := v.held.Definition(typ, url); own != nil {
 		if version != "" && own.Text("version") != version {
 			return nil, nil
 		}
 		return own, nil
 	}
-	if l.desk == nil || l.caller.Allows == nil || !l.caller.Allows(typ, exchange.Search) {
+	if v.desk == nil || v.caller.Allows == nil || !v.caller.Allows(typ, exchange.Search) {
 		return nil, nil
 	}
 	where := params{{Name: "url", Value: escaped(url)}, {Name: "_count", Value: "2"}}
@@ -267,7 +267,7 @@ func (l *library) find(typ, url, version string) (*fhir.Value, error) {
 	if err != nil {
 		return nil, misunderstood(err)
 	}
-	page, err := l.desk.Search(l.ctx, l.next(), q)
+	page, err := v.desk.Search(v.ctx, v.next(), q)
 	switch {
 	case err != nil || len(page.Matches) == 0:
 		return nil, err
@@ -294,23 +294,23 @@ func (a asking) meant(typ, inBody, version string) (*fhir.Value, error) {
 	case named > 1:
 		return nil, refuse(http.StatusBadRequest, "invalid", "Parameters.parameter", "The operation is of one "+typ+": at its id, by url, or in the body.")
 	case a.id != "":
-		return a.library.at(typ, a.id)
+		return a.vocabulary.at(typ, a.id)
 	case a.value(inBody) != nil:
 		if fhir.ResourceType(a.value(inBody)) != typ {
 			return nil, refuse(http.StatusBadRequest, "value", "Parameters.parameter", "The parameter "+inBody+" holds a "+typ+".")
 		}
 		return a.value(inBody), nil
 	}
-	return a.library.find(typ, a.text("url"), a.text(version))
+	return a.vocabulary.find(typ, a.text("url"), a.text(version))
 }
 
-// CodeSystem implements terminology.Library. It reads each system once.
-func (l *library) CodeSystem(url, version string) (*terminology.CodeSystem, error) {
+// CodeSystem implements terminology.Vocabulary. It reads each system once.
+func (v *vocabulary) CodeSystem(url, version string) (*terminology.CodeSystem, error) {
 	key := url + "|" + version
-	if known, looked := l.systems[key]; looked {
+	if known, looked := v.systems[key]; looked {
 		return known, nil
 	}
-	doc, err := l.find("CodeSystem", url, version)
+	doc, err := v.find("CodeSystem", url, version)
 	if err != nil {
 		return nil, err
 	}
@@ -318,26 +318,26 @@ func (l *library) CodeSystem(url, version string) (*terminology.CodeSystem, erro
 	if doc != nil {
 		system = terminology.ReadCodeSystem(doc)
 	}
-	if l.systems == nil {
-		l.systems = map[string]*terminology.CodeSystem{}
+	if v.systems == nil {
+		v.systems = map[string]*terminology.CodeSystem{}
 	}
-	l.systems[key] = system
+	v.systems[key] = system
 	return system, nil
 }
 
-// ValueSet implements terminology.Library.
-func (l *library) ValueSet(canonical string) (*fhir.Value, []terminology.Entry, error) {
-	doc, err := l.find("ValueSet", canonical, "")
+// ValueSet implements terminology.Vocabulary.
+func (v *vocabulary) ValueSet(canonical string) (*fhir.Value, []terminology.Entry, error) {
+	doc, err := v.find("ValueSet", canonical, "")
 	if doc != nil || err != nil {
 		return doc, nil, err
 	}
-	members, held := l.held.Members(canonical)
+	members, held := v.held.Members(canonical)
 	if !held {
 		return nil, nil, nil
 	}
 	codes := make([]terminology.Entry, len(members))
 	for i, m := range members {
-		c, _, _ := l.held.Concept(m.System, m.Code)
+		c, _, _ := v.held.Concept(m.System, m.Code)
 		codes[i] = terminology.Entry{Coding: fhir.Coding{System: m.System, Code: m.Code, Display: c.Display}, Definition: c.Definition}
 	}
 	return nil, codes, nil

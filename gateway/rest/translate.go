@@ -36,7 +36,7 @@ func translate(a asking) (*fhir.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	others := func(canonical string) (*fhir.Value, error) { return a.library.find("ConceptMap", canonical, "") }
+	others := func(canonical string) (*fhir.Value, error) { return a.vocabulary.find("ConceptMap", canonical, "") }
 	var all terminology.Translated
 	for _, m := range maps {
 		some, err := terminology.Translate(m, wanted, others)
@@ -53,7 +53,7 @@ func (a asking) maps() ([]*fhir.Value, error) {
 	source, target := a.text("source"), a.text("target")
 	if a.id == "" && a.value("conceptMap") == nil && a.text("url") == "" {
 		var out []*fhir.Value
-		for _, m := range a.library.held.ConceptMaps() {
+		for _, m := range a.vocabulary.held.ConceptMaps() {
 			if between(m, source, target) {
 				out = append(out, m)
 			}

@@ -14,9 +14,9 @@ const (
 	maxDepth = 4      // value sets within one another
 )
 
-// Library finds what a value set speaks of; nil: it is not held. Codes are the codes of a value set that is held without its
+// Vocabulary finds what a value set speaks of; nil: it is not held. Codes are the codes of a value set that is held without its
 // resource, such as the required bindings of R4.
-type Library interface {
+type Vocabulary interface {
 	CodeSystem(url, version string) (*CodeSystem, error)
 	ValueSet(canonical string) (doc *fhir.Value, codes []Entry, err error)
 }
@@ -24,14 +24,14 @@ type Library interface {
 // Expand lists the codes of a ValueSet resource, each once, in the order of its definition (FHIR R4 § 4.9.8). Where it has no
 // compose, its own expansion counts. A *Fault says why a part cannot be told: then nothing is, because a list that is not
 // whole would say of a code that it is not in the set.
-func Expand(valueSet *fhir.Value, lib Library) ([]Entry, error) {
-	e := &expanding{lib: lib}
+func Expand(valueSet *fhir.Value, vocabulary Vocabulary) ([]Entry, error) {
+	e := &expanding{vocabulary: vocabulary}
 	return e.set(valueSet, 0)
 }
 
 type expanding struct {
-	lib   Library
-	steps int
+	vocabulary Vocabulary
+	steps      int
 }
 
 // step bounds the work.
@@ -119,7 +119,7 @@ func (e *expanding) part(p *fhir.Value, depth int) ([]Entry, error) {
 		if err := e.step(); err != nil {
 			return nil, err
 		}
-		doc, codes, err := e.lib.ValueSet(canonical.Str())
+		doc, codes, err := e.vocabulary.ValueSet(canonical.Str())
 		if err == nil && doc != nil {
 			codes, err = e.set(doc, depth+1)
 		}
@@ -139,7 +139,7 @@ func (e *expanding) part(p *fhir.Value, depth int) ([]Entry, error) {
 
 // ofSystem are the codes of a system that an include names: those listed, those that its filters let through, or all.
 func (e *expanding) ofSystem(p *fhir.Value, system string) ([]Entry, error) {
-	held, err := e.lib.CodeSystem(system, p.Text("version"))
+	held, err := e.vocabulary.CodeSystem(system, p.Text("version"))
 	if err != nil {
 		return nil, err
 	}

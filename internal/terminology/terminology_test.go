@@ -101,7 +101,7 @@ const animals = `{"resourceType":"CodeSystem","url":"urn:animals","version":"1",
    {"code":"aurochs","display":"Alkuhärkä","property":[{"code":"status","valueCode":"retired"}]}]},
  {"code":"bird","display":"Lintu","property":[{"code":"legs","valueInteger":2}]}]}`
 
-// shelf is a Library of resources by their url.
+// shelf is a Vocabulary of resources by their url.
 type shelf map[string]*fhir.Value
 
 func (s shelf) CodeSystem(url, _ string) (*CodeSystem, error) {

@@ -136,11 +136,7 @@ func get(p *load.Process, token, path string) load.Request {
 // law compares a recorded read with the same read decided on and not recorded, and neither decided nor recorded.
 func (b *bench) law(ctx context.Context) error {
 	const connections = 32
-	store, err := b.file()
-	if err != nil {
-		return err
-	}
-	g, err := b.gateway(ctx, store)
+	g, err := b.onFile(ctx)
 	if err != nil {
 		return err
 	}

@@ -90,11 +90,7 @@ const client = "aino"
 
 // reads compares a recorded read with a bare handler that returns the same bytes.
 func (b *bench) reads(ctx context.Context) error {
-	store, err := b.file()
-	if err != nil {
-		return err
-	}
-	g, err := b.gateway(ctx, store)
+	g, err := b.onFile(ctx)
 	if err != nil {
 		return err
 	}

@@ -232,6 +232,15 @@ func (b *bench) gateway(ctx context.Context, store string) (*load.Gateway, error
 	return load.Start(ctx, load.Config{Binary: b.binary, Store: store, Keys: keys})
 }
 
+// onFile starts a gateway on a new SQLite store.
+func (b *bench) onFile(ctx context.Context) (*load.Gateway, error) {
+	store, err := b.file()
+	if err != nil {
+		return nil, err
+	}
+	return b.gateway(ctx, store)
+}
+
 // file is a new SQLite store.
 func (b *bench) file() (string, error) {
 	dir, err := os.MkdirTemp(b.dir, "store-")

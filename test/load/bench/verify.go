@@ -20,11 +20,7 @@ const verified = 100_000
 
 // verify runs the command "gateway verify" on a store that searches and reads left.
 func (b *bench) verify(ctx context.Context) error {
-	store, err := b.file()
-	if err != nil {
-		return err
-	}
-	g, err := b.gateway(ctx, store)
+	g, err := b.onFile(ctx)
 	if err != nil {
 		return err
 	}
@@ -60,7 +56,7 @@ func (b *bench) verify(ctx context.Context) error {
 	var rates, costs []float64
 	for range b.rounds {
 		cmd := exec.CommandContext(ctx, b.binary, "verify")
-		cmd.Env = load.Environment(store, g.Keys)
+		cmd.Env = load.Environment(g.Store, g.Keys)
 		begun := time.Now()
 		out, err := cmd.CombinedOutput()
 		took := time.Since(begun)
