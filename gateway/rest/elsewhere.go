@@ -66,21 +66,12 @@ func wrongMethod(method string, t target) string {
 
 // notInBundle refuses what a batch or transaction does not take, though it may be asked alone.
 func notInBundle(what string) error {
-	return refuse(http.StatusBadRequest, "not-supported", "", what+" is not taken in bundles: ask for it in a request of its own.")
+	return refuse(http.StatusBadRequest, "not-supported", "", what+" is not taken here: ask for it in a request of its own.")
 }
 
 // bundleAddress refuses the addresses that a Bundle does not take; parts are those of its path.
 func bundleAddress(parts []string) error {
-	for _, part := range parts {
-		if strings.HasPrefix(part, "$") {
-			return notInBundle("An operation such as " + clip(part))
-		}
-	}
 	switch {
-	case parts[0] == "metadata":
-		return notInBundle("metadata")
-	case parts[0] == "_history":
-		return notInBundle("The history of the system")
 	case parts[0] == "_search":
 		return noSystemSearch
 	case len(parts) > 1 && parts[len(parts)-1] == "_search":

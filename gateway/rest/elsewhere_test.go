@@ -38,15 +38,15 @@ func TestRefusalsSayTheWayRound(t *testing.T) {
 func TestWhatBundlesDoNotTake(t *testing.T) {
 	f := newFace(t)
 	for url, says := range map[string]string{
-		"metadata":                            "metadata is not taken in bundles",
-		"Patient/$match":                      "An operation such as $match is not taken in bundles",
-		"PlanDefinition/joint-client/$apply":  "An operation such as $apply is not taken in bundles",
-		"$export":                             "An operation such as $export is not taken in bundles",
-		"_history":                            "The history of the system is not taken in bundles",
+		"Patient/$match":                      "Allow names those",
+		"PlanDefinition/joint-client/$apply":  "Allow names those",
+		"$export":                             "There is no such operation here",
+		"Patient/$export":                     "An export is not taken here",
+		"Patient/$colour":                     "There is no such operation here",
 		"Task/_search":                        "A search in a Bundle is a GET",
 		"Patient/aino/Task":                   "Task?patient=Patient/aino",
 		"Patient/aino/Observation/_search":    "A search in a Bundle is a GET",
-		base + "/PlanDefinition/joint/$apply": "An operation such as $apply is not taken in bundles",
+		base + "/PlanDefinition/joint/$apply": "Allow names those",
 	} {
 		for _, kind := range []string{"batch", "transaction"} {
 			w := f.ask("POST", "", bundleOf(kind, `{"request":{"method":"GET","url":"`+url+`"}}`))

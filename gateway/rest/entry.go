@@ -23,6 +23,9 @@ type entry struct {
 	search  *search.Query
 	place   place // of a search or history
 	held    held  // of a read: what the caller has
+	asked   *invocation
+	// document is metadata, asked with these parameters.
+	document *params
 }
 
 // writes says whether the entry asks for a change.
@@ -55,6 +58,12 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 	}
 	if err := bundleAddress(parts); err != nil {
 		return e, err
+	}
+	if last := parts[len(parts)-1]; len(parts) <= 3 && strings.HasPrefix(last, "$") {
+		return e, v.invocationOf(&e, parts, query, item)
+	}
+	if len(parts) == 1 && (e.typ == "metadata" || e.typ == "_history") {
+		return e, v.ofSystem(&e, query)
 	}
 	if len(parts) == 3 && (fhir.IsResource(parts[2]) || parts[2] == everyType) {
 		found, err := v.server.findMembers(parts[0], parts[1], parts[2], atMembers)
@@ -110,6 +119,73 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 	return e, v.changeOf(&e, i, condition, item)
 }
 
+// ofSystem understands an entry that reads what is of no type: metadata and the history of the system.
+func (v *visit) ofSystem(e *entry, rawQuery string) error {
+	if e.method != http.MethodGet && e.method != http.MethodHead {
+		return &refusal{status: http.StatusMethodNotAllowed, allow: "GET, HEAD", issues: issue("not-supported", "", "This address is read with GET.")}
+	}
+	query, err := entryParams(rawQuery)
+	if err != nil {
+		return err
+	}
+	if e.typ == "metadata" {
+		e.document = &query
+		return nil
+	}
+	e.typ, e.history = "", true
+	e.place, err = v.understandHistory("", "", query)
+	return err
+}
+
+// invocationOf understands an entry that asks an operation (FHIR R4 § 3.1.0.11): GET with the parameters in its address, POST
+// with its resource. Each is decided and recorded as if it had been asked alone.
+func (v *visit) invocationOf(e *entry, parts []string, rawQuery string, item *fhir.Value) error {
+	var found target
+	err := noOperation
+	if len(parts) > 1 {
+		e.id = ""
+		if len(parts) == 3 {
+			e.id = parts[1]
+		}
+		found, err = v.server.findOperationNamed(e.typ, e.id, parts[len(parts)-1])
+	}
+	if err != nil {
+		return err
+	}
+	e.asked = &invocation{target: found, post: e.method == http.MethodPost}
+	i, ok := found.methods[e.method]
+	switch {
+	case !ok:
+		return &refusal{status: http.StatusMethodNotAllowed, allow: v.allowAt(e), issues: issue("not-supported", "", wrongMethod(e.method, found))}
+	case operations[i] == nil:
+		return notInBundle("An export")
+	}
+	e.asked.interaction = i
+	if e.asked.query, err = entryParams(rawQuery); err != nil {
+		return err
+	}
+	doc := item.Get("resource")
+	if doc != nil && e.asked.post {
+		if err := isResource(doc, ""); err != nil {
+			return err
+		}
+	}
+	e.asked.input = func() (*fhir.Value, error) { return doc, nil }
+	return nil
+}
+
+// entryParams are the parameters of an entry's address; the answer has one form, that of the Bundle.
+func entryParams(raw string) (params, error) {
+	query, err := readParams(raw)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"_format", "_pretty"} {
+		query.take(name)
+	}
+	return query, nil
+}
+
 // changes is the interaction of each method that writes.
 var changes = map[string]exchange.Interaction{
 	http.MethodPost: exchange.Create, http.MethodPut: exchange.Update, http.MethodPatch: exchange.Patch, http.MethodDelete: exchange.Delete,
@@ -117,12 +193,9 @@ var changes = map[string]exchange.Interaction{
 
 // readOf understands what an entry that reads asks for. It stands in a body, so no link of a search repeats it.
 func (v *visit) readOf(e *entry, i exchange.Interaction, rawQuery string) error {
-	query, err := readParams(rawQuery)
+	query, err := entryParams(rawQuery)
 	if err != nil {
 		return err
-	}
-	for _, name := range []string{"_format", "_pretty"} { // the answer has one form, that of the Bundle
-		query.take(name)
 	}
 	switch i {
 	case exchange.Search:
@@ -218,6 +291,14 @@ func (v *visit) get(e entry) (answer, error) {
 
 func (v *visit) getEntry(e entry) (answer, error) {
 	switch {
+	case e.asked != nil:
+		return operations[e.asked.interaction](v, e.asked)
+	case e.document != nil:
+		f, err := v.statement(*e.document, codecs[0], false)
+		if err != nil {
+			return answer{}, err
+		}
+		return answer{status: http.StatusOK, body: f.text}, nil
 	case e.search != nil:
 		return v.search(e.search, e.place)
 	case e.history:

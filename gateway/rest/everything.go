@@ -53,18 +53,13 @@ func Own(types []Type) []Operation {
 	return out
 }
 
-// getEverything answers $everything of a client or a plan, as a searchset (FHIR R4 Patient/$everything); HEAD alike.
-func (v *visit) getEverything(query params) (answer, error) {
-	if v.r.Method == http.MethodPost && v.r.ContentLength != 0 {
-		in, err := v.document(v.server.Limits.Body)
-		if err != nil {
-			return answer{}, err
-		}
-		if query, err = inputs(in, query); err != nil {
-			return answer{}, err
-		}
+// everything answers $everything of a client or a plan, as a searchset (FHIR R4 Patient/$everything).
+func (v *visit) everything(i *invocation) (answer, error) {
+	query, err := i.params()
+	if err != nil {
+		return answer{}, err
 	}
-	typ, id := v.target.typ, v.target.id
+	typ, id := i.typ, i.id
 	if typ != "Patient" {
 		part, err := v.subsetOf(query)
 		if err != nil {

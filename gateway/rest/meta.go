@@ -9,22 +9,17 @@ import (
 // meta is $meta of an instance: it is a read, and decided and recorded as one.
 const meta = "meta"
 
-// getMeta answers the meta of a resource (FHIR R4 Resource/$meta) as Parameters; HEAD alike. Labels are the gateway's to
+// meta answers the meta of a resource (FHIR R4 Resource/$meta) as Parameters; HEAD alike. Labels are the gateway's to
 // give, so there is no $meta-add and no $meta-delete.
-func (v *visit) getMeta(query params) (answer, error) {
-	if v.r.Method == http.MethodPost && v.r.ContentLength != 0 {
-		in, err := v.document(v.server.Limits.Body)
-		if err != nil {
-			return answer{}, err
-		}
-		if query, err = inputs(in, query); err != nil {
-			return answer{}, err
-		}
+func (v *visit) meta(i *invocation) (answer, error) {
+	query, err := i.params()
+	if err != nil {
+		return answer{}, err
 	}
 	if err := v.none(query); err != nil {
 		return answer{}, err
 	}
-	a, err := v.readResource(v.target.typ, v.target.id)
+	a, err := v.readResource(i.typ, i.id)
 	if err != nil {
 		return answer{}, err
 	}

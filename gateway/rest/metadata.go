@@ -23,24 +23,29 @@ func (v *visit) getMetadata() (answer, error) {
 			"The CapabilityStatement is read with GET.")}
 	}
 	v.interaction = "capabilities"
+	form := v.wants.form
+	if form == nil {
+		form = codecs[0]
+	}
+	f, err := v.statement(query, form, v.wants.pretty)
+	return answer{fixed: f}, err
+}
+
+// statement is what parameters ask of metadata, in a form.
+func (v *visit) statement(query params, form *codec, pretty bool) (*fixed, error) {
 	mode, ok := query.take("mode")
 	if !ok {
 		mode = "full"
 	}
 	doc := v.server.statements.of[mode]
 	if doc == nil {
-		return answer{}, refuse(http.StatusBadRequest, "value", "http.mode", "mode is full, normative or terminology.")
+		return nil, refuse(http.StatusBadRequest, "value", "http.mode", "mode is full, normative or terminology.")
 	}
 	part, err := v.subsetOf(query)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	form := v.wants.form
-	if form == nil {
-		form = codecs[0]
-	}
-	f, err := v.server.statements.get(statementForm{mode, form, v.wants.pretty, part.Mode}, doc, part)
-	return answer{fixed: f}, err
+	return v.server.statements.get(statementForm{mode, form, pretty, part.Mode}, doc, part)
 }
 
 // statements are what /metadata answers, by mode.

@@ -4,28 +4,74 @@ import (
 	"net/http"
 	"strconv"
 
+	"sotesilta/gateway/exchange"
 	"sotesilta/internal/fhir"
 )
 
+// invocation is an operation that is asked, in a request of its own or by an entry of a Bundle.
+type invocation struct {
+	target
+	interaction exchange.Interaction // its kind, one of operations
+	post        bool                 // by POST; otherwise its parameters are those of the URL
+	query       params
+	input       func() (*fhir.Value, error) // what was sent with POST, read when it is asked for; nil where nothing was
+}
+
+// operations is what answers each kind of operation, alone or in a Bundle.
+var operations = map[exchange.Interaction]func(*visit, *invocation) (answer, error){
+	operation:           (*visit).invoke,
+	exchange.Everything: (*visit).everything,
+	readMeta:            (*visit).meta,
+}
+
+// ask carries out the operation that the request is for; HEAD as GET.
+func (v *visit) ask(query params) (answer, error) {
+	read := v.r.ContentLength == 0
+	a, err := operations[v.interaction](v, &invocation{
+		target: v.target, interaction: v.interaction, post: v.r.Method == http.MethodPost, query: query,
+		input: func() (*fhir.Value, error) {
+			if read {
+				return nil, nil
+			}
+			read = true
+			return v.document(v.server.Limits.Body)
+		},
+	})
+	if err != nil && !read {
+		v.unread = true
+	}
+	return a, err
+}
+
+// params are the parameters of an invocation whose parameters are all simple, wherever they stand.
+func (in *invocation) params() (params, error) {
+	if !in.post {
+		return in.query, nil
+	}
+	sent, err := in.input()
+	if err != nil || sent == nil {
+		return in.query, err
+	}
+	return inputs(sent, in.query)
+}
+
 // invoke invokes an operation (FHIR R4 § 3.2.1). Its input is a resource in the body, Parameters as a rule, or nothing at
 // all; parameters in the URL are not taken, because they may name a person, but with GET of an operation that asks of none.
-func (v *visit) invoke(query params) (answer, error) {
-	op := v.target.operation
+func (v *visit) invoke(i *invocation) (answer, error) {
+	op, query := i.operation, i.query
 	var in *fhir.Value
-	inURL := v.r.Method != http.MethodPost
-	if inURL {
+	if !i.post {
 		var err error
 		if in, query, err = asked(op, query); err != nil {
 			return answer{}, err
 		}
 	}
 	if err := v.none(query); err != nil {
-		v.unread = true
 		return answer{}, err
 	}
-	if !inURL && v.r.ContentLength != 0 {
+	if i.post {
 		var err error
-		if in, err = v.document(v.server.Limits.Body); err != nil {
+		if in, err = i.input(); err != nil {
 			return answer{}, err
 		}
 	}
@@ -34,7 +80,7 @@ func (v *visit) invoke(query params) (answer, error) {
 			return answer{}, err
 		}
 	}
-	resource, err := op.Handle(v.ctx, v.exchange(), v.target.id, in)
+	resource, err := op.Handle(v.ctx, v.exchange(), i.id, in)
 	if err != nil {
 		return answer{}, err
 	}

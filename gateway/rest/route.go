@@ -52,16 +52,16 @@ var interactions = map[exchange.Interaction]func(*visit, params) (answer, error)
 
 	exchange.HistoryType:   (*visit).getHistory,
 	exchange.HistorySystem: (*visit).getHistory,
-	exchange.Everything:    (*visit).getEverything,
+	exchange.Everything:    (*visit).ask,
 
-	readMeta:        (*visit).getMeta,
+	readMeta:        (*visit).ask,
 	exchange.Search: (*visit).getSearch,
 	exchange.Create: (*visit).postCreate,
 	exchange.Update: (*visit).putUpdate,
 	exchange.Patch:  (*visit).patchPatch,
 	exchange.Delete: (*visit).deleteDelete,
 	bundles:         (*visit).postBundle,
-	operation:       (*visit).invoke,
+	operation:       (*visit).ask,
 
 	bulkKickOff: (*visit).getExport,
 	bulkStatus:  (*visit).getExportStatus,

@@ -76,6 +76,9 @@ func (v *visit) transaction(items []*fhir.Value) (answer, error) {
 		if entries[i], err = v.entry(item); err != nil {
 			return answer{}, refused(err).inEntry(i)
 		}
+		if asked := entries[i].asked; asked != nil && asked.operation != nil && asked.operation.Asked == nil {
+			return answer{}, refused(notInBundle("In a transaction, an operation that may change something")).inEntry(i)
+		}
 	}
 	if err := distinct(entries); err != nil {
 		return answer{}, err
@@ -146,7 +149,10 @@ func (v *visit) refusedEntry(err error, e *entry) *refusal {
 func (v *visit) allowAt(e *entry) string {
 	at := *v
 	at.target = target{methods: atInstance, known: v.server.types[e.typ]}
-	if e.id == "" {
+	switch {
+	case e.asked != nil:
+		at.target = e.asked.target
+	case e.id == "":
 		at.target.methods = atType
 	}
 	return at.allow(e.method)
@@ -223,7 +229,9 @@ func (b *bundle) answered(a answer, returns, method string) {
 		outcome = a.body
 	case a.resource != nil:
 		resource = *a.resource
-		fullURL = resource.Type + "/" + resource.ID
+		if resource.ID != "" { // what an operation makes is nowhere
+			fullURL = resource.Type + "/" + resource.ID
+		}
 		if a.written {
 			location = versioned(&resource)
 		}
