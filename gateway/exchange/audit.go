@@ -60,16 +60,17 @@ func (d *Desk) readAudit(ctx context.Context, c Caller, id string, i Interaction
 		l.rec.Reason = "absent: there is no such record, or it is another controller's"
 		return nil, l.conceal(ctx, l.rec, absent(auditEvent, id))
 	}
-	event, err := viewed(page.Entries[0])
+	rec, err := ledger.ParseRecord(page.Entries[0].Canonical)
 	if err != nil {
-		return nil, err
+		return nil, unrecorded(err)
 	}
 	l.rec.Success = true
 	l.saw(auditEvent + "/" + id)
 	if err := l.commit(ctx, l.rec); err != nil {
 		return nil, err
 	}
-	return event, nil
+	event := viewed(told{page.Entries[0], rec})
+	return &event, nil
 }
 
 // searchAudit answers ledger entries as AuditEvents.
@@ -99,20 +100,19 @@ func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Pag
 		return page, nil
 	}
 	entries.Controllers = []string{c.Actor.Controller}
-	found, err := d.entries(ctx, l, entries, disclosed)
+	// That a disclosure happened is told by no column: what was permitted is looked through for them, and a page that
+	// looked through much may hold few.
+	found, err := l.sift(ctx, entries, noticeLook, func(t told) (bool, error) { return !disclosed || t.rec.Disclosed(), nil })
 	if err != nil {
 		return nil, err
 	}
-	page.Total, page.Next = found.Total, found.Next
+	page.Total, page.Next = found.total, found.next
 	if page.Next != "" && !since.IsZero() {
 		page.Next = strconv.FormatInt(since.UnixMilli(), 10) + "." + page.Next
 	}
-	for _, entry := range found.Entries {
-		event, err := viewed(entry)
-		if err != nil {
-			return nil, err
-		}
-		page.Matches = append(page.Matches, *event)
+	for _, one := range found.kept {
+		event := viewed(one)
+		page.Matches = append(page.Matches, event)
 		l.saw(auditEvent + "/" + event.ID)
 	}
 	l.rec.Success = true
@@ -164,43 +164,9 @@ func window(q *store.EntryQuery, now time.Time) (since time.Time, _ error) {
 }
 
 // viewed is an entry in the view of FHIR.
-func viewed(entry ledger.Entry) (*Resource, error) {
-	rec, err := ledger.ParseRecord(entry.Canonical)
-	if err != nil {
-		return nil, unrecorded(err)
-	}
-	return &Resource{
-		Type: auditEvent, ID: rec.ID, Version: 1, Updated: rec.Time, Method: "POST", Body: rec.AuditEvent(entry.Seq),
-	}, nil
-}
-
-// entries is a page of the ledger; disclosed keeps to disclosures that happened, which no column tells: what was permitted
-// is looked through for them, and a page that looked through much may hold few.
-func (d *Desk) entries(ctx context.Context, snap store.Snapshot, q store.EntryQuery, disclosed bool) (store.EntryPage, error) {
-	page, err := snap.Entries(ctx, q)
-	if err != nil || !disclosed {
-		return page, d.failed(err)
-	}
-	var out []ledger.Entry
-	for looked := 0; ; {
-		for _, entry := range page.Entries {
-			rec, err := ledger.ParseRecord(entry.Canonical)
-			if err != nil {
-				return page, unrecorded(err)
-			}
-			if rec.Disclosed() {
-				out = append(out, entry)
-			}
-		}
-		looked += len(page.Entries)
-		if page.Next == "" || len(out) >= q.Limit || looked >= noticeLook {
-			page.Entries = out
-			return page, nil
-		}
-		q.After, q.Limit = page.Next, q.Limit-len(out)
-		if page, err = snap.Entries(ctx, q); err != nil {
-			return page, d.failed(err)
-		}
+func viewed(one told) Resource {
+	return Resource{
+		Type: auditEvent, ID: one.rec.ID, Version: 1, Updated: one.rec.Time, Method: "POST", Body: one.rec.AuditEvent(one.Seq),
 	}
 }
 

@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,14 +76,14 @@ func (d *Desk) Notices(ctx context.Context, c Caller, q NoticesRequest) (_ *fhir
 		}
 		return out, "", nil
 	}
-	entries, next, err := d.disclosures(ctx, l, c.Actor.Controller, q)
+	found, err := l.disclosures(ctx, c.Actor.Controller, q)
 	if err != nil {
 		return nil, "", err
 	}
 	list := fhir.NewArray()
 	known := map[string]*fhir.Value{}
-	for i := range entries {
-		event, err := d.notice(ctx, l, &entries[i], known)
+	for _, one := range found.kept {
+		event, err := l.notice(ctx, one, known)
 		if err != nil {
 			return nil, "", err
 		}
@@ -94,53 +93,33 @@ func (d *Desk) Notices(ctx context.Context, c Caller, q NoticesRequest) (_ *fhir
 		))
 		l.saw(auditEvent + "/" + id)
 	}
-	if len(entries) > 0 {
+	if len(found.kept) > 0 {
 		out.Set("entry", list)
 	}
 	l.rec.Success = true
 	if err := l.commit(ctx, l.rec); err != nil {
 		return nil, "", err
 	}
-	return out, next, nil
+	return out, found.next, nil
 }
 
 // disclosures are the records of a page.
-func (d *Desk) disclosures(ctx context.Context, snap store.Snapshot, controller string, q NoticesRequest) (out []ledger.Entry, next string, _ error) {
+func (l *look) disclosures(ctx context.Context, controller string, q NoticesRequest) (sifted, error) {
 	query := store.EntryQuery{
-		Controllers: []string{controller}, Outcome: []string{consent.Permitted.String()}, From: q.From, To: q.To, Ascending: true, After: q.Cursor,
+		Controllers: []string{controller}, Outcome: []string{consent.Permitted.String()}, From: q.From, To: q.To, Ascending: true,
+		After: q.Cursor, Limit: q.Count,
 	}
-	for looked := 0; ; {
-		query.Limit = q.Count - len(out)
-		page, err := snap.Entries(ctx, query)
-		if err != nil {
-			return nil, "", d.failed(err)
-		}
-		for _, entry := range page.Entries {
-			rec, err := ledger.ParseRecord(entry.Canonical)
-			if err != nil {
-				return nil, "", unrecorded(err)
-			}
-			social := rec.Register == q.Register || slices.ContainsFunc(rec.Classes, func(c consent.Class) bool {
-				return c.Controller == controller && c.In(q.Register)
-			})
-			if rec.Disclosed() && rec.Controller == controller && social {
-				out = append(out, entry)
-			}
-		}
-		looked += len(page.Entries)
-		if query.After = page.Next; page.Next == "" || len(out) == q.Count || looked >= noticeLook {
-			return out, page.Next, nil
-		}
-	}
+	return l.sift(ctx, query, noticeLook, func(t told) (bool, error) {
+		social := t.rec.Register == q.Register || slices.ContainsFunc(t.rec.Classes, func(c consent.Class) bool {
+			return c.Controller == controller && c.In(q.Register)
+		})
+		return t.rec.Disclosed() && t.rec.Controller == controller && social, nil
+	})
 }
 
 // notice is a disclosure as an AuditEvent that names every organisation in itself.
-func (d *Desk) notice(ctx context.Context, snap store.Snapshot, entry *ledger.Entry, known map[string]*fhir.Value) (*fhir.Value, error) {
-	rec, err := ledger.ParseRecord(entry.Canonical)
-	if err != nil {
-		return nil, unrecorded(err)
-	}
-	event, err := fhir.Parse(rec.AuditEvent(entry.Seq), fhir.DefaultLimits)
+func (l *look) notice(ctx context.Context, one told, known map[string]*fhir.Value) (*fhir.Value, error) {
+	event, err := fhir.Parse(one.rec.AuditEvent(one.Seq), fhir.DefaultLimits)
 	if err != nil {
 		return nil, unrecorded(err)
 	}
@@ -153,7 +132,7 @@ func (d *Desk) notice(ctx context.Context, snap store.Snapshot, entry *ledger.En
 		if !ok {
 			continue
 		}
-		custodian := ref == rec.Controller && agent.Text("type", "coding", "system") == ledger.CustodianSystem
+		custodian := ref == one.rec.Controller && agent.Text("type", "coding", "system") == ledger.CustodianSystem
 		local := "org-" + id
 		if custodian {
 			local = "custodian-" + id
@@ -163,7 +142,7 @@ func (d *Desk) notice(ctx context.Context, snap store.Snapshot, entry *ledger.En
 			continue
 		}
 		within[local] = true
-		org, err := d.organisation(ctx, snap, ref, known)
+		org, err := l.party(ctx, ref, known)
 		if err != nil {
 			return nil, err
 		}
@@ -188,33 +167,25 @@ func (d *Desk) notice(ctx context.Context, snap store.Snapshot, entry *ledger.En
 	return event, nil
 }
 
-// organisation is what the directory says of Organization/…: its identifiers and its name; its reference as an
-// identifier where the directory does not know it.
-func (d *Desk) organisation(ctx context.Context, snap store.Snapshot, ref string, known map[string]*fhir.Value) (*fhir.Value, error) {
+// party is what a notice says of Organization/…: its identifiers and its name; its reference as an identifier where
+// the directory knows no other.
+func (l *look) party(ctx context.Context, ref string, known map[string]*fhir.Value) (*fhir.Value, error) {
 	if org := known[ref]; org != nil {
 		return org, nil
 	}
-	org := fhir.NewObject(fhir.Member{Name: "resourceType", Value: fhir.NewString("Organization")}, fhir.Member{Name: "id", Value: fhir.NewString("")})
-	known[ref] = org
-	row, err := snap.Get(ctx, "Organization", ref[len("Organization/"):])
-	switch {
-	case errors.Is(err, store.ErrNotFound) || err == nil && (row.Deleted || row.Class.Register != consent.Directory):
-		org.Set("identifier", fhir.NewArray(fhir.NewObject(fhir.Member{Name: "value", Value: fhir.NewString(ref)})))
-		return org, nil
-	case err != nil:
-		return nil, unrecorded(err)
-	}
-	doc, err := fhir.Parse(row.Body, fhir.DefaultLimits)
+	doc, err := l.organisation(ctx, ref)
 	if err != nil {
-		return nil, unrecorded(err)
+		return nil, err
 	}
+	org := fhir.NewObject(fhir.Member{Name: "resourceType", Value: fhir.NewString("Organization")}, fhir.Member{Name: "id", Value: fhir.NewString("")})
 	for _, name := range []string{"identifier", "name"} {
 		if value := doc.Get(name); value != nil {
 			org.Set(name, value.Clone())
 		}
 	}
-	if doc.Get("identifier") == nil {
+	if org.Get("identifier") == nil {
 		org.Set("identifier", fhir.NewArray(fhir.NewObject(fhir.Member{Name: "value", Value: fhir.NewString(ref)})))
 	}
+	known[ref] = org
 	return org, nil
 }

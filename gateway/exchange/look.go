@@ -7,6 +7,7 @@ import (
 	"sotesilta/consent"
 	"sotesilta/consent/ledger"
 	"sotesilta/gateway/store"
+	"sotesilta/internal/fhir"
 )
 
 // look is an exchange in which the caller asks to see something. It keeps the law's order: what is found in its snapshot is
@@ -54,6 +55,19 @@ func (l *look) find(ctx context.Context, get func(store.Snapshot) (store.Row, er
 // current finds the newest version of a resource, which may be its deletion.
 func (l *look) current(ctx context.Context, typ, id string) (row store.Row, facts map[string]*consent.Facts, found bool, _ error) {
 	return l.find(ctx, func(snap store.Snapshot) (store.Row, error) { return snap.Get(ctx, typ, id) })
+}
+
+// organisation is what the directory says of Organization/…; nil where it knows none.
+func (l *look) organisation(ctx context.Context, ref string) (*fhir.Value, error) {
+	row, err := l.Get(ctx, "Organization", fhir.ParseReference(ref).ID)
+	switch {
+	case errors.Is(err, store.ErrNotFound) || err == nil && (row.Deleted || row.Class.Register != consent.Directory):
+		return nil, nil
+	case err != nil:
+		return nil, unrecorded(err)
+	}
+	doc, err := fhir.Parse(row.Body, fhir.DefaultLimits)
+	return doc, unrecordedIf(err)
 }
 
 // decide asks the law whether the caller may do something with a class, at the time of the look.

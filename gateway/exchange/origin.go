@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"math"
 	"slices"
 
 	"sotesilta/consent"
@@ -23,9 +24,9 @@ const provenance = "Provenance"
 // other id, another's exchange, and one in which nothing was disclosed, are absent.
 func (d *Desk) origin(ctx context.Context, l *look, id string) (*Resource, error) {
 	actor := l.caller.Actor
-	parts, err := disclosures(ctx, l, actor, id)
+	parts, err := l.disclosedTo(ctx, actor, id)
 	if err != nil {
-		return nil, unrecorded(err)
+		return nil, err
 	}
 	var clients []string
 	for i := range parts {
@@ -79,31 +80,17 @@ func (d *Desk) origin(ctx context.Context, l *look, id string) (*Resource, error
 	return &Resource{Type: row.Type, ID: row.ID, Version: row.Version, Updated: row.Updated, Method: row.Method, Body: doc.AppendJSON(nil)}, nil
 }
 
-// disclosures are the records of an exchange that disclosed data to an actor, in the order in which they were made.
-func disclosures(ctx context.Context, snap store.Snapshot, a consent.Actor, exchange string) ([]ledger.Record, error) {
-	var out []ledger.Record
-	q := store.EntryQuery{
+// disclosedTo are the records of an exchange that disclosed data to an actor, in the order in which they were made.
+func (l *look) disclosedTo(ctx context.Context, a consent.Actor, exchange string) (out []ledger.Record, _ error) {
+	_, err := l.sift(ctx, store.EntryQuery{
 		Exchange: exchange, App: []string{a.App}, Outcome: []string{consent.Permitted.String()}, Ascending: true, Limit: 1000,
-	}
-	for {
-		page, err := snap.Entries(ctx, q)
-		if err != nil {
-			return nil, err
+	}, math.MaxInt, func(t told) (bool, error) {
+		if t.rec.Owed() && received(t.rec.Actor, a) {
+			out = append(out, *t.rec)
 		}
-		for i := range page.Entries {
-			rec, err := ledger.ParseRecord(page.Entries[i].Canonical)
-			if err != nil {
-				return nil, err
-			}
-			if rec.Owed() && received(rec.Actor, a) {
-				out = append(out, *rec)
-			}
-		}
-		if page.Next == "" {
-			return out, nil
-		}
-		q.After = page.Next
-	}
+		return false, nil
+	})
+	return out, err
 }
 
 // received says whether what one actor received is the other's to know: the same user's, or a colleague's of the unit.

@@ -210,12 +210,13 @@ func (d *Desk) reportOnce(ctx context.Context, c Caller, q ReportRequest, at tim
 	if q.Form == report.Section11 {
 		out.Controller, out.Register = c.Actor.Controller, q.Register
 	}
-	entries, err := d.reportEntries(ctx, l.caller, l, q, out, open)
+	found, err := l.reported(ctx, q, out, open)
 	if err != nil {
 		return nil, false, err
 	}
-	for i := range entries {
-		line, err := d.line(ctx, q.Form, &entries[i], checkpoint)
+	out.Next = found.next
+	for _, one := range found.kept {
+		line, err := d.line(ctx, q.Form, one, checkpoint)
 		switch {
 		case errors.Is(err, ledger.ErrUnplaced) && !last:
 			return nil, true, nil
@@ -232,11 +233,11 @@ func (d *Desk) reportOnce(ctx context.Context, c Caller, q ReportRequest, at tim
 	if out.Withheld < len(q.Withheld) {
 		return nil, false, Refuse(Unprocessable, "business-rule", "Parameters.parameter", "A withheld record is no line of this page of the report.")
 	}
-	if err := d.name(ctx, l, out); err != nil {
+	if err := l.name(ctx, out); err != nil {
 		return nil, false, err
 	}
 	if q.Cursor == "" && checkpoint != nil {
-		if out.Counted, err = d.counted(ctx, l.caller, l, q, out, open, checkpoint); err != nil {
+		if out.Counted, err = l.counted(ctx, q, out, open, checkpoint); err != nil {
 			return nil, false, err
 		}
 	}
@@ -278,35 +279,16 @@ func (l *look) reportable(q ReportRequest, facts map[string]*consent.Facts) map[
 	return open
 }
 
-// reportEntries are the records of a page, newest first, and sets the cursor of the next.
-func (d *Desk) reportEntries(ctx context.Context, c Caller, snap store.Snapshot, q ReportRequest, out *report.Report, open map[consent.Register]bool) ([]ledger.Entry, error) {
+// reported are the records of a page, newest first; its next is the cursor of the next page.
+func (l *look) reported(ctx context.Context, q ReportRequest, out *report.Report, open map[consent.Register]bool) (sifted, error) {
 	query := q.entries(out)
+	query.Limit = q.Count
 	_, query.After, _ = strings.Cut(q.Cursor, ".")
-	var entries []ledger.Entry
-	for looked := 0; len(entries) < q.Count; {
-		query.Limit = q.Count - len(entries)
-		page, err := snap.Entries(ctx, query)
-		if err != nil {
-			return nil, d.failed(err)
-		}
-		for _, entry := range page.Entries {
-			rec, err := ledger.ParseRecord(entry.Canonical)
-			if err != nil {
-				return nil, unrecorded(err)
-			}
-			if isLine(rec, out, open, d.lawOf(c)) {
-				entries = append(entries, entry)
-			}
-		}
-		looked += len(page.Entries)
-		if query.After, out.Next = page.Next, ""; page.Next != "" {
-			out.Next = strconv.FormatInt(q.From.UnixMilli(), 10) + "." + page.Next
-		}
-		if page.Next == "" || looked >= maxReportLook {
-			break
-		}
+	found, err := l.sift(ctx, query, maxReportLook, func(t told) (bool, error) { return l.isLine(t.rec, out, open), nil })
+	if found.next != "" {
+		found.next = strconv.FormatInt(q.From.UnixMilli(), 10) + "." + found.next
 	}
-	return entries, nil
+	return found, err
 }
 
 // entries is the query of a report's records.
@@ -320,16 +302,16 @@ func (q *ReportRequest) entries(out *report.Report) store.EntryQuery {
 
 // isLine says whether a record of the client is a line of the report. The giving of log data is no use of the register,
 // and tells of what was withheld.
-func isLine(rec *ledger.Record, out *report.Report, open map[consent.Register]bool, law consent.Decider) bool {
+func (l *look) isLine(rec *ledger.Record, out *report.Report, open map[consent.Register]bool) bool {
 	if out.Form == report.OwnView {
-		return shown(rec, open) && inOwnView(law, rec)
+		return shown(rec, open) && inOwnView(l.desk.lawOf(l.caller), rec)
 	}
 	return out.Belongs(rec) && rec.Interaction != string(DisclosureReport)
 }
 
 // counted counts the lines of all pages that have their places in the tree of a checkpoint; nil when there are too many
 // records to look at.
-func (d *Desk) counted(ctx context.Context, c Caller, snap store.Snapshot, q ReportRequest, out *report.Report, open map[consent.Register]bool, checkpoint []byte) (*report.Count, error) {
+func (l *look) counted(ctx context.Context, q ReportRequest, out *report.Report, open map[consent.Register]bool, checkpoint []byte) (*report.Count, error) {
 	tree, err := ledger.ReadCheckpoint(checkpoint)
 	if err != nil {
 		return nil, unrecorded(err)
@@ -340,34 +322,20 @@ func (d *Desk) counted(ctx context.Context, c Caller, snap store.Snapshot, q Rep
 	}
 	query := q.entries(out)
 	query.Limit = countPage
-	for looked := 0; ; {
-		page, err := snap.Entries(ctx, query)
-		if err != nil {
-			return nil, d.failed(err)
+	found, err := l.sift(ctx, query, maxCounted, func(t told) (bool, error) {
+		switch placed := t.Seq >= 0 && t.Seq < tree.Size; {
+		case !placed || !l.isLine(t.rec, out, open):
+		case out.Form == report.Section11:
+			count.Lines[out.Register]++ // a joint document's too, whichever register its record names first
+		default:
+			count.Lines[t.rec.Register]++
 		}
-		for i := range page.Entries {
-			rec, err := ledger.ParseRecord(page.Entries[i].Canonical)
-			if err != nil {
-				return nil, unrecorded(err)
-			}
-			if !isLine(rec, out, open, d.lawOf(c)) || page.Entries[i].Seq < 0 || page.Entries[i].Seq >= tree.Size {
-				continue
-			}
-			if out.Form == report.Section11 {
-				count.Lines[out.Register]++ // a joint document's too, whichever register its record names first
-			} else {
-				count.Lines[rec.Register]++
-			}
-		}
-		looked += len(page.Entries)
-		switch {
-		case page.Next == "":
-			return count, nil
-		case looked >= maxCounted:
-			return nil, nil
-		}
-		query.After = page.Next
+		return false, nil
+	})
+	if err != nil || found.next != "" {
+		return nil, err
 	}
+	return count, nil
 }
 
 // inOwnView says whether a record is among those that the own view tells of by itself (switch O13).
@@ -402,18 +370,15 @@ func shown(rec *ledger.Record, open map[consent.Register]bool) bool {
 }
 
 // line is an entry with its proof; of the own view the open part of both.
-func (d *Desk) line(ctx context.Context, form report.Form, entry *ledger.Entry, checkpoint []byte) (report.Line, error) {
-	rec, err := ledger.ParseRecord(entry.Canonical)
-	if err != nil {
-		return report.Line{}, err
-	}
+func (d *Desk) line(ctx context.Context, form report.Form, one told, checkpoint []byte) (report.Line, error) {
+	rec := one.rec
 	if form == report.OwnView {
 		rec = rec.Open()
 	}
 	if checkpoint == nil {
 		return report.Line{Record: rec}, ledger.ErrUnplaced
 	}
-	proof, err := d.tree.Prove(ctx, entry, checkpoint)
+	proof, err := d.tree.Prove(ctx, &one.Entry, checkpoint)
 	if err == nil && form == report.OwnView {
 		proof = proof.OpenPart() // nil for a record of the first form, which has none
 	}
@@ -421,23 +386,15 @@ func (d *Desk) line(ctx context.Context, form report.Form, entry *ledger.Entry, 
 }
 
 // name asks the directory for the organisations of a report.
-func (d *Desk) name(ctx context.Context, snap store.Snapshot, out *report.Report) error {
+func (l *look) name(ctx context.Context, out *report.Report) error {
 	for _, ref := range out.Organisations() {
-		row, err := snap.Get(ctx, "Organization", ref[len("Organization/"):])
-		if errors.Is(err, store.ErrNotFound) {
-			continue
-		}
+		org, err := l.organisation(ctx, ref)
 		if err != nil {
-			return unrecorded(err)
+			return err
 		}
-		if row.Deleted || row.Class.Register != consent.Directory {
-			continue
+		if org != nil {
+			out.Names[ref] = org.Text("name")
 		}
-		doc, err := fhir.Parse(row.Body, fhir.DefaultLimits)
-		if err != nil {
-			return unrecorded(err)
-		}
-		out.Names[ref] = doc.Text("name")
 	}
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 	"sotesilta/consent"
 	"sotesilta/consent/ledger"
 	"sotesilta/gateway/store"
-	"sotesilta/internal/fhir"
 )
 
 // compare counts the rows of one class that an asker would see more or less of with the wish.
@@ -100,22 +99,11 @@ func (s *simulating) past(ctx context.Context) error {
 	}
 	p := &past{ctx: ctx, store: s.desk.store, facts: map[factsAt]*consent.Facts{}}
 	defer p.close()
-	for looked := 0; ; {
-		page, err := s.Entries(ctx, query)
-		if err != nil {
-			return unrecorded(err)
-		}
-		for _, entry := range page.Entries {
-			if err := s.again(p, entry); err != nil {
-				return err
-			}
-		}
-		looked += len(page.Entries)
-		if query.After = page.Next; page.Next == "" || looked >= simulatedRecords {
-			s.out.Partial = s.out.Partial || page.Next != ""
-			break
-		}
+	found, err := s.sift(ctx, query, simulatedRecords, func(t told) (bool, error) { return false, s.again(p, t.rec) })
+	if err != nil {
+		return err
 	}
+	s.out.Partial = s.out.Partial || found.next != ""
 	slices.SortFunc(s.out.Past.Units, func(a, b PastEffect) int {
 		return cmp.Or(cmp.Compare(b.Stopped+b.Opened, a.Stopped+a.Opened), cmp.Compare(a.Unit, b.Unit))
 	})
@@ -123,11 +111,7 @@ func (s *simulating) past(ctx context.Context) error {
 }
 
 // again decides one past exchange of a professional or a system without and with the wish.
-func (s *simulating) again(p *past, entry ledger.Entry) error {
-	rec, err := ledger.ParseRecord(entry.Canonical)
-	if err != nil {
-		return unrecorded(err)
-	}
+func (s *simulating) again(p *past, rec *ledger.Record) error {
 	working := rec.Actor.Kind == consent.Professional || rec.Actor.Kind == consent.System
 	if !working || rec.Client != s.client || len(rec.Classes) == 0 || rec.Ruled || rec.Purpose == consent.StatutoryAct {
 		return nil
@@ -257,17 +241,9 @@ func (s *simulating) tell(ctx context.Context) error {
 
 // name is what the directory calls an organisation.
 func (s *simulating) name(ctx context.Context, ref string) (string, error) {
-	to := fhir.ParseReference(ref)
-	row, err := s.Get(ctx, "Organization", to.ID)
-	if errors.Is(err, store.ErrNotFound) || err == nil && (row.Deleted || row.Class.Register != consent.Directory) {
-		return ref, nil
+	org, err := s.organisation(ctx, ref)
+	if org == nil {
+		return ref, err
 	}
-	if err != nil {
-		return "", unrecorded(err)
-	}
-	doc, err := fhir.Parse(row.Body, fhir.DefaultLimits)
-	if err != nil {
-		return "", unrecorded(err)
-	}
-	return cmp.Or(doc.Text("name"), ref), nil
+	return cmp.Or(org.Text("name"), ref), nil
 }
