@@ -285,6 +285,8 @@ func (e *Engine) demand(failed []failure, w *weighing, req *Request) string {
 			return of + "needs a reason, told in the person's own words: " + e.acts.reason.String() + "."
 		case "minor":
 			return of + "does not speak of this client: " + said[f.clause.text] + "."
+		case "task":
+			return of + "is for who works in one of the tasks " + strings.Join(f.clause.tasks(), ", ") + " (457/2024 §§ 3 and 10), and reaches these data in it."
 		default:
 			return ""
 		}
@@ -300,6 +302,11 @@ func (e *Engine) demand(failed []failure, w *weighing, req *Request) string {
 	default:
 		return ground + " (" + row.basis.Citation + ") does not speak of these data of the register " + string(w.class.Register) + "."
 	}
+}
+
+// caps says whether the limit is one of what a task of decree 457/2024 reaches.
+func (p *policy) caps() bool {
+	return slices.ContainsFunc(p.clauses, func(c clause) bool { return strings.Contains(c.text, "principal.task") })
 }
 
 // untold says which of the facts asked for were told with nothing in them.
@@ -333,6 +340,8 @@ func (e *Engine) limited(forbids []*policy, req *Request) string {
 		switch {
 		case f.ban:
 			return ""
+		case f.caps():
+			return f.basis.ID + " (" + f.basis.Citation + "): the task " + nonempty(req.Actor.Task, "that is not known") + " does not reach these data."
 		case slices.Contains(f.obligations, Confirm):
 			return f.basis.ID + " (" + f.basis.Citation + "): specially protected data need a confirmation: assert confirm, and tell the reason."
 		}

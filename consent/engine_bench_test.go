@@ -8,28 +8,30 @@ import (
 	"time"
 )
 
-// A decision with all policies: its median and its 99th percentile must stay under 30 µs and 200 µs with 200 directives in
-// force; beside it, what it costs to read the facts once per version.
-func BenchmarkDecisionPercentiles(b *testing.B) {
-	e := propertyEngine(b)
-	req, class, facts := aQuestion(200, false)
-	b.Run("decide, 200 directives", func(b *testing.B) {
-		b.ReportAllocs()
-		took := make([]time.Duration, 0, 1<<16)
-		for b.Loop() {
-			start := time.Now()
-			e.Decide(req, class, facts)
-			took = append(took, time.Since(start))
-		}
-		slices.Sort(took)
-		b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "p50-ns")
-		b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds()), "p99-ns")
-	})
-	b.Run("facts of 200 directives, once per version", func(b *testing.B) {
-		text, err := json.Marshal(facts[0])
-		if err != nil {
-			b.Fatal(err)
-		}
+// percentiles runs a decision over and over and reports, beside Go's own mean, the median and the 99th percentile of the
+// single decisions. Each is timed alone by the wall: what the clock itself costs (some tens of nanoseconds) is not taken off,
+// and on a busy machine the tail shows the neighbours.
+func percentiles(b *testing.B, decide func()) {
+	b.ReportAllocs()
+	took := make([]time.Duration, 0, 1<<20)
+	for b.Loop() {
+		start := time.Now()
+		decide()
+		took = append(took, time.Since(start))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "p50-ns")
+	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds()), "p99-ns")
+}
+
+// What it costs to read the facts of a client, once per version of them.
+func BenchmarkFacts(b *testing.B) {
+	_, _, facts := aQuestion(200, false)
+	text, err := json.Marshal(facts[0])
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("200 directives", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			var f Facts
@@ -76,6 +78,8 @@ func aQuestion(directives int, banned bool) (Request, Class, []*Facts) {
 		[]*Facts{f}
 }
 
+// A decision with all policies: its median and its 99th percentile must stay under 30 µs and 200 µs with 200 directives in
+// force. What the policies say to equal questions is kept; a case that nobody asked of before is the dearest there is.
 func BenchmarkDecide(b *testing.B) {
 	e := propertyEngine(b)
 	for _, bench := range []struct {
@@ -98,26 +102,19 @@ func BenchmarkDecide(b *testing.B) {
 			if d := e.Decide(req, class, facts); d.Outcome != bench.want {
 				b.Fatal(d.Outcome, d.Reason)
 			}
-			b.ReportAllocs()
-			for b.Loop() {
-				e.Decide(req, class, facts)
-			}
+			percentiles(b, func() { e.Decide(req, class, facts) })
 		})
 	}
-	b.Run("permit, never asked before", func(b *testing.B) {
-		req, class, facts := aQuestion(0, false)
-		b.ReportAllocs()
-		for b.Loop() {
+	b.Run("permit among 200 directives, never asked before", func(b *testing.B) {
+		req, class, facts := aQuestion(200, false)
+		percentiles(b, func() {
 			clear(e.rulings.shards[:])
 			e.Decide(req, class, facts)
-		}
+		})
 	})
 	b.Run("denied without a relationship", func(b *testing.B) {
 		req, class, facts := aQuestion(0, false)
 		facts[0].Relationships = nil
-		b.ReportAllocs()
-		for b.Loop() {
-			e.Decide(req, class, facts)
-		}
+		percentiles(b, func() { e.Decide(req, class, facts) })
 	})
 }

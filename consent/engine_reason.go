@@ -1,6 +1,10 @@
 package consent
 
-import "strings"
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
 
 // unmet says, for the ledger, on what each row that speaks of the case failed.
 func (e *Engine) unmet(r *ruling, w *weighing, req *Request) string {
@@ -65,6 +69,15 @@ func (e *Engine) tell(b *strings.Builder, c *clause, w *weighing, req *Request) 
 	case "task":
 		b.WriteString("task ")
 		b.WriteString(nonempty(req.Actor.Task, "missing"))
+		switch tasks := c.tasks(); {
+		case req.Actor.Task == "" || len(tasks) == 0:
+		case slices.Contains(tasks, req.Actor.Task):
+			b.WriteString(" in the service ")
+			b.WriteString(nonempty(req.Actor.Service, "missing"))
+		default:
+			b.WriteString(" is none of ")
+			b.WriteString(strings.Join(tasks, ", "))
+		}
 	case "ground":
 		b.WriteString("neither the ground nor a statutory task is asserted")
 	case "reasoned":
@@ -97,6 +110,14 @@ func (e *Engine) tell(b *strings.Builder, c *clause, w *weighing, req *Request) 
 		b.WriteString("not ")
 		b.WriteString(c.text)
 	}
+}
+
+// namedTask is a task of decree 457/2024 §§ 3, 10 and 20, as clauses name it.
+var namedTask = regexp.MustCompile(`^(3|10|20)\.[0-9.]+$`)
+
+// tasks are the tasks that a clause names.
+func (c *clause) tasks() []string {
+	return slices.DeleteFunc(slices.Clone(c.words), func(word string) bool { return !namedTask.MatchString(word) })
 }
 
 // said is what it means that a condition of one attribute does not hold, for people who do not read policies.
