@@ -18,6 +18,8 @@ func TestNewWaysOfAskingTellNothingOfWhatIsDenied(t *testing.T) {
 		"component":[{"code":{"coding":[{"system":"http://loinc.org","code":"8480-6"}]},"valueQuantity":{"value":152,"unit":"mmHg"}}]}`)
 	list := w.put(nurse, `{"resourceType":"List","status":"current","mode":"working","subject":{"reference":"Patient/aino"},"entry":[{"item":{"reference":"Observation/`+pressure.ID+`"}},{"item":{"reference":"Organization/county"}}]}`)
 	task := w.put(worker, `{"resourceType":"Task","status":"requested","intent":"order","for":{"reference":"Patient/aino"},"focus":{"reference":"Observation/`+pressure.ID+`"}}`)
+	home := w.put(nurse, `{"resourceType":"Location","name":"Koti","position":{"longitude":25.3,"latitude":61.2},"extension":[{"url":"http://x.example/of","valueReference":{"reference":"Patient/aino"}}]}`)
+	visit := w.put(nurse, `{"resourceType":"Encounter","status":"finished","class":{"code":"HH"},"subject":{"reference":"Patient/aino"},"location":[{"location":{"reference":"Location/`+home.ID+`"}}]}`)
 	includes := func(who, typ, params string) []string {
 		pairs, err := search.Pairs(params)
 		require.NoError(t, err)
@@ -34,6 +36,8 @@ func TestNewWaysOfAskingTellNothingOfWhatIsDenied(t *testing.T) {
 		{"Observation", "identifier:of-type=http://t|MR|k-77", "Observation/" + pressure.ID},
 		{"Observation", "_list=" + list.ID, "Observation/" + pressure.ID},
 		{"Organization", "_list=" + list.ID, "Organization/county"},
+		{"Location", "near=61.2|25.4|10|km", "Location/" + home.ID},
+		{"Encounter", "location.near=61.2|25.4|10|km", "Encounter/" + visit.ID},
 		{"Patient", "phonetic=Aino&_has:Observation:patient:component-code-value-quantity=8480-6$gt140", "Patient/aino"},
 	} {
 		require.Equal(t, []string{c.nurses}, w.found(nurse, c.typ, c.params), c.params)

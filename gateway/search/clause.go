@@ -49,7 +49,6 @@ var refusals = map[string]string{
 	"_query":         "_query is not supported: there are no named queries.",
 	"_contained":     "_contained is not supported: contained resources are found with those that contain them.",
 	"_containedType": "_containedType is not supported: contained resources are found with those that contain them.",
-	"near":           "near is not supported: places are not searched by distance.",
 }
 
 // list understands _list=id: what the List of that id names as its items, for who may see the List (FHIR R4

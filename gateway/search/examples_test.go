@@ -48,6 +48,9 @@ func render(x Index) string {
 	for _, e := range x.Numbers {
 		lines = append(lines, fmt.Sprintf("number    %s = %v .. %v %s|%s", e.Param, e.Low, e.High, e.System, e.Code))
 	}
+	for _, e := range x.Positions {
+		lines = append(lines, fmt.Sprintf("position  %s = %.6f %.6f %.6f", e.Param, e.Point.X, e.Point.Y, e.Point.Z))
+	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n") + "\n"
 }
@@ -97,7 +100,7 @@ func TestIndexAgreesWithFHIRPath(t *testing.T) {
 		seen[typ]++
 		counts := visited(typ, v)
 		for name, expression := range expressions[typ] {
-			if p := Lookup(typ, name); p == nil || p.Type == Composite || name == "deceased" || name == phonetic {
+			if p := Lookup(typ, name); p == nil || p.Type == Composite || p.Type == Special || name == "deceased" || name == phonetic {
 				continue
 			}
 			want, err := fhirpath.EvaluateCached(data, expression)
@@ -259,6 +262,9 @@ func TestEveryExampleIsIndexed(t *testing.T) {
 			if p := indexed(typ, e.Param); p.Type != NumberType {
 				check(e.Param, Quantity, e.System, e.Code)
 			}
+		}
+		for _, e := range x.Positions {
+			check(e.Param, Special)
 		}
 	}
 	t.Logf("%d of the parameters have a value in some example", len(seen))

@@ -249,6 +249,7 @@ var readers = map[ParamType]map[string]reader{
 
 // handReaders are the parameters whose expression is no path, by the name in the table.
 var handReaders = map[string]func(x *extraction, p *Param){
+	"position": readPosition,
 	// Patient.deceased.exists() and Patient.deceased != false: true or false of every Patient.
 	"deceased": func(x *extraction, p *Param) {
 		code := "false"

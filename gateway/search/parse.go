@@ -270,8 +270,8 @@ func (p *parser) readSort(pair Pair) *fault {
 		switch {
 		case name == "":
 			return invalid("_sort names no parameter.")
-		case param == nil || param.Type == Reference || param.Type == Composite:
-			return unsupported(p.q.Type + " cannot be sorted by " + p.label(name) + "; GET metadata lists its parameters, and those that are references or composites do not sort.")
+		case param == nil || param.Type == Reference || param.Type == Composite || param.Type == Special:
+			return unsupported(p.q.Type + " cannot be sorted by " + p.label(name) + "; GET metadata lists its parameters, and those that are references, composites or of type special do not sort.")
 		case len(keys) == MaxSortKeys:
 			return costly("_sort takes at most " + strconv.Itoa(MaxSortKeys) + " parameters.")
 		case slices.ContainsFunc(keys, func(k SortKey) bool { return k.Name == name }):

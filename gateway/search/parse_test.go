@@ -213,7 +213,8 @@ func TestRefusalsNameTheParameterAndNeverTheValue(t *testing.T) {
 		{"CarePlan", "_filter=status eq " + v, "not-supported", "_filter is not supported"},
 		{"CarePlan", "_text=" + v, "not-supported", "_text is not supported"},
 		{"CarePlan", "_content=" + v, "not-supported", "_content is not supported"},
-		{"Location", "near=" + v, "not-supported", "near is not supported"},
+		{"Location", "near=" + v, "invalid", "near"},
+		{"CarePlan", "near=1|1|" + v, "not-supported", "near"},
 		{"CarePlan", "_revinclude=*", "not-supported", "_revinclude must be written"},
 		{"CarePlan", "_revinclude=Slot:*", "not-supported", "_revinclude"},
 		{"CarePlan", "_include=Task:*", "invalid", "must begin with the type that is searched"},
@@ -503,7 +504,7 @@ func TestACompartmentIsAnyOfItsParameters(t *testing.T) {
 // What the CapabilityStatement says of a parameter is so: it is understood with each of its modifiers.
 func TestEveryParameterIsUnderstoodWithItsModifiers(t *testing.T) {
 	values := map[string]string{
-		"token": "a", "reference": "http://a.example/1", "date": "2026", "string": "a", "uri": "http://a", "quantity": "1", "number": "1",
+		"token": "a", "reference": "http://a.example/1", "date": "2026", "string": "a", "uri": "http://a", "quantity": "1", "number": "1", "special": "60|24|5|km",
 		"missing": "true", "in": "http://x/vs", "not-in": "http://x/vs", "above": "s|a", "below": "s|a", "of-type": "a|b|c",
 	}
 	opt := testOptions

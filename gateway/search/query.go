@@ -21,6 +21,7 @@ const (
 	Quantity
 	NumberType
 	Composite
+	Special // with a rule of its own: near alone, which is of places
 )
 
 // Param is one search parameter of one resource type.
@@ -115,6 +116,8 @@ type Has struct {
 //	sa: low > High                  eb: high < Low
 //	ap: low <= High && high >= Low  (Low and High are widened already)
 //
+// Special: the entry's Point is in the Circle.
+//
 // Composite: there is a number n so that the n-th entry of each part matches the value's part.
 type Value struct {
 	Prefix string // eq, ne, gt, lt, ge, le, sa, eb, ap; "" for types without prefixes
@@ -131,13 +134,15 @@ type Value struct {
 	Missing bool
 	// Number, Quantity: the span that the value covers; System and Code hold the unit.
 	Low, High float64
+	// Special: the places that are near.
+	Circle *Circle
 	// Composite: a value of each of Param.Parts.
 	Parts []Value
 }
 
 // SortKey is one key of _sort.
 type SortKey struct {
-	Param *Param // never nil: that of _id and _lastUpdated too; never a Reference or Composite
+	Param *Param // never nil: that of _id and _lastUpdated too; never a Reference, Composite or Special
 	Name  string // the parameter's name
 	Desc  bool
 }
@@ -180,6 +185,7 @@ type Index struct {
 	Strings    []StringEntry
 	URIs       []StringEntry
 	Numbers    []NumberEntry
+	Positions  []PositionEntry
 	// Over: the resource has more than MaxEntries entries and the rest was left out. It must not be stored: searches
 	// would not find it by what is missing.
 	Over bool
@@ -207,4 +213,10 @@ type StringEntry struct{ Param, Folded, Exact string }
 type NumberEntry struct {
 	Param, System, Code string
 	Low, High           float64
+}
+
+// PositionEntry is a place on the globe.
+type PositionEntry struct {
+	Param string
+	Point Point
 }

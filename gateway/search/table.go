@@ -21,7 +21,7 @@ const definitionBase = "http://hl7.org/fhir/SearchParameter/"
 // FHIR R4 § 5.1): what may be searched by, how, and where that is defined.
 type Definition struct {
 	Name          string
-	Type          string   // code of search-param-type: token, reference, date, string, uri, quantity or number
+	Type          string   // code of search-param-type: token, reference, date, string, uri, quantity, number, composite or special
 	URL           string   // canonical URL of the official SearchParameter
 	Documentation string   // what the parameter means for this resource type
 	Targets       []string // of a reference: the resource types it may point to
@@ -38,6 +38,7 @@ var modifiers = map[ParamType][]string{
 	Quantity:   {"missing"},
 	NumberType: {"missing"},
 	Composite:  {"missing"},
+	Special:    {"missing"},
 }
 
 // ofType is the modifier of a parameter that looks into identifiers.
@@ -45,7 +46,7 @@ const ofType = "of-type"
 
 var typeNames = [...]string{
 	Token: "token", Reference: "reference", Date: "date", String: "string", URI: "uri", Quantity: "quantity",
-	NumberType: "number", Composite: "composite",
+	NumberType: "number", Composite: "composite", Special: "special",
 }
 
 // String is the code of t in search-param-type.
@@ -61,7 +62,7 @@ func (t ParamType) String() string {
 //
 // Patient, Person and RelatedPerson have no parameters over address and telecom: these may be withheld from people
 // who see the rest (turvakielto, non-disclosure for personal safety), and a search would tell by guessing what is
-// never shown. The geographic parameter near and composites with a part outside of the composed element are not supported.
+// never shown.
 func Params(typ string) []Definition {
 	t := tables()[typ]
 	if t == nil {
@@ -74,6 +75,8 @@ func Params(typ string) []Definition {
 			Documentation: e.documentation, Targets: e.param.Targets, Modifiers: modifiers[e.param.Type],
 		}
 		switch {
+		case e.param.Type == Special:
+			out[i].Documentation = nearHelp
 		case own(e.param.Name):
 			out[i].Modifiers = nil
 		case t.ofType[e.param] != nil:

@@ -60,6 +60,8 @@ func (r valueReader) read(s string) (v Value, why string) {
 		return r.composite(s)
 	case NumberType, Quantity:
 		return r.number(s)
+	case Special:
+		return r.near(s)
 	}
 	return v, "its type is not supported"
 }

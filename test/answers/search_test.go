@@ -24,6 +24,8 @@ func TestSearchesInEveryWay(t *testing.T) {
 			"Observation?patient=aino&component-code-value-quantity=8480-6$gt100":                      "match Observation",
 			"Observation?patient=aino&status:in=http://hl7.org/fhir/ValueSet/observation-status":       "match Observation",
 			"Observation?patient=aino&_include=*":                                                      "include Patient",
+			"Location?near=62.2|25.8|10|km":                                                            "match Location",
+			"HealthcareService?location.near=62.2|25.8|10":                                             "match HealthcareService",
 			"Patient?phonetic=Ajno&_revinclude=Condition:*":                                            "include Condition",
 			"PlanDefinition?url:below=https://sotesilta.example/fhir":                                  "match PlanDefinition",
 			"ValueSet?url=https://sotesilta.example/fhir/ValueSet/joint-client-step":                   "match ValueSet",
@@ -33,12 +35,13 @@ func TestSearchesInEveryWay(t *testing.T) {
 		}
 		for _, query := range []string{
 			"Observation?patient=aino&component-code-value-quantity=8480-6$gt1000",
+			"Location?near=62.2|25.8|10|m",
 			"Observation?patient=aino&status:not-in=http://hl7.org/fhir/ValueSet/observation-status",
 			"Task?patient=aino&code:in=https://sotesilta.example/fhir/ValueSet/joint-client-step&status=draft",
 		} {
-			require.Zero(t, modes(query)["match Observation"]+modes(query)["match Task"], query)
+			require.Zero(t, modes(query)["match Observation"]+modes(query)["match Task"]+modes(query)["match Location"], query)
 		}
-		for _, query := range []string{"Observation?_filter=x", "Location?near=1", "Observation?status:in=http://x.example/unknown"} {
+		for _, query := range []string{"Observation?_filter=x", "Observation?status:in=http://x.example/unknown"} {
 			require.Equal(t, "not-supported", nurse.Do(t, "GET", query, nil).Want(t, 400).Doc(t).Text("issue", "code"), query)
 		}
 	})

@@ -23,6 +23,7 @@ var readable = map[string][]string{
 // byHand are the expressions that are no path; the package search holds their code under the name of the parameter.
 var byHand = map[string]string{
 	"Patient.deceased.exists() and Patient.deceased != false": "!deceased",
+	"Location.position": "!position",
 }
 
 // secret are elements of private persons that may be withheld from whoever may see the rest of the person
@@ -48,7 +49,7 @@ func compile(defs *definitions, p searchParameter, base string) (*row, []string,
 	switch {
 	case p.Type == "composite":
 		return compileComposite(defs, p, base)
-	case p.Type == "special", p.XpathUsage != "normal" && p.XpathUsage != "phonetic":
+	case p.Type == "special" && byHand[p.Expression] == "", p.XpathUsage != "normal" && p.XpathUsage != "phonetic" && p.XpathUsage != "nearby":
 		return nil, []string{"needs its own algorithm (" + p.XpathUsage + ")"}, nil
 	case p.Expression == "":
 		return nil, []string{"has no expression"}, nil

@@ -56,7 +56,12 @@ var indexReads, indexInserts, indexDeletes [sqlstore.Tables]string
 
 // indexTypes are the types of the columns of the index tables, after rid, param and ord.
 var indexTypes = [sqlstore.Tables][]string{
-	{"text", "text", "text"}, {"text", "text", "text", "text"}, {"bigint", "bigint"}, {"text", "text"}, {"float8", "float8", "text", "text"},
+	{"text", "text", "text"},
+	{"text", "text", "text", "text"},
+	{"bigint", "bigint"},
+	{"text", "text"},
+	{"float8", "float8", "text", "text"},
+	{"float8", "float8", "float8"},
 }
 
 func init() {
@@ -98,6 +103,8 @@ func storeIndex(p *pipeline, w *sqlstore.Writes) {
 			args = append(args, a, b)
 		case sqlstore.NumberTable:
 			args = append(args, column(rows, func(r *row) float64 { return r.L }), column(rows, func(r *row) float64 { return r.H }), a, b)
+		case sqlstore.PositionTable:
+			args = append(args, column(rows, func(r *row) float64 { return r.L }), column(rows, func(r *row) float64 { return r.H }), column(rows, func(r *row) float64 { return r.Z }))
 		}
 		p.add(nil, indexInserts[table], args...)
 	}

@@ -75,7 +75,7 @@ func TestSearchesWalkNoTable(t *testing.T) {
 	require.NoError(t, err)
 	s := sqlstore.New(planned{e, t})
 	defer func() { require.NoError(t, s.Close()) }()
-	for _, table := range []string{"resource", "version", "ix_token", "ix_reference", "ix_date", "ix_string", "class", "class_client", "relation"} {
+	for _, table := range []string{"resource", "version", "ix_token", "ix_reference", "ix_date", "ix_string", "ix_position", "class", "class_client", "relation"} {
 		_, err := e.writer.Exec(t.Context(), "ALTER TABLE "+table+" SET (autovacuum_enabled = off)")
 		require.NoError(t, err)
 	}

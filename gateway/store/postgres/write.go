@@ -149,6 +149,9 @@ func (t *tx) Look(ctx context.Context, l *sqlstore.Look) (*sqlstore.There, error
 		there.Index = map[int64][]sqlstore.IndexRow{}
 		types, ids := spread(l.Put)
 		for table := range sqlstore.Tables {
+			if !slices.ContainsFunc(types, table.Holds) {
+				continue
+			}
 			p.add(func(rows pgx.Rows) error {
 				x := sqlstore.IndexRow{Table: table}
 				err := rows.Scan(append([]any{&x.Rid, &x.Param, &x.Ord}, x.Values()...)...)

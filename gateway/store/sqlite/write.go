@@ -97,6 +97,9 @@ func (t *tx) index(ctx context.Context, l *sqlstore.Look, there *sqlstore.There)
 		}
 		list := make([]sqlstore.IndexRow, 0, 24)
 		for table := range sqlstore.Tables {
+			if !table.Holds(key.Type) {
+				continue
+			}
 			rows, err := t.c.query(ctx, indexReads[table], current.Rid)
 			if err != nil {
 				return err
@@ -234,6 +237,8 @@ func (t *tx) Store(ctx context.Context, w *sqlstore.Writes) error {
 			do.args = append(do.args, x.A, x.B)
 		case sqlstore.NumberTable:
 			do.args = append(do.args, x.L, x.H, x.A, x.B)
+		case sqlstore.PositionTable:
+			do.args = append(do.args, x.L, x.H, x.Z)
 		}
 		do.exec(indexInserts[x.Table], do.args...)
 	}

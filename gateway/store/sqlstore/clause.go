@@ -125,6 +125,7 @@ func (s *statement) anyOf(c search.Clause, f func(search.Value) (string, error))
 var tables = map[search.ParamType]string{
 	search.Token: "ix_token", search.URI: "ix_token", search.Reference: "ix_reference", search.Date: "ix_date",
 	search.String: "ix_string", search.Quantity: "ix_number", search.NumberType: "ix_number",
+	search.Special: "ix_position",
 }
 
 // entry spells that the resource has an entry of the parameter, that matches if a match is given.
@@ -169,6 +170,8 @@ func (s *statement) match(c search.Clause, v search.Value, x string) (string, er
 		return "(" + x + ".code = " + s.text(v.Text) + " OR " + s.begins(x+".code", v.Text+"/") + ")", nil
 	case (t == search.NumberType || t == search.Quantity) && c.Modifier == "":
 		return s.numberMatch(v, x)
+	case t == search.Special && c.Modifier == "" && v.Circle != nil:
+		return s.inCircle(v.Circle, x), nil
 	}
 	return "", fmt.Errorf("%w: %s:%s", errClause, c.Param.Name, c.Modifier)
 }
@@ -257,6 +260,22 @@ func (s *statement) numberMatch(v search.Value, x string) (string, error) {
 		match += " AND " + s.coded(v, x)
 	}
 	return match, nil
+}
+
+// inCircle spells that the point of an index row is in a circle: first in the cube around it, which bounds a range of the
+// index, then within reach of its centre.
+func (s *statement) inCircle(c *search.Circle, x string) string {
+	var cube, chord []string
+	for _, axis := range []struct {
+		name string
+		at   float64
+	}{{"x", c.Centre.X}, {"y", c.Centre.Y}, {"z", c.Centre.Z}} {
+		column := x + "." + axis.name
+		cube = append(cube, column+" >= "+s.arg(axis.at-c.Chord)+" AND "+column+" <= "+s.arg(axis.at+c.Chord))
+		off := "(" + column + " - " + s.arg(axis.at) + ")"
+		chord = append(chord, off+" * "+off)
+	}
+	return strings.Join(cube, " AND ") + " AND " + strings.Join(chord, " + ") + " <= " + s.arg(c.Chord*c.Chord)
 }
 
 // holdsID spells that the id is among the values.

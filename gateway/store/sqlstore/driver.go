@@ -140,6 +140,8 @@ func narrow(c search.Clause, v search.Value) bool {
 		return c.Modifier == "" && v.Text != ""
 	case search.URI:
 		return c.Modifier == "" || c.Modifier == "below"
+	case search.Special:
+		return v.Circle != nil
 	case search.Date:
 		if c.Param.Name == "_lastUpdated" {
 			return v.Prefix != "ne"

@@ -6,7 +6,7 @@
 // A resource is a narrow row of what is current (type, id, version, class) that points to its newest version; the
 // versions hold the bodies as text, byte for byte, and are only ever appended. Classes are interned, so a guard's
 // answer is a short list of numbers that is joined into every query. The values of search.Index lie in one table per
-// kind (ix_token, ix_reference, ix_date, ix_string, ix_number), clustered by resource and found by value; a deleted
+// kind (ix_token, ix_reference, ix_date, ix_string, ix_number, ix_position), clustered by resource and found by value; a deleted
 // resource has none. Facts are appended; client holds the newest version, and relation who has, or had, a
 // relationship with whom. Tables of the ledger begin with ledger_, and nothing else does.
 //

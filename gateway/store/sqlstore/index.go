@@ -20,6 +20,7 @@ const (
 	DateTable
 	StringTable
 	NumberTable
+	PositionTable
 	Tables // how many there are
 )
 
@@ -30,6 +31,7 @@ const (
 //	ix_date       F from, T to, in milliseconds
 //	ix_string     A folded, B exact
 //	ix_number     L low, H high, A code, B system
+//	ix_position   L x, H y, Z z, as of a search.Point
 type IndexRow struct {
 	Table      Table
 	Rid        int64
@@ -37,7 +39,7 @@ type IndexRow struct {
 	Ord        int64
 	A, B, C, D string
 	F, T       int64
-	L, H       float64
+	L, H, Z    float64
 }
 
 // maxText bounds a text in an index in bytes; search.Extract bounds them alike.
@@ -74,7 +76,7 @@ type named struct {
 
 // indexRows turns an Index into rows, sorted by table and parameter, numbered within these in the given order.
 func indexRows(x *search.Index) []named {
-	n := len(x.Tokens) + len(x.References) + len(x.Dates) + len(x.Strings) + len(x.URIs) + len(x.Numbers)
+	n := len(x.Tokens) + len(x.References) + len(x.Dates) + len(x.Strings) + len(x.URIs) + len(x.Numbers) + len(x.Positions)
 	rows := make([]named, 0, n)
 	for _, e := range x.Tokens {
 		rows = append(rows, named{e.Param, IndexRow{Table: TokenTable, A: bounded(e.Code), B: bounded(e.System), C: bounded(e.Text)}})
@@ -99,6 +101,9 @@ func indexRows(x *search.Index) []named {
 		if e.Low <= e.High { // not so of NaN
 			rows = append(rows, named{e.Param, IndexRow{Table: NumberTable, L: e.Low, H: e.High, A: bounded(e.Code), B: bounded(e.System)}})
 		}
+	}
+	for _, e := range x.Positions {
+		rows = append(rows, named{e.Param, IndexRow{Table: PositionTable, L: e.Point.X, H: e.Point.Y, Z: e.Point.Z}})
 	}
 	slices.SortStableFunc(rows, func(a, b named) int {
 		return cmp.Or(cmp.Compare(a.row.Table, b.row.Table), strings.Compare(a.param, b.param))
@@ -152,12 +157,18 @@ func moment(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 
 // Name is the table's name.
 func (t Table) Name() string {
-	return [...]string{"ix_token", "ix_reference", "ix_date", "ix_string", "ix_number"}[t]
+	return [...]string{"ix_token", "ix_reference", "ix_date", "ix_string", "ix_number", "ix_position"}[t]
 }
+
+// Holds says whether resources of a type may have rows in the table: most types have no positions, and their writes look
+// for none.
+func (t Table) Holds(typ string) bool { return t != PositionTable || search.Positioned(typ) }
 
 // Columns are the table's columns after rid, param and ord.
 func (t Table) Columns() []string {
-	return [...][]string{{"code", "system", "text"}, {"id", "type", "code", "system"}, {"f", "t"}, {"folded", "exact"}, {"low", "high", "code", "system"}}[t]
+	return [...][]string{
+		{"code", "system", "text"}, {"id", "type", "code", "system"}, {"f", "t"}, {"folded", "exact"}, {"low", "high", "code", "system"}, {"x", "y", "z"},
+	}[t]
 }
 
 // Values are the places of the table's Columns in the row.
@@ -171,7 +182,9 @@ func (x *IndexRow) Values() []any {
 		return []any{&x.F, &x.T}
 	case StringTable:
 		return []any{&x.A, &x.B}
-	default:
+	case NumberTable:
 		return []any{&x.L, &x.H, &x.A, &x.B}
+	default:
+		return []any{&x.L, &x.H, &x.Z}
 	}
 }

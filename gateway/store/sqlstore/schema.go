@@ -68,7 +68,27 @@ func Migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, words Words
 		}
 		return nil
 	}}, nil)
-	p, err := goose.NewProvider(dialect, db, nil, goose.WithGoMigrations(first, histories, supervision), goose.WithDisableGlobalRegistry(true))
+	// Places are found by their distance (search parameter near of Location).
+	places := goose.NewGoMigration(4, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+		for _, statement := range []string{
+			`CREATE TABLE ix_position (
+				rid bigint NOT NULL,
+				param bigint NOT NULL,
+				ord bigint NOT NULL,
+				x double precision NOT NULL,
+				y double precision NOT NULL,
+				z double precision NOT NULL,
+				PRIMARY KEY (rid, param, ord)
+			)` + words.Clustered,
+			"CREATE INDEX ix_position_x ON ix_position (param, x, y, z, rid)",
+		} {
+			if _, err := tx.ExecContext(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}, nil)
+	p, err := goose.NewProvider(dialect, db, nil, goose.WithGoMigrations(first, histories, supervision, places), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("sqlstore: migrations: %w", err)
 	}

@@ -59,7 +59,7 @@ type model struct {
 }
 
 var (
-	modelTypes   = []string{"Patient", "Observation", "Task", "ServiceRequest"}
+	modelTypes   = []string{"Patient", "Observation", "Task", "ServiceRequest", "Location"}
 	modelClients = []string{"aino", "onni", "eino", "lumi", "toivo"}
 )
 
@@ -83,7 +83,7 @@ func (m *model) fill(t *testing.T, s store.Store) {
 			if slices.ContainsFunc(rows, func(r store.Row) bool { return r.Type+"/"+r.ID == ref }) {
 				continue
 			}
-			r := row(m.class(typ), id, m.rows[ref].Version+1, m.index())
+			r := row(m.class(typ), id, m.rows[ref].Version+1, m.index(typ))
 			r.Recorded = day(1 + m.r.IntN(10))
 			r.Updated = noon.Add(time.Duration(m.r.IntN(6)) * time.Millisecond)
 			if m.r.IntN(6) == 0 {
@@ -108,7 +108,7 @@ func (m *model) class(typ string) consent.Class {
 }
 
 // index gives few distinct values, so that queries meet them.
-func (m *model) index() search.Index {
+func (m *model) index(typ string) search.Index {
 	var x search.Index
 	for range m.r.IntN(3) {
 		x.Tokens = append(x.Tokens, search.TokenEntry{
@@ -149,8 +149,16 @@ func (m *model) index() search.Index {
 		x.Tokens = append(x.Tokens, search.TokenEntry{Param: pPair.Parts[0].Name, System: pick(m.r, []string{"", "s"}), Code: pick(m.r, []string{"a", "b"})})
 		x.Numbers = append(x.Numbers, search.NumberEntry{Param: pPair.Parts[1].Name, Low: low, High: low})
 	}
+	for range m.r.IntN(3) {
+		if search.Positioned(typ) {
+			x.Positions = append(x.Positions, search.PositionEntry{Param: "near", Point: pick(m.r, modelPoints)})
+		}
+	}
 	return x
 }
+
+// modelPoints are a few places on and about the axes of the unit sphere.
+var modelPoints = []search.Point{{X: 1}, {X: -1}, {Y: 1}, {Z: 1}, {Z: -1}, {X: 0.6, Y: 0.8}, {X: 0.6, Y: -0.8}, {Y: 0.8, Z: 0.6}}
 
 var prefixes = []string{"", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"}
 
@@ -193,6 +201,8 @@ func (m *model) value(p *search.Param, modifier string) search.Value {
 		return search.Value{Text: pick(r, []string{"a", "aino", "ino", "aa", "%", "e"})}
 	case p.Type == search.URI:
 		return search.Value{Text: pick(r, []string{"http://a", "http://a/b"})}
+	case p.Type == search.Special:
+		return search.Value{Circle: &search.Circle{Centre: pick(r, modelPoints), Chord: pick(r, []float64{0, 0.5, 1, 1.5, 2})}}
 	case p.Type == search.Composite:
 		return search.Value{Parts: []search.Value{m.value(p.Parts[0], ""), m.value(p.Parts[1], "")}}
 	default:
@@ -208,7 +218,7 @@ func (m *model) value(p *search.Param, modifier string) search.Value {
 var modelModifiers = map[search.ParamType][]string{
 	search.Token: {"", "", "", "not", "text", "missing"}, search.Reference: {"", "", "identifier", "missing"}, search.Date: {"", "", "missing"},
 	search.String: {"", "contains", "exact", "missing"}, search.URI: {"", "below", "missing"}, search.Quantity: {"", "", "missing"},
-	search.Composite: {"", "", "missing"},
+	search.Composite: {"", "", "missing"}, search.Special: {"", "", "missing"},
 }
 
 func (m *model) clause(typ string, depth int) search.Clause {
@@ -236,7 +246,7 @@ func (m *model) clause(typ string, depth int) search.Clause {
 		slices.Sort(c.Chain.Types)
 		return c
 	}
-	p := params[pick(m.r, []string{"_id", "_lastUpdated", "status", "code", "subject", "based-on", "date", "name", "url", "value-quantity", "code-value-quantity"})]
+	p := params[pick(m.r, []string{"_id", "_lastUpdated", "status", "code", "subject", "based-on", "date", "name", "url", "value-quantity", "code-value-quantity", "near"})]
 	c := search.Clause{Param: p}
 	if p != pID && p != pUpdated {
 		c.Modifier = pick(m.r, modelModifiers[p.Type])
@@ -389,6 +399,9 @@ func (m *model) holds(r store.Row, c search.Clause, g *guard) bool {
 			}
 			return v.URL != "" && v.URL == e.URL || v.RefID != "" && v.RefID == e.ID && (v.RefType == "" || v.RefType == e.Type)
 		})
+	}
+	for _, e := range r.Index.Positions {
+		entry(e.Param, func(v search.Value) bool { return v.Circle.Holds(e.Point) })
 	}
 	for _, e := range r.Index.Dates {
 		entry(e.Param, func(v search.Value) bool { return dateHolds(v, e.From, e.To) })

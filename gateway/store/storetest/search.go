@@ -25,12 +25,13 @@ var (
 	pQuantity   = &search.Param{Name: "value-quantity", Type: search.Quantity}
 	pBasedOn    = &search.Param{Name: "based-on", Type: search.Reference, Targets: []string{"ServiceRequest"}}
 	pIdentifier = &search.Param{Name: "identifier", Type: search.Token}
+	pNear       = &search.Param{Name: "near", Type: search.Special}
 	pPartOf     = &search.Param{Name: "part-of", Type: search.Reference, Targets: []string{"Task"}}
 )
 
 var params = map[string]*search.Param{
 	"_id": pID, "_lastUpdated": pUpdated, "status": pStatus, "code": pCode, "subject": pSubject, "date": pDate, "name": pName,
-	"url": pURL, "value-quantity": pQuantity, "based-on": pBasedOn, "part-of": pPartOf, "code-value-quantity": pPair,
+	"url": pURL, "value-quantity": pQuantity, "based-on": pBasedOn, "part-of": pPartOf, "code-value-quantity": pPair, "near": pNear,
 }
 
 // token is the clause name=system|code; of any system if it is "".

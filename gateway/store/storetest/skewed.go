@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,11 +27,12 @@ const exchanged = "exchange-of-two"
 var pOwner = &search.Param{Name: "owner", Type: search.Reference}
 
 // Skewed fills a store with tasks of 500 clients of ten units: half of the rows have one status, all have one code, and
-// every tenth belongs to one owner; and its ledger with more than half as many records, two of them of one exchange. It
+// every tenth belongs to one owner; with places along a meridian, a bit more than a kilometre from each other; and its ledger with more than half as many records, two of them of one exchange. It
 // gives searches over them; each matches few rows, or can stop after few.
 func Skewed(t testing.TB, s store.Store, rows int) []Case {
 	t.Helper()
 	const clients = 500
+	places := 0
 	for i := 0; i < rows; {
 		c := store.Change{}
 		for range 300 {
@@ -56,6 +58,12 @@ func Skewed(t testing.TB, s store.Store, rows int) []Case {
 			}
 			c.Put = append(c.Put, r)
 			i++
+		}
+		for range 300 {
+			c.Put = append(c.Put, row(class("Location"), fmt.Sprintf("%06d", places), 1, search.Index{
+				Positions: []search.PositionEntry{{Param: "near", Point: along(places)}},
+			}))
+			places++
 		}
 		require.NoError(t, s.Commit(t.Context(), c))
 	}
@@ -84,7 +92,14 @@ func Skewed(t testing.TB, s store.Store, rows int) []Case {
 		{"composed", &search.Query{Type: "Task", Count: 10, Where: []search.Clause{refers("subject", "Patient", "c12"), {Param: pPair, Values: []search.Value{
 			{Parts: []search.Value{{Code: "completed"}, {Prefix: "ge", Low: 0, High: 0}}},
 		}}}}, one, 0},
+		{"near", &search.Query{Type: "Location", Count: 100, Where: []search.Clause{{Param: pNear, Values: []search.Value{{Circle: &search.Circle{Centre: along(1500), Chord: 4.5e-4}}}}}}, unit, 5},
 	}
+}
+
+// along is the n-th place along a meridian.
+func along(n int) search.Point {
+	sin, cos := math.Sincos(float64(n) * 2e-4)
+	return search.Point{X: cos, Z: sin}
 }
 
 // Check runs each case twice, so that a prepared statement's later plans are seen too, and asks for the records of an

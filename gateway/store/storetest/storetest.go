@@ -40,6 +40,7 @@ func Run(t *testing.T, e Engine) {
 		{"Commit", testCommit},
 		{"Read", testRead},
 		{"Search", testSearch},
+		{"Near", testNear},
 		{"Guard", testGuard},
 		{"Paging", testPaging},
 		{"Bytes", testBytes},

@@ -28,7 +28,7 @@ func Unpack(t testing.TB, path string) []byte {
 }
 
 // Upgraded opens a store at a place that release 0.1.0 made and looks at it: a Patient, two Observations, one of them in two
-// versions, and an Organization, written in five changes. Nothing is lost, and once the rows are indexed anew they are
+// versions, and an Organization, written in five changes; a Location is added as that release would have. Nothing is lost, and once the rows are indexed anew they are
 // found by the parameters that release did not have.
 func Upgraded(t *testing.T, e Engine, place string) {
 	s := reopen(t, e, place)
@@ -56,6 +56,7 @@ func Upgraded(t *testing.T, e Engine, place string) {
 
 		"Patient?phonetic=Wirtanen":                  {"aino"},
 		"Organization?phonetic=jukolan terveisasema": {"jukola"},
+		"Location?near=62.24|25.75|3":                {"square"},
 	}
 	check := func(cases map[string][]string) {
 		t.Helper()
@@ -64,8 +65,12 @@ func Upgraded(t *testing.T, e Engine, place string) {
 			require.Equal(t, want, found(typ, params), query)
 		}
 	}
+	square := row(class("Location"), "square", 1, search.Index{}) // as the release indexed one
+	square.Body = []byte(`{"resourceType":"Location","id":"square","position":{"longitude":25.74,"latitude":62.23}}`)
+	commit(t, s, store.Change{Put: []store.Row{square}})
 	check(old)
 	require.Empty(t, found("Patient", "phonetic=Wirtanen"), "the release did not index it")
+	require.Empty(t, found("Location", "near=62.24|25.75|3"), "nor places")
 	extract := func(body []byte) search.Index {
 		doc, err := fhir.Parse(body, fhir.DefaultLimits)
 		require.NoError(t, err)
@@ -73,7 +78,7 @@ func Upgraded(t *testing.T, e Engine, place string) {
 	}
 	changed, err := s.Reindex(t.Context(), search.Edition(), extract)
 	require.NoError(t, err)
-	require.Equal(t, 4, changed)
+	require.Equal(t, 5, changed)
 	check(old)
 	check(fresh)
 	changed, err = s.Reindex(t.Context(), search.Edition(), func([]byte) search.Index { panic("once for each edition") })
@@ -93,6 +98,6 @@ func Upgraded(t *testing.T, e Engine, place string) {
 		require.NoError(t, err)
 		pending++
 	}
-	require.Equal(t, 5, pending, "the records wait for their places as before")
+	require.Equal(t, 6, pending, "the records wait for their places as before")
 	commit(t, s, store.Change{Put: []store.Row{row(class("Observation", "aino"), "next", 1, search.Index{})}})
 }
