@@ -82,9 +82,9 @@ func (w *writing) decideAct(ctx context.Context, item *Item) error {
 	}
 	var bases []consent.Basis
 	for i, doc := range act.Documents {
-		decision := w.desk.law.Decide(consent.Request{
-			Actor: w.caller.Actor, Action: act.Action, Purpose: w.caller.Purpose, Assertion: act.Assertion, Time: w.at, Invitee: act.Recipient,
-		}, doc.Class, w.known(doc.Class))
+		request := w.request(act.Action)
+		request.Assertion, request.Invitee = act.Assertion, act.Recipient
+		decision := w.ask(request, doc.Class, w.facts)
 		narrow := decision.For(doc.Ref(), doc.Recorded)
 		if narrow.Outcome != consent.Permitted {
 			rec := w.record(actInteractions[act.Action], item.Ref())

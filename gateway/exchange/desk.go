@@ -174,14 +174,6 @@ func (d *Desk) current() consent.Decider {
 	return d.law
 }
 
-// lawOf is the law that a caller's exchange is decided by.
-func (d *Desk) lawOf(c Caller) consent.Decider {
-	if c.law != nil {
-		return c.law
-	}
-	return d.current()
-}
-
 // allowed refuses what the token's scopes do not allow. The refusal says nothing of any client.
 func allowed(c Caller, typ string, i Interaction) error {
 	if c.Allows != nil && c.Allows(typ, i) {

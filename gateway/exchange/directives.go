@@ -32,7 +32,7 @@ func (w *writing) provenance(ctx context.Context, item *Item) error {
 			if err := w.know(ctx, row.Class.Clients); err != nil {
 				return err
 			}
-			decision := w.desk.decide(w.caller, consent.Read, row.Class, w.facts, w.at)
+			decision := w.decide(consent.Read, row.Class, w.facts)
 			if row.Deleted || !permits(&decision, row) {
 				continue // what the caller cannot see gives no label, as if it were not there
 			}

@@ -96,11 +96,7 @@ func (x *Explanation) own(client string) {
 
 // part explains one class.
 func part(law explainer, req consent.Request, class consent.Class, facts map[string]*consent.Facts) ExplainedPart {
-	known := make([]*consent.Facts, len(class.Clients))
-	for i, client := range class.Clients {
-		known[i] = facts[client]
-	}
-	told := law.Explain(req, class, known)
+	told := law.Explain(req, class, ofClass(class, facts))
 	return ExplainedPart{Action: req.Action, Class: class, Result: told.Decision, Outcome: told.Decision.Outcome.String(), Clients: told.Clients}
 }
 
@@ -234,7 +230,7 @@ func (d *Desk) auditable(ctx context.Context, c Caller, snap store.Snapshot, id 
 // ownRecord decides whether the client may have a record explained: data moved in it, all of it about the client alone, in
 // nobody's statutory act of which the client may not be told, and the client may read such data.
 func (l *look) ownRecord(ctx context.Context, rec *ledger.Record) (bool, error) {
-	if rec == nil || !rec.Success || rec.Outcome != consent.Permitted.String() || len(rec.Classes) == 0 || rec.Purpose == consent.StatutoryAct || !inOwnView(l.desk.lawOf(l.caller), rec) {
+	if rec == nil || !rec.Success || rec.Outcome != consent.Permitted.String() || len(rec.Classes) == 0 || rec.Purpose == consent.StatutoryAct || !inOwnView(l.caller.law, rec) {
 		return false, nil
 	}
 	facts, err := l.Facts(ctx, rec.Client)
@@ -259,7 +255,7 @@ func (l *look) ownRecord(ctx context.Context, rec *ledger.Record) (bool, error) 
 // of then.
 func (d *Desk) explained(ctx context.Context, c Caller, snap store.Snapshot, rec *ledger.Record) (*Explanation, error) {
 	out := &Explanation{Record: rec, Kept: true}
-	law, ok := d.lawOf(c).(explainer)
+	law, ok := c.law.(explainer)
 	if !ok {
 		return nil, unrecorded(errors.New("exchange: the law explains nothing"))
 	}
@@ -273,11 +269,6 @@ func (d *Desk) explained(ctx context.Context, c Caller, snap store.Snapshot, rec
 	out.Policy = law.Version()
 	p := &past{ctx: ctx, store: d.store, facts: map[factsAt]*consent.Facts{}}
 	defer p.close()
-	request := func(q ledger.Question) consent.Request {
-		return consent.Request{
-			Actor: rec.Actor, Action: q.Action, Purpose: rec.Purpose, Assertion: rec.Assertion, Time: rec.Time, Invitee: q.Invitee,
-		}
-	}
 	var missing *missingInput
 	moved, err := p.moved(rec)
 	if err != nil && !errors.As(err, &missing) {
@@ -294,7 +285,7 @@ func (d *Desk) explained(ctx context.Context, c Caller, snap store.Snapshot, rec
 		if err != nil && !errors.As(err, &missing) {
 			return nil, unrecorded(err)
 		}
-		one := part(law, request(question), class, facts)
+		one := part(law, questioned(rec, question), class, facts)
 		if question.Action == consent.Read || question.Action == consent.Notify {
 			one.narrow(moved[class.Key()])
 		}
@@ -350,9 +341,7 @@ func (d *Desk) explainQuery(ctx context.Context, snap store.Snapshot, p *past, r
 				}
 			}
 		}
-		out.Parts = append(out.Parts, part(law, consent.Request{
-			Actor: rec.Actor, Action: consent.Read, Purpose: rec.Purpose, Assertion: rec.Assertion, Time: rec.Time,
-		}, class, facts))
+		out.Parts = append(out.Parts, part(law, questioned(rec, ledger.Question{Action: consent.Read}), class, facts))
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"context"
-	"time"
 
 	"sotesilta/consent"
 	"sotesilta/gateway/store"
@@ -11,10 +10,8 @@ import (
 // guard decides the classes of one search. The store asks it before anything is matched, counted, limited, chained
 // or included (design § 8), so what it denies takes no part in the answer at all.
 type guard struct {
-	desk   *Desk
-	caller Caller
-	at     time.Time
-	only   []string // clients that the query binds; nil when it binds none
+	asker
+	only []string // clients that the query binds; nil when it binds none
 
 	classes   []consent.Class
 	decisions []consent.Decision
@@ -53,7 +50,7 @@ func (g *guard) Permit(_ context.Context, classes []consent.Class, facts map[str
 			decisions[i] = consent.Decision{Reason: "the token's scopes do not allow reading " + class.Type}
 			continue
 		}
-		decisions[i] = g.desk.decide(g.caller, consent.Read, class, facts, g.at)
+		decisions[i] = g.decide(consent.Read, class, facts)
 	}
 	g.classes, g.decisions, g.facts = classes, decisions, facts
 	return decisions, nil

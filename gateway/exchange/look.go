@@ -70,13 +70,16 @@ func (l *look) organisation(ctx context.Context, ref string) (*fhir.Value, error
 	return doc, unrecordedIf(err)
 }
 
+// asker is who looks, at the time of the look.
+func (l *look) asker() *asker { return &asker{l.caller, l.rec.Time} }
+
 // decide asks the law whether the caller may do something with a class, at the time of the look.
 func (l *look) decide(action consent.Action, class consent.Class, facts map[string]*consent.Facts) consent.Decision {
-	return l.desk.decide(l.caller, action, class, facts, l.rec.Time)
+	return l.asker().decide(action, class, facts)
 }
 
 // guard decides the classes of one search of the look.
-func (l *look) guard() *guard { return &guard{desk: l.desk, caller: l.caller, at: l.rec.Time} }
+func (l *look) guard() *guard { return &guard{asker: *l.asker()} }
 
 // audits decides whether the caller may see what is kept for supervision of its controller (703/2023 § 10; 906/2019 § 17):
 // the ledger, and the register of users and rights. The record tells of it either way.

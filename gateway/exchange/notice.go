@@ -30,9 +30,8 @@ func (d *Desk) Notice(c Caller, typ string) []fhir.Issue {
 	law, ok := c.law.(interface {
 		Confirms(req consent.Request, typ string) bool
 	})
-	if !ok || !law.Confirms(consent.Request{
-		Actor: c.Actor, Action: consent.Read, Purpose: c.Purpose, Assertion: c.Assertion, Time: d.clock(),
-	}, typ) {
+	who := asker{c, d.clock()}
+	if !ok || !law.Confirms(who.request(consent.Read), typ) {
 		return nil
 	}
 	return protectedNotice

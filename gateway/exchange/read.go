@@ -239,17 +239,6 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, p Past) (v
 	return out, next, nil
 }
 
-// decide asks the law about one class. Clients that nothing is known of have no facts.
-func (d *Desk) decide(c Caller, action consent.Action, class consent.Class, facts map[string]*consent.Facts, at time.Time) consent.Decision {
-	known := make([]*consent.Facts, len(class.Clients))
-	for i, client := range class.Clients {
-		known[i] = facts[client]
-	}
-	return d.lawOf(c).Decide(consent.Request{
-		Actor: c.Actor, Action: action, Purpose: c.Purpose, Assertion: c.Assertion, Time: at,
-	}, class, known)
-}
-
 // covering narrows a decision on a class to one of its rows: what it rests on, or why it may not leave.
 func covering(decision *consent.Decision, row store.Row) *consent.Decision {
 	if row.Class.Register == "" {

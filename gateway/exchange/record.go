@@ -26,7 +26,7 @@ func (d *Desk) record(c Caller, i Interaction, target string) ledger.Record {
 	return ledger.Record{
 		ID: c.RequestID, Exchange: c.RequestID, Time: d.clock(), Interaction: string(i), Outcome: "deny",
 		Actor: c.Actor, Purpose: c.Purpose, Assertion: c.Assertion, TokenID: c.TokenID, Target: target,
-		Policy: d.lawOf(c).Version(),
+		Policy: c.law.Version(),
 	}
 }
 

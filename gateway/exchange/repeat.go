@@ -337,7 +337,7 @@ func (r *Replay) repeatClasses(p *past, rec *ledger.Record) (*ledger.Record, []s
 		if err != nil {
 			return nil, nil, err
 		}
-		whole := r.ask(rec, question, class, facts)
+		whole := r.Law.Decide(questioned(rec, question), class, ofClass(class, facts))
 		decisions := []*consent.Decision{&whole}
 		if question.Action == consent.Read || question.Action == consent.Notify {
 			if list := moved[class.Key()]; len(list) > 0 {
@@ -364,27 +364,22 @@ func (r *Replay) repeatClasses(p *past, rec *ledger.Record) (*ledger.Record, []s
 	return &now, rows, nil
 }
 
-// ask puts one question to the law, with the record's asker, purpose, assertion and time.
-func (r *Replay) ask(rec *ledger.Record, q ledger.Question, class consent.Class, facts map[string]*consent.Facts) consent.Decision {
-	known := make([]*consent.Facts, len(class.Clients))
-	for i, client := range class.Clients {
-		known[i] = facts[client]
-	}
-	return r.Law.Decide(consent.Request{
+// questioned is one question that a record tells was put to the law.
+func questioned(rec *ledger.Record, q ledger.Question) consent.Request {
+	return consent.Request{
 		Actor: rec.Actor, Action: q.Action, Purpose: rec.Purpose, Assertion: rec.Assertion, Time: rec.Time, Invitee: q.Invitee,
-	}, class, known)
+	}
 }
 
 // repeatQuery asks again about every label that was within reach of a search. A search saw one moment of the store, at
 // or shortly after its record's time, while others may have been changing it: of the moments that it may have seen, one
 // that answers as recorded will do. The answer given is otherwise that of the record's time.
 func (r *Replay) repeatQuery(p *past, rec *ledger.Record) (*ledger.Record, error) {
-	desk := &Desk{law: r.Law}
-	caller := Caller{Actor: rec.Actor, Purpose: rec.Purpose, Assertion: rec.Assertion}
+	again := asker{Caller{Actor: rec.Actor, Purpose: rec.Purpose, Assertion: rec.Assertion, law: r.Law}, rec.Time}
 	then := answerOf(rec)
 	var first *ledger.Record
 	for _, moment := range p.moments(rec.Time) {
-		g := &guard{desk: desk, caller: caller, at: rec.Time}
+		g := &guard{asker: again}
 		if len(rec.Bound) > 0 {
 			g.only = slices.DeleteFunc(slices.Clone(rec.Bound), func(client string) bool { return client == "" })
 			if g.only == nil {
@@ -407,7 +402,7 @@ func (r *Replay) repeatQuery(p *past, rec *ledger.Record) (*ledger.Record, error
 				}
 			}
 			g.classes = append(g.classes, class)
-			g.decisions = append(g.decisions, desk.decide(caller, consent.Read, class, facts, rec.Time))
+			g.decisions = append(g.decisions, g.decide(consent.Read, class, facts))
 		}
 		known := map[string]*consent.Facts{}
 		if rec.Client != "" {
@@ -419,7 +414,7 @@ func (r *Replay) repeatQuery(p *past, rec *ledger.Record) (*ledger.Record, error
 				known[rec.Client] = of
 			}
 		}
-		now := desk.asked(ledger.Record{Outcome: consent.Denied.String()}, g, &search.Query{Type: rec.Target}, known)
+		now := g.asked(ledger.Record{Outcome: consent.Denied.String()}, &search.Query{Type: rec.Target}, known)
 		if first == nil {
 			first = &now
 		}

@@ -304,7 +304,7 @@ func (q *ReportRequest) entries(out *report.Report) store.EntryQuery {
 // and tells of what was withheld.
 func (l *look) isLine(rec *ledger.Record, out *report.Report, open map[consent.Register]bool) bool {
 	if out.Form == report.OwnView {
-		return shown(rec, open) && inOwnView(l.desk.lawOf(l.caller), rec)
+		return shown(rec, open) && inOwnView(l.caller.law, rec)
 	}
 	return out.Belongs(rec) && rec.Interaction != string(DisclosureReport)
 }

@@ -66,7 +66,7 @@ func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (page *Pag
 	if len(data) == 0 && !slices.ContainsFunc(q.Types(), func(typ string) bool { return !impersonalType(typ) }) && !g.persons(q.Type) {
 		return page, nil // directory data only: the access log's
 	}
-	records := append([]ledger.Record{d.asked(l.rec, g, q, known)}, data...)
+	records := append([]ledger.Record{g.asked(l.rec, q, known)}, data...)
 	if err := l.commit(ctx, records...); err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (page *Pag
 // asked makes the record of the query itself. What was withheld is not in it: a query about one client of whom nothing
 // is open is a denial and tells why, any other names the bases that opened something, and no directive or relationship
 // of a client whose data stayed.
-func (d *Desk) asked(query ledger.Record, g *guard, q *search.Query, known map[string]*consent.Facts) ledger.Record {
+func (g *guard) asked(query ledger.Record, q *search.Query, known map[string]*consent.Facts) ledger.Record {
 	query.Success = true
 	permitted := false
 	var denied *consent.Decision
@@ -113,9 +113,9 @@ func (d *Desk) asked(query ledger.Record, g *guard, q *search.Query, known map[s
 		// nothing at all, the law is asked about the caller's own register, so that a look-up without a relationship
 		// is told from an empty answer.
 		if denied == nil {
-			probe := d.decide(g.caller, consent.Read, consent.Class{
+			probe := g.decide(consent.Read, consent.Class{
 				Type: q.Type, Clients: g.only, Controller: g.caller.Actor.Controller, Register: g.caller.Actor.Register,
-			}, known, g.at)
+			}, known)
 			denied = &probe
 		}
 		if denied.Outcome == consent.Permitted {

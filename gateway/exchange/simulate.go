@@ -110,7 +110,7 @@ func (d *Desk) Simulate(ctx context.Context, c Caller, wish Wish, professionals 
 		return nil, l.conceal(ctx, l.rec, absent("Patient", client))
 	}
 	s := &simulating{
-		look: l, law: d.lawOf(c), client: client, now: facts,
+		look: l, law: c.law, client: client, now: facts,
 		out: &Simulation{Client: client, Present: []PresentEffect{}, Lines: []Line{}, Past: PastEffects{Units: []PastEffect{}}},
 	}
 	s.place(terms)

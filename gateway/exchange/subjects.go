@@ -67,7 +67,7 @@ func (w *writing) subject(ctx context.Context, client string) (bool, error) {
 	if err := w.know(ctx, row.Class.Clients); err != nil {
 		return false, err
 	}
-	decision := w.desk.decide(w.caller, consent.Read, row.Class, w.facts, w.at)
+	decision := w.decide(consent.Read, row.Class, w.facts)
 	return permits(&decision, row), nil
 }
 

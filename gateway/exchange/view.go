@@ -47,7 +47,7 @@ func (v *view) Visible(ctx context.Context, row *Current) (bool, error) {
 	if err := v.know(ctx, row.Class.Clients); err != nil {
 		return false, err
 	}
-	decision := v.desk.decide(v.caller, consent.Read, row.Class, v.facts, v.at)
+	decision := v.decide(consent.Read, row.Class, v.facts)
 	return permits(&decision, store.Row{Type: row.Type, ID: row.ID, Class: row.Class, Recorded: row.Recorded}), nil
 }
 
@@ -65,7 +65,7 @@ func (v *view) Own(ctx context.Context, typ, client string) ([]*Current, error) 
 	found, err := v.snap.Search(ctx, &search.Query{
 		Type: typ, Count: ownLimit,
 		Where: []search.Clause{{Param: param, Values: []search.Value{{RefType: "Patient", RefID: client}}}},
-	}, &guard{desk: v.desk, caller: v.caller, at: v.at, only: []string{client}})
+	}, &guard{asker: v.asker, only: []string{client}})
 	if err != nil {
 		return nil, v.desk.failed(err)
 	}

@@ -78,7 +78,10 @@ func newDesk(s store.Store, cfg exchange.Config) (*exchange.Desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.Store, cfg.Law, cfg.Person, cfg.Bases = s, law(), registry().Person, []string{base}
+	cfg.Store, cfg.Person, cfg.Bases = s, registry().Person, []string{base}
+	if cfg.Law == nil {
+		cfg.Law = law()
+	}
 	if cfg.Rules == nil {
 		cfg.Rules = rules
 	}

@@ -50,7 +50,7 @@ func (d *Desk) Transact(ctx context.Context, c Caller, ops []Op) (written []Writ
 		}
 	}
 	for range attempts {
-		w := &writing{desk: d, caller: c, ops: ops, at: d.clock()}
+		w := &writing{asker: asker{c, d.clock()}, desk: d, ops: ops}
 		written, err := w.run(ctx)
 		switch {
 		case err == nil:
@@ -93,10 +93,9 @@ func (d *Desk) acceptable(c Caller, op Op) error {
 
 // writing is one attempt at a change.
 type writing struct {
-	desk   *Desk
-	caller Caller
-	ops    []Op
-	at     time.Time
+	asker
+	desk *Desk
+	ops  []Op
 
 	snap    store.Snapshot
 	draft   *Draft
@@ -132,7 +131,7 @@ func (w *writing) run(ctx context.Context) ([]Written, error) {
 	w.basis, w.seen, w.keys = map[string]*ledger.Record{}, map[*Item]*ledger.Record{}, map[string]bool{}
 	w.withheld = map[*Item][]string{}
 
-	for _, step := range []func(context.Context) error{w.target, w.subjects, w.directives, w.govern, w.decide, w.givers} {
+	for _, step := range []func(context.Context) error{w.target, w.subjects, w.directives, w.govern, w.lawful, w.givers} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -293,7 +292,7 @@ func (w *writing) existing(ctx context.Context, i int, item *Item, kind ErrorKin
 	if err := w.know(ctx, row.Class.Clients); err != nil {
 		return err
 	}
-	class := w.desk.decide(w.caller, consent.Read, row.Class, w.facts, w.at)
+	class := w.decide(consent.Read, row.Class, w.facts)
 	decision := covering(&class, row)
 	rec = describe(rec, row.Class, w.facts, decision)
 	rec.Row = versioned(row)
@@ -493,14 +492,6 @@ func (w *writing) know(ctx context.Context, clients []string) error {
 		w.facts[client] = facts[client]
 	}
 	return nil
-}
-
-func (w *writing) known(class consent.Class) []*consent.Facts {
-	out := make([]*consent.Facts, len(class.Clients))
-	for i, client := range class.Clients {
-		out[i] = w.facts[client]
-	}
-	return out
 }
 
 // refuse names the Op that an item came from.

@@ -25,7 +25,7 @@ var errSeveral = errors.New("exchange: several resources meet the condition")
 // only finds the one row that meets a condition, among those that the caller may see. What is hidden takes no part:
 // it neither is a match nor makes another ambiguous. It answers nil when there is none, and errSeveral.
 func (w *writing) only(ctx context.Context, condition *search.Query) (*store.Found, *guard, error) {
-	g := &guard{desk: w.desk, caller: w.caller, at: w.at}
+	g := &guard{asker: w.asker}
 	if only, bound := condition.Clients(); bound {
 		g.only = only
 	}

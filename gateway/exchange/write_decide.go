@@ -8,9 +8,9 @@ import (
 	"sotesilta/consent"
 )
 
-// decide asks the law about every item the caller asked for, and about every invitation. What Rules added rests on
+// lawful asks the law about every item the caller asked for, and about every invitation. What Rules added rests on
 // the decision of what was asked for.
-func (w *writing) decide(ctx context.Context) error {
+func (w *writing) lawful(ctx context.Context) error {
 	for _, item := range w.draft.Items {
 		if err := w.know(ctx, item.Class.Clients); err != nil {
 			return err
@@ -60,7 +60,7 @@ func (w *writing) decideItem(item *Item) error {
 		action = consent.Direct
 	}
 	for _, class := range classes {
-		decision := w.desk.decide(w.caller, action, class, w.facts, w.at)
+		decision := w.decide(action, class, w.facts)
 		if decision.Outcome == consent.Permitted && class.Register != "" {
 			for _, client := range orNobody(class.Clients) {
 				rec := w.recordOf(client)
@@ -98,10 +98,9 @@ func (w *writing) denied(item *Item, class consent.Class, action consent.Action,
 // decideInvitation finds the basis of an invitation; the relationships it makes rest on it.
 func (w *writing) decideInvitation(item *Item) error {
 	class := item.Class
-	decision := w.desk.lawOf(w.caller).Decide(consent.Request{
-		Actor: w.caller.Actor, Action: consent.Invite, Purpose: w.caller.Purpose, Assertion: w.caller.Assertion,
-		Time: w.at, Invitee: *item.Invitee,
-	}, class, w.known(class))
+	invite := w.request(consent.Invite)
+	invite.Invitee = *item.Invitee
+	decision := w.ask(invite, class, w.facts)
 	if decision.Outcome != consent.Permitted {
 		rec := deny(describe(w.record(Create, item.Type), class, w.facts, &decision), &decision)
 		rec.Recipient = item.Invitee.Person
