@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +20,7 @@ import (
 const auditEvent = "AuditEvent"
 
 // AuditParams are the search parameters that AuditEvents answer to: the columns of the ledger.
-var AuditParams = []string{"_id", "_lastUpdated", "date", "patient", "agent", "altid", "entity", "outcome", "policy", "subtype"}
+var AuditParams = []string{"_id", "_lastUpdated", "date", "patient", "agent", "altid", "entity", "outcome", "policy", "subtype", "ledger"}
 
 // AuditModifiers are the modifiers that AuditParams take.
 var AuditModifiers = map[string][]string{"agent": {"identifier"}}
@@ -29,7 +30,7 @@ const AuditSearch = "Views of the ledger, for who supervises the controller; rea
 	"agent is the person who used or received data (Practitioner, Patient or RelatedPerson), with :identifier the API client; altid is that client's own id of its user. " +
 	"entity is what was asked for or moved, not the directives that weighed. policy is a row of the legal bases that permitted, " +
 	"by its code or as the CodeSystem with the code as fragment. outcome goes by the decision: 0 permitted, also where it was then not done, 4 denied or left to a human. " +
-	"subtype disclose finds disclosures that happened, without _total. date and _lastUpdated are the time of the event."
+	"subtype disclose finds disclosures that happened, without _total. ledger is the record's number in the ledger, a whole number without a prefix; one that waits for its place has none yet. date and _lastUpdated are the time of the event."
 
 // auditAgents are the types of those who act: only they are kept for searching.
 var auditAgents = []string{"Practitioner", "Patient", "RelatedPerson"}
@@ -69,7 +70,7 @@ func (d *Desk) readAudit(ctx context.Context, c Caller, id string, i Interaction
 	if err := l.commit(ctx, l.rec); err != nil {
 		return nil, err
 	}
-	event := viewed(told{page.Entries[0], rec})
+	event := viewed(told{Entry: page.Entries[0], rec: rec})
 	return &event, nil
 }
 
@@ -102,7 +103,14 @@ func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Pag
 	entries.Controllers = []string{c.Actor.Controller}
 	// That a disclosure happened is told by no column: what was permitted is looked through for them, and a page that
 	// looked through much may hold few.
-	found, err := l.sift(ctx, entries, noticeLook, func(t told) (bool, error) { return !disclosed || t.rec.Disclosed(), nil })
+	found, err := l.sift(ctx, entries, noticeLook, func(t *told) (bool, error) {
+		if disclosed && !t.rec.Disclosed() {
+			return false, nil
+		}
+		event := viewed(*t)
+		page.Matches, t.size = append(page.Matches, event), len(event.Body)
+		return true, nil
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -110,10 +118,8 @@ func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Pag
 	if page.Next != "" && !since.IsZero() {
 		page.Next = strconv.FormatInt(since.UnixMilli(), 10) + "." + page.Next
 	}
-	for _, one := range found.kept {
-		event := viewed(one)
-		page.Matches = append(page.Matches, event)
-		l.saw(auditEvent + "/" + event.ID)
+	for i := range page.Matches {
+		l.saw(auditEvent + "/" + page.Matches[i].ID)
 	}
 	l.rec.Success = true
 	if err := l.commit(ctx, l.rec); err != nil {
@@ -122,11 +128,14 @@ func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Pag
 	return page, nil
 }
 
+// maxPlace is the highest number that a search names exactly.
+const maxPlace = 1 << 53
+
 // How far back a search of the ledger looks that no index leads to its lines, so that it walks along their times.
 const (
 	auditLook     = 31 * 24 * time.Hour  // when it names no date
 	maxAuditLook  = 366 * 24 * time.Hour // at most
-	auditLookSaid = "AuditEvents are searched over at most 366 days at a time, unless by _id or patient: narrow date, and search the rest in further steps."
+	auditLookSaid = "AuditEvents are searched over at most 366 days at a time, unless by _id, ledger or patient: narrow date, and search the rest in further steps."
 )
 
 // window bounds a query that names neither records nor clients: everything else is found by walking along the records'
@@ -134,7 +143,7 @@ const (
 // answer tells it; since is that beginning, zero where the query has its own or needs none. Lines in the order of time
 // that are narrowed by nothing need none: the walk ends with the page.
 func window(q *store.EntryQuery, now time.Time) (since time.Time, _ error) {
-	if len(q.ID) > 0 || len(q.Client) > 0 {
+	if len(q.ID) > 0 || len(q.Place) > 0 || len(q.Client) > 0 {
 		return since, nil
 	}
 	narrowed := len(q.App)+len(q.User)+len(q.Person)+len(q.Outcome)+len(q.Basis)+len(q.Interaction)+len(q.Target) > 0
@@ -280,6 +289,12 @@ func entryClause(out *store.EntryQuery, clause search.Clause, unsupported func(s
 			default:
 				return unsupported("an outcome that is none of 0, 4, 8, 12")
 			}
+		case "ledger": // a place is a whole number; the span of its digits is FHIR's, for measures
+			place := (value.Low + value.High) / 2
+			if value.Prefix != "" && value.Prefix != "eq" || place < 0 || place > maxPlace || place != math.Trunc(place) {
+				return unsupported("a ledger number that is not whole, or has a prefix")
+			}
+			out.Place = append(out.Place, int64(place))
 		case "policy":
 			out.Basis = append(out.Basis, strings.TrimPrefix(value.Text, terms.LegalBasis+"#"))
 		case "subtype":

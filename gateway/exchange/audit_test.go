@@ -6,6 +6,7 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -179,6 +180,77 @@ func TestTheSubtypeOfARecordIsSearched(t *testing.T) {
 	require.ElementsMatch(t, operations, w.found("auditor", "AuditEvent", "subtype=match,apply,everything,export,disclosure-report&_count=200"))
 }
 
+// A record is opened by its number in the ledger: what the sandbox prints behind #, and the AuditEvent says.
+func TestARecordIsOpenedByItsLedgerNumber(t *testing.T) {
+	w := newWorld(t)
+	w.put(nurse, observation("aino", "2026-01-01"))
+	waiting := flat(w.records(func() { w.put(nurse, observation("onni", "2026-01-01")) }))[0]
+	key, err := ledger.NewKey(ledger.Origin)
+	require.NoError(t, err)
+	_, err = w.store.Sequence(w.ctx, "one", 500, ledger.NewLog(key).Seal)
+	require.NoError(t, err)
+	at := int64(-1)
+	for entry, err := range w.store.Ledger().Entries(w.ctx, 0) {
+		require.NoError(t, err)
+		if rec, err := ledger.ParseRecord(entry.Canonical); err == nil && rec.ID == waiting.ID {
+			at = entry.Seq
+		}
+	}
+	require.Positive(t, at)
+	number := strconv.FormatInt(at, 10)
+	page, err := w.Search(w.ctx, as("auditor"), query(t, "AuditEvent", "ledger="+number))
+	require.NoError(t, err)
+	require.Equal(t, []string{"AuditEvent/" + waiting.ID}, refs(page.Matches))
+	require.Contains(t, string(page.Matches[0].Body), `"type":"ledger","valueString":"`+number+`"`)
+	require.Zero(t, page.Since, "an index leads to it")
+	require.Len(t, w.found("auditor", "AuditEvent", "ledger="+number+",0"), 2)
+	require.Empty(t, w.found("auditor", "AuditEvent", "ledger=100000"))
+	require.Empty(t, w.found("auditor", "AuditEvent", "ledger="+number+"&patient=Patient/eino"))
+	require.Empty(t, w.found(nurse, "AuditEvent", "ledger="+number), "to all but the auditor there is none")
+	for _, bad := range []string{"ge1", "1.5", "-1", "1e20", "ne7"} {
+		_, err := w.Search(w.ctx, as("auditor"), query(t, "AuditEvent", "ledger="+bad))
+		require.Equal(t, exchange.Invalid, kind(err), bad)
+	}
+}
+
+// A page of long records ends where their views are as many bytes as a page may have, and the next goes on with what follows.
+func TestPagesOfLongRecordsAreBoundedInBytes(t *testing.T) {
+	w := newWorld(t)
+	long := ledger.Record{
+		Time: time.Now().UTC().Truncate(time.Millisecond), Interaction: "search-type", Outcome: "permit", Success: true, Client: "aino",
+		Actor: as(nurse).Actor, Controller: "Organization/county", Register: consent.Health, Target: "Observation",
+	}
+	for range 1000 {
+		long.Entities = append(long.Entities, ledger.Entity{What: "Observation/" + ledger.NewID() + "/_history/1", Role: "match"})
+	}
+	const all = 60
+	for range all {
+		long.ID = ledger.NewID()
+		long.Exchange = long.ID
+		require.NoError(t, w.store.Commit(w.ctx, store.Change{Records: []ledger.Record{long}}))
+	}
+	seen := map[string]bool{}
+	pages := 0
+	for cursor := ""; ; pages++ {
+		q := query(t, "AuditEvent", "patient=aino&subtype=search-type&_count=1000")
+		q.Cursor = cursor
+		page, err := w.Search(w.ctx, as("auditor"), q)
+		require.NoError(t, err)
+		size := 0
+		for _, row := range page.Matches {
+			require.False(t, seen[row.ID])
+			seen[row.ID] = true
+			size += len(row.Body)
+		}
+		require.Less(t, size, exchange.PageBytes+1<<20)
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	require.GreaterOrEqual(t, len(seen), all)
+	require.Positive(t, pages)
+}
+
 // The pages of the ledger come in order, each entry once, although reading adds to it.
 func TestPagesOfTheLedger(t *testing.T) {
 	w := newWorld(t)
@@ -225,7 +297,7 @@ func TestSearchesOfTheLedgerAreBoundedInTime(t *testing.T) {
 		_, err = w.Search(w.ctx, as("auditor"), query(t, "AuditEvent", params+"&date=2024"))
 		require.NoError(t, err, params)
 	}
-	for _, params := range []string{"", "patient=aino&policy=ATL-4.3-H", "patient=aino&_total=accurate", "_id=x", "date=ge2020"} {
+	for _, params := range []string{"", "patient=aino&policy=ATL-4.3-H", "ledger=3&outcome=4", "patient=aino&_total=accurate", "_id=x", "date=ge2020"} {
 		page, err := w.Search(w.ctx, as("auditor"), query(t, "AuditEvent", params))
 		require.NoError(t, err, params)
 		require.Zero(t, page.Since, params)

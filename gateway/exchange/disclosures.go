@@ -109,7 +109,7 @@ func (l *look) disclosures(ctx context.Context, controller string, q NoticesRequ
 		Controllers: []string{controller}, Outcome: []string{consent.Permitted.String()}, From: q.From, To: q.To, Ascending: true,
 		After: q.Cursor, Limit: q.Count,
 	}
-	return l.sift(ctx, query, noticeLook, func(t told) (bool, error) {
+	return l.sift(ctx, query, noticeLook, func(t *told) (bool, error) {
 		social := t.rec.Register == q.Register || slices.ContainsFunc(t.rec.Classes, func(c consent.Class) bool {
 			return c.Controller == controller && c.In(q.Register)
 		})

@@ -84,7 +84,7 @@ func (d *Desk) origin(ctx context.Context, l *look, id string) (*Resource, error
 func (l *look) disclosedTo(ctx context.Context, a consent.Actor, exchange string) (out []ledger.Record, _ error) {
 	_, err := l.sift(ctx, store.EntryQuery{
 		Exchange: exchange, App: []string{a.App}, Outcome: []string{consent.Permitted.String()}, Ascending: true, Limit: 1000,
-	}, math.MaxInt, func(t told) (bool, error) {
+	}, math.MaxInt, func(t *told) (bool, error) {
 		if t.rec.Owed() && received(t.rec.Actor, a) {
 			out = append(out, *t.rec)
 		}

@@ -284,7 +284,7 @@ func (l *look) reported(ctx context.Context, q ReportRequest, out *report.Report
 	query := q.entries(out)
 	query.Limit = q.Count
 	_, query.After, _ = strings.Cut(q.Cursor, ".")
-	found, err := l.sift(ctx, query, maxReportLook, func(t told) (bool, error) { return l.isLine(t.rec, out, open), nil })
+	found, err := l.sift(ctx, query, maxReportLook, func(t *told) (bool, error) { return l.isLine(t.rec, out, open), nil })
 	if found.next != "" {
 		found.next = strconv.FormatInt(q.From.UnixMilli(), 10) + "." + found.next
 	}
@@ -322,7 +322,7 @@ func (l *look) counted(ctx context.Context, q ReportRequest, out *report.Report,
 	}
 	query := q.entries(out)
 	query.Limit = countPage
-	found, err := l.sift(ctx, query, maxCounted, func(t told) (bool, error) {
+	found, err := l.sift(ctx, query, maxCounted, func(t *told) (bool, error) {
 		switch placed := t.Seq >= 0 && t.Seq < tree.Size; {
 		case !placed || !l.isLine(t.rec, out, open):
 		case out.Form == report.Section11:

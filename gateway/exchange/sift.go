@@ -17,13 +17,14 @@ type sifted struct {
 // told is an entry of the ledger with the record that it tells.
 type told struct {
 	ledger.Entry
-	rec *ledger.Record
+	rec  *ledger.Record
+	size int // bytes that it takes on the page: those of its content, unless keep says otherwise
 }
 
 // sift goes along the records that a query finds, in its order, and keeps those that keep says, at most q.Limit of them and
 // no more bytes than a page has. It ends after it looked at most records or somewhat more, whatever it found until then:
 // keep may also take note of all, and keep none.
-func (l *look) sift(ctx context.Context, q store.EntryQuery, most int, keep func(told) (bool, error)) (sifted, error) {
+func (l *look) sift(ctx context.Context, q store.EntryQuery, most int, keep func(*told) (bool, error)) (sifted, error) {
 	out := sifted{total: -1}
 	wanted, looked, size := q.Limit, 0, 0
 	for {
@@ -40,8 +41,8 @@ func (l *look) sift(ctx context.Context, q store.EntryQuery, most int, keep func
 			if err != nil {
 				return out, unrecorded(err)
 			}
-			one := told{entry, rec}
-			wants, err := keep(one)
+			one := told{Entry: entry, rec: rec, size: len(entry.Canonical)}
+			wants, err := keep(&one)
 			if err != nil {
 				return out, err
 			}
@@ -49,7 +50,7 @@ func (l *look) sift(ctx context.Context, q store.EntryQuery, most int, keep func
 				continue
 			}
 			out.kept = append(out.kept, one)
-			size += len(entry.Canonical)
+			size += one.size
 			if full := len(out.kept) == wanted || size >= store.PageBytes; full && i < len(page.Entries)-1 {
 				q.Limit = i + 1 // the rest begin within the page: asked for as far as this, it says where
 				page, err = l.Entries(ctx, q)

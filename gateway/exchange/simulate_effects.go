@@ -99,7 +99,7 @@ func (s *simulating) past(ctx context.Context) error {
 	}
 	p := &past{ctx: ctx, store: s.desk.store, facts: map[factsAt]*consent.Facts{}}
 	defer p.close()
-	found, err := s.sift(ctx, query, simulatedRecords, func(t told) (bool, error) { return false, s.again(p, t.rec) })
+	found, err := s.sift(ctx, query, simulatedRecords, func(t *told) (bool, error) { return false, s.again(p, t.rec) })
 	if err != nil {
 		return err
 	}

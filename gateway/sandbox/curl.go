@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
-	"sotesilta/internal/fhir"
 )
 
 // CurlLines prints commands that work when pasted into a shell in the project's folder. env is what the shell must
@@ -30,8 +30,8 @@ func CurlLines(w io.Writer, root, env string, lines []Line) {
 	}
 	if i := slices.IndexFunc(lines, func(l Line) bool { return !l.Permitted() && len(l.Record.Directives) > 0 }); i >= 0 {
 		commands = append(commands, command{
-			fmt.Sprintf("the auditor: line #%d of the journey, found by its time, with true reason, directive and policy version", lines[i].Seq),
-			"curl -s " + token("--client auditor") + " '" + root + "/fhir/AuditEvent?date=" + fhir.Instant(lines[i].Record.Time) + "'",
+			fmt.Sprintf("the auditor: line #%d of the journey, with true reason, directive and policy version", lines[i].Seq),
+			"curl -s " + token("--client auditor") + " '" + root + "/fhir/AuditEvent?ledger=" + strconv.FormatInt(lines[i].Seq, 10) + "'",
 		})
 	}
 	commands = append(commands, command{"the whole ledger, verified against its key", env + "go run ./gateway verify"})

@@ -3,6 +3,7 @@ package search
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -244,6 +245,9 @@ func TestParametersDescribeThemselves(t *testing.T) {
 	for _, typ := range fhir.Types() {
 		require.GreaterOrEqual(t, len(Params(typ)), 6, typ)
 	}
+	ours := slices.IndexFunc(Params("AuditEvent"), func(d Definition) bool { return d.Name == "ledger" })
+	require.Equal(t, "https://sotesilta.example/fhir/SearchParameter/AuditEvent-ledger", Params("AuditEvent")[ours].URL)
+	require.Equal(t, NumberType, Lookup("AuditEvent", "ledger").Type)
 }
 
 // The 3 KB CarePlan of the speed targets, in shape.

@@ -22,7 +22,7 @@ const definitionBase = "http://hl7.org/fhir/SearchParameter/"
 type Definition struct {
 	Name          string
 	Type          string   // code of search-param-type: token, reference, date, string, uri, quantity, number, composite or special
-	URL           string   // canonical URL of the official SearchParameter
+	URL           string   // canonical URL of the SearchParameter: the official one, or ours
 	Documentation string   // what the parameter means for this resource type
 	Targets       []string // of a reference: the resource types it may point to
 	Modifiers     []string // supported, without the colon; a reference also takes the name of a target type
@@ -71,7 +71,7 @@ func Params(typ string) []Definition {
 	out := make([]Definition, len(t.entries))
 	for i, e := range t.entries {
 		out[i] = Definition{
-			Name: e.param.Name, Type: e.param.Type.String(), URL: definitionBase + e.definition,
+			Name: e.param.Name, Type: e.param.Type.String(), URL: e.url(),
 			Documentation: e.documentation, Targets: e.param.Targets, Modifiers: modifiers[e.param.Type],
 		}
 		switch {
@@ -132,17 +132,28 @@ type entry struct {
 	parts                     []string // of a composite: the names of the parameters of its parts
 }
 
+// url is the canonical URL of the definition; that of ours is written whole.
+func (e *entry) url() string {
+	if strings.Contains(e.definition, "://") {
+		return e.definition
+	}
+	return definitionBase + e.definition
+}
+
 //go:embed params.tsv
 var paramsTSV string
 
+//go:embed ours.tsv
+var oursTSV string
+
 // tables are the tables of all resource types by name, made at the first use.
 var tables = sync.OnceValue(func() map[string]*table {
-	sections := readTable(paramsTSV)
+	sections, ours := readTable(paramsTSV), readTable(oursTSV)
 	common := sections["Resource"]
 	all := make(map[string]*table, len(fhir.Types()))
 	for _, typ := range fhir.Types() {
 		t := &table{byName: map[string]*Param{}, ofType: map[*Param]*Param{}}
-		t.entries = append(slices.Clip(slices.Clone(common)), sections[typ]...)
+		t.entries = slices.Concat(common, sections[typ], ours[typ])
 		slices.SortFunc(t.entries, func(a, b entry) int { return strings.Compare(a.param.Name, b.param.Name) })
 		for _, e := range t.entries {
 			t.byName[e.param.Name] = e.param
@@ -171,7 +182,7 @@ func readTable(text string) map[string][]entry {
 		}
 		f := strings.Split(line, "\t")
 		if len(f) != 6 {
-			panic(fmt.Sprintf("search: params.tsv: %d fields in %q", len(f), line))
+			panic(fmt.Sprintf("search: a table of parameters: %d fields in %q", len(f), line))
 		}
 		p := &Param{Name: f[0], Type: ParamType(slices.Index(typeNames[:], f[1]))}
 		e := entry{param: p, definition: f[2], documentation: f[5], program: strings.Fields(f[4])}

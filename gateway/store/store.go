@@ -44,6 +44,10 @@ const MaxClasses = 10000
 // least one row. What is included with a page may be as much again.
 const PageBytes = 8 << 20
 
+// EntryBytes bounds the contents of a page of ledger entries: one that has as many ends there, with a cursor, however many
+// were asked for, and has at least one entry. Views of them may be many times larger.
+const EntryBytes = 1 << 20
+
 // Store keeps resources, their history and indexes, the facts of clients, events and the ledger.
 // It is safe for concurrent use.
 type Store interface {
@@ -217,7 +221,7 @@ type Snapshot interface {
 	Identified(ctx context.Context, register consent.Register, typ, system, code string, limit int) ([]Row, error)
 	// Entry is a ledger entry by record id; ErrNotFound.
 	Entry(ctx context.Context, id string) (ledger.Entry, error)
-	// Entries finds ledger entries.
+	// Entries finds ledger entries: at most Limit, and fewer where their contents are EntryBytes.
 	Entries(ctx context.Context, q EntryQuery) (EntryPage, error)
 	// Events gives events after seq, in order.
 	Events(ctx context.Context, after int64) iter.Seq2[Event, error]
@@ -245,6 +249,7 @@ type VersionQuery struct {
 type EntryQuery struct {
 	Controllers []string // data of, or exchanged by actors of, one of these controllers
 	ID          []string
+	Place       []int64 // in the tree
 	Exchange    string
 	Client      []string
 	App         []string

@@ -5,7 +5,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,26 +120,26 @@ func TestEveryLineIsExplainedAsItWasDecided(t *testing.T) {
 		}
 		decisions := map[string]int{}
 		events := g.Auditor().All(t, "AuditEvent?subtype=search-type,read&agent:identifier=jukola-ehr,county-social")
-		for i, event := range events {
-			var was string
-			for _, detail := range event.All("entity", "detail") {
-				if detail.Text("type") == "decision" {
-					was = detail.Text("valueString")
-				}
-			}
+		for _, event := range events {
+			was := detailOf(event, "decision")
 			decisions[was]++
 			answer := g.Send(t, "POST", "/access/v1/explain", `{"resource":{"type":"AuditEvent","id":"`+fhir.ID(event)+`"}}`,
 				"Authorization", g.Auditor().Authorization(t), "Content-Type", "application/json").Want(t, 200)
-			if i == 0 {
-				// A line is found by its time.
-				found := g.Auditor().All(t, "AuditEvent?date="+event.Text("recorded"))
-				if !slices.ContainsFunc(found, func(e *fhir.Value) bool { return fhir.ID(e) == fhir.ID(event) }) {
-					t.Errorf("AuditEvent/%s is not found by its time", fhir.ID(event))
-				}
-			}
 			if says := strings.HasPrefix(string(answer.Body), `{"decision":true,`); says != (was == "permit") {
 				t.Errorf("AuditEvent/%s says %s, and its explanation %.400s", fhir.ID(event), was, answer.Body)
 			}
+		}
+		// A line is opened by its number, once it has its place.
+		id := fhir.ID(events[0])
+		for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+			number := detailOf(g.Auditor().All(t, "AuditEvent?_id=" + id)[0], "ledger")
+			if number == "pending" && time.Since(began) < 10*time.Second {
+				continue
+			}
+			if found := g.Auditor().All(t, "AuditEvent?ledger="+number); len(found) != 1 || fhir.ID(found[0]) != id {
+				t.Errorf("AuditEvent/%s is not found by its number %s", id, number)
+			}
+			break
 		}
 		if decisions["permit"] < 5 || decisions["deny"] < 2 || decisions["needs-human"] == 0 {
 			t.Errorf("explained: %v", decisions)
@@ -157,5 +156,15 @@ func await(t *testing.T, g *gatewaytest.Gateway, text string) string {
 		}
 	}
 	t.Fatalf("%q is not printed:\n%s", text, g.Stdout)
+	return ""
+}
+
+// detailOf is what an AuditEvent's details say under a name.
+func detailOf(event *fhir.Value, name string) string {
+	for _, detail := range event.All("entity", "detail") {
+		if detail.Text("type") == name {
+			return detail.Text("valueString")
+		}
+	}
 	return ""
 }

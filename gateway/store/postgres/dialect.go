@@ -42,4 +42,17 @@ func (dialect) Whole() string { return "MATERIALIZED" }
 
 func (dialect) Contains(text, part string) string { return "strpos(" + text + ", " + part + ") > 0" }
 
+// Catalog implements sqlstore.Dialect: of the schema that the tables of the store are found in. A name written in capitals is
+// another name here.
+func (dialect) Catalog() string {
+	const tables = `FROM pg_catalog.pg_class t WHERE t.relnamespace = (SELECT l.relnamespace FROM pg_catalog.pg_class l WHERE l.oid = 'ledger_entry'::regclass)
+		AND t.relkind IN ('r', 'p', 'v', 'm', 'f') AND lower(t.relname) LIKE 'ledger\_%'`
+	return `SELECT 'table' AS kind, t.relname::text AS owner, '' AS name ` + tables + `
+		UNION ALL SELECT 'column', t.relname::text, a.attname::text FROM (SELECT t.oid, t.relname ` + tables + `) t JOIN pg_catalog.pg_attribute a
+			ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+		UNION ALL SELECT 'trigger', t.relname::text, g.tgname::text FROM (SELECT t.oid, t.relname ` + tables + `) t JOIN pg_catalog.pg_trigger g
+			ON g.tgrelid = t.oid AND NOT g.tgisinternal
+		ORDER BY 2, 1, 3`
+}
+
 func (dialect) Now() string { return "(extract(epoch FROM clock_timestamp()) * 1000)::bigint" }

@@ -28,6 +28,10 @@ var engine = storetest.Engine{
 		require.NoError(t, c.Close(t.Context()))
 		return result.RowsAffected()
 	},
+	Trigger: []string{
+		"CREATE FUNCTION watched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+		"CREATE TRIGGER watch BEFORE INSERT ON ledger_leaf FOR EACH ROW EXECUTE FUNCTION watched()",
+	},
 	Longer: func(column string) string { return column + ` || '\x00'::bytea` },
 }
 

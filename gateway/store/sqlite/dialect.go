@@ -33,6 +33,16 @@ func (dialect) Contains(text, part string) string { return "instr(" + text + ", 
 
 func (dialect) Now() string { return "CAST(unixepoch('subsec') * 1000 AS INTEGER)" }
 
+// Catalog implements sqlstore.Dialect. Names are alike in any case here.
+func (dialect) Catalog() string {
+	return `SELECT 'table' AS kind, lower(m.name) AS owner, '' AS name FROM sqlite_master m
+			WHERE m.type IN ('table', 'view') AND lower(m.name) GLOB 'ledger_*'
+		UNION ALL SELECT 'column', lower(m.name), lower(c.name) FROM sqlite_master m JOIN pragma_table_xinfo(m.name) c
+			WHERE m.type IN ('table', 'view') AND lower(m.name) GLOB 'ledger_*'
+		UNION ALL SELECT 'trigger', lower(m.tbl_name), m.name FROM sqlite_master m WHERE m.type = 'trigger' AND lower(m.tbl_name) GLOB 'ledger_*'
+		ORDER BY 2, 1, 3`
+}
+
 // few values are written one by one: reading JSON costs more than they do.
 const few = 4
 

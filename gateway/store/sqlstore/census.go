@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"sotesilta/consent/ledger"
 )
@@ -39,6 +41,9 @@ func (s *source) Census(ctx context.Context) (ledger.Census, error) {
 			return err
 		}
 		if err := countNodes(ctx, r, names, &c); err != nil {
+			return err
+		}
+		if err := s.strange(ctx, r, &c); err != nil {
 			return err
 		}
 		// Whatever is put, told or counted came with a record, and so did every checkpoint.
@@ -88,6 +93,47 @@ func countNodes(ctx context.Context, r Reader, names map[int64]string, c *ledger
 		from = end + 1
 	}
 	return nil
+}
+
+// ledgerTables are the tables of the ledger with their columns: all that begins with ledger_ in a store.
+var ledgerTables = map[string][]string{
+	"ledger_node":       {"no", "node"},
+	"ledger_entry":      append([]string{"entry", "prev", "commitment", "chain", "salt", "canonical"}, ColumnNames()...),
+	"ledger_leaf":       {"seq", "entry"},
+	"ledger_checkpoint": {"size", "note"},
+}
+
+// strange names what somebody added to the ledger's tables: it is neither read nor proved, and passes for the ledger's to who
+// looks at the database.
+func (s *source) strange(ctx context.Context, r Reader, c *ledger.Census) error {
+	return each(ctx, r, func(rows Rows) error {
+		var kind, owner, name, tells string
+		if err := rows.Scan(&kind, &owner, &name); err != nil {
+			return err
+		}
+		columns, ours := ledgerTables[owner]
+		switch {
+		case kind == "table" && !ours:
+			tells = fmt.Sprintf("the table %q is none of the ledger's", clip(owner))
+		case kind == "column" && ours && !slices.Contains(columns, name):
+			tells = fmt.Sprintf("the table %q has a column that is none of the ledger's: %q", owner, clip(name))
+		case kind == "trigger":
+			tells = fmt.Sprintf("the table %q has a trigger, and no store makes one: %q", clip(owner), clip(name))
+		}
+		if tells != "" && len(c.Strays) < maxStrays {
+			c.Strays = append(c.Strays, tells)
+		}
+		return nil
+	}, s.s.engine.Catalog())
+}
+
+// clip bounds a name that somebody else gave.
+func clip(name string) string {
+	const most = 100
+	if len(name) <= most {
+		return name
+	}
+	return strings.ToValidUTF8(name[:most], "") + "…"
 }
 
 func stray(c *ledger.Census, tells string, no int64) {

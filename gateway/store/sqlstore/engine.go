@@ -60,6 +60,10 @@ type Dialect interface {
 	Whole() string
 	// Contains spells whether a text holds another.
 	Contains(text, part string) string
+	// Catalog spells a query of the columns kind, owner and name of what lies in the database under names that begin with ledger_,
+	// whatever their case: each table and view (kind table, no name), their columns, hidden ones too (column), and the triggers
+	// on them (trigger).
+	Catalog() string
 }
 
 // Reader runs queries. It is not safe for concurrent use, and the rows of one query are closed before the next.

@@ -167,6 +167,9 @@ func (n *snapshot) Entries(ctx context.Context, q store.EntryQuery) (store.Entry
 	}
 	oneOf([]string{"e.controller", "e.actor_controller"}, q.Controllers)
 	oneOf([]string{"e.id"}, q.ID)
+	if len(q.Place) > 0 {
+		where = append(where, "e.entry IN (SELECT p.entry FROM ledger_leaf p WHERE p.seq IN ("+s.ints(q.Place)+"))")
+	}
 	if q.Exchange != "" {
 		// Its first record has its id, the others an index of their own: asked for apart, neither looks at the whole ledger.
 		id := s.arg(clean(q.Exchange))
@@ -210,7 +213,7 @@ func (n *snapshot) Entries(ctx context.Context, q store.EntryQuery) (store.Entry
 		return out, nil
 	}
 	limit := min(q.Limit, maxEntries)
-	print := fingerprint(fmt.Sprint(q.Controllers, q.ID, q.Exchange, q.Client, q.App, q.User, q.Person, q.Outcome, q.Basis,
+	print := fingerprint(fmt.Sprint(q.Controllers, q.ID, q.Place, q.Exchange, q.Client, q.App, q.User, q.Person, q.Outcome, q.Basis,
 		q.Interaction, q.Target, q.From.UnixMilli(), q.To.UnixMilli(), q.Ascending))
 	sign, direction := " < ", " DESC"
 	if q.Ascending {
@@ -228,18 +231,19 @@ func (n *snapshot) Entries(ctx context.Context, q store.EntryQuery) (store.Entry
 		" ORDER BY e.time" + direction + ", e.entry" + direction + " LIMIT " + strconv.Itoa(limit+1) + ") e" + entryFrom +
 		" WHERE n.no = " + nodeOf + " ORDER BY e.time" + direction + ", e.entry" + direction
 	var last int64
-	scan := newEntryScan()
+	scan, size := newEntryScan(), 0
 	err := each(ctx, n.r, func(rows Rows) error {
-		e, key, err := scan.next(rows)
-		if len(out.Entries) == limit {
-			before := out.Entries[limit-1]
+		if len(out.Entries) == limit || size >= store.EntryBytes {
+			before := out.Entries[len(out.Entries)-1]
 			at := ""
 			if i := slices.IndexFunc(before.Columns, func(c ledger.Column) bool { return c.Name == ledger.ColumnTime }); i >= 0 {
 				at = before.Columns[i].Value
 			}
 			out.Next = entryCursor{print, at, last}.String()
-			return err
+			return errEnough
 		}
+		e, key, err := scan.next(rows)
+		size += len(e.Canonical)
 		out.Entries, last = append(out.Entries, e), key
 		return err
 	}, sql, s.args...)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"testing"
 	"time"
 
@@ -172,6 +173,27 @@ func testLedger(t *testing.T, e Engine) {
 		require.Equal(t, [][32]byte{entries[1].Chain, entries[2].Chain}, leaves)
 		require.Equal(t, leaves[:1], all(t, src.Leaves(t.Context(), 1, 2)))
 	})
+	t.Run("ends a page of long entries early", func(t *testing.T) {
+		s := open(t, e)
+		want := []string{"0", "1", "2", "3", "4", "5", "6"}
+		for _, id := range want {
+			r := record()
+			r.ID, r.Exchange, r.Query = id, id, strings.Repeat("q", store.EntryBytes/3)
+			commit(t, s, store.Change{Records: []ledger.Record{r}})
+		}
+		var got []string
+		for q := (store.EntryQuery{Limit: 1000, Ascending: true, Total: true}); ; {
+			page := within(t, s, func(n store.Snapshot) (store.EntryPage, error) { return n.Entries(t.Context(), q) })
+			require.EqualValues(t, len(want), page.Total)
+			require.LessOrEqual(t, len(page.Entries), 3)
+			got = append(got, recordIDs(t, page)...)
+			if q.After = page.Next; page.Next == "" {
+				break
+			}
+			require.Len(t, page.Entries, 3)
+		}
+		require.Equal(t, want, got)
+	})
 	t.Run("finds entries", func(t *testing.T) {
 		s := open(t, e)
 		at := func(minute int, change func(*ledger.Record)) ledger.Record {
@@ -239,6 +261,23 @@ func testLedger(t *testing.T, e Engine) {
 			}
 			require.Equal(t, c.want, got, c.name)
 		}
+		for range 3 {
+			_, err := s.Sequence(t.Context(), "one", 1, func(context.Context, ledger.Source, int64, []ledger.Entry) ([]byte, error) { return []byte("note"), nil })
+			require.NoError(t, err)
+		}
+		for _, c := range []struct {
+			q    store.EntryQuery
+			want []string
+		}{
+			{store.EntryQuery{Place: []int64{1}}, []string{"r1"}},
+			{store.EntryQuery{Place: []int64{2, 0, 9, -1}}, []string{"r2", "r0"}},
+			{store.EntryQuery{Place: []int64{3}}, nil}, // waits
+			{store.EntryQuery{Place: []int64{1}, Controllers: []string{"Organization/none"}}, nil},
+		} {
+			c.q.Limit = 10
+			page := within(t, s, func(n store.Snapshot) (store.EntryPage, error) { return n.Entries(t.Context(), c.q) })
+			require.Equal(t, c.want, recordIDs(t, page))
+		}
 		n := snapshot(t, s)
 		page, err := n.Entries(t.Context(), store.EntryQuery{Limit: 1})
 		require.NoError(t, err)
@@ -248,6 +287,15 @@ func testLedger(t *testing.T, e Engine) {
 		_, err = n.Entries(t.Context(), store.EntryQuery{Limit: 1, After: "x"})
 		require.ErrorIs(t, err, store.ErrCursor)
 	})
+}
+
+func recordIDs(t *testing.T, page store.EntryPage) (out []string) {
+	for _, entry := range page.Entries {
+		r, err := ledger.ParseRecord(entry.Canonical)
+		require.NoError(t, err)
+		out = append(out, r.ID)
+	}
+	return out
 }
 
 func testSequence(t *testing.T, e Engine) {

@@ -27,6 +27,8 @@ type Engine struct {
 	Open func(ctx context.Context, place string) (store.Store, error)
 	// Exec runs a statement at a place behind the store's back, and answers how many rows it changed.
 	Exec func(t testing.TB, place, statement string) int64
+	// Trigger are statements that put a trigger called watch on the table ledger_leaf.
+	Trigger []string
 	// Longer spells a column of bytes with one more.
 	Longer func(column string) string
 }
@@ -50,6 +52,7 @@ func Run(t *testing.T, e Engine) {
 		{"Sequence", testSequence},
 		{"Lease", testLease},
 		{"Tamper", testTamper},
+		{"Strange", testStrange},
 		{"Concurrency", testConcurrency},
 		{"Reopen", testReopen},
 		{"Kill", testKill},

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,4 +93,49 @@ func testTamper(t *testing.T, e Engine) {
 			}
 		})
 	}
+}
+
+// testStrange adds tables, columns and triggers under names of the ledger: verifying names each.
+func testStrange(t *testing.T, e Engine) {
+	if e.Exec == nil {
+		t.Skip("the engine has no back door")
+	}
+	place := e.Fresh(t)
+	s := reopen(t, e, place)
+	key, err := ledger.NewKey(ledger.Origin)
+	require.NoError(t, err)
+	commit(t, s, store.Change{Keys: []string{"k"}, Records: []ledger.Record{record()}})
+	_, err = s.Sequence(t.Context(), "one", 2, ledger.NewLog(key).Seal)
+	require.NoError(t, err)
+	var told []string
+	for _, c := range []struct {
+		statements []string
+		named      []string
+	}{
+		{nil, nil},
+		{[]string{"CREATE TABLE ledgers (x bigint)"}, nil}, // another name
+		{[]string{"CREATE TABLE ledger_secret (entry bigint)"}, []string{`"ledger_secret"`}},
+		{[]string{"ALTER TABLE ledger_entry ADD COLUMN reviewed bigint"}, []string{`"ledger_entry"`, `"reviewed"`}},
+		{[]string{"ALTER TABLE ledger_leaf ADD COLUMN seen bigint"}, []string{`"ledger_leaf"`, `"seen"`}},
+		{[]string{"CREATE VIEW ledger_view AS SELECT seq FROM ledger_leaf"}, []string{`"ledger_view"`}},
+		{e.Trigger, []string{`"ledger_leaf"`, "trigger", `"watch"`}},
+	} {
+		for _, statement := range c.statements {
+			e.Exec(t, place, statement)
+		}
+		report, err := ledger.Verify(t.Context(), s.Ledger(), key.Verifier(), ledger.Options{})
+		require.NoError(t, err)
+		var found []string
+		for _, f := range report.Findings {
+			require.Equal(t, ledger.Inserted, f.Kind)
+			found = append(found, f.Detail)
+		}
+		require.Len(t, found, len(told)+min(1, len(c.named)), "%v: %v", c.statements, found)
+		added := slices.DeleteFunc(slices.Clone(found), func(detail string) bool { return slices.Contains(told, detail) })
+		for _, name := range c.named {
+			require.Contains(t, added[0], name)
+		}
+		told = found
+	}
+	commit(t, s, store.Change{Records: []ledger.Record{record()}}) // what was added does not stop the gateway
 }
