@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
 )
 
 // CurlLines prints commands that work when pasted into a shell in the project's folder. env is what the shell must

@@ -132,7 +132,7 @@ func TestEveryLineIsExplainedAsItWasDecided(t *testing.T) {
 		// A line is opened by its number, once it has its place.
 		id := fhir.ID(events[0])
 		for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
-			number := detailOf(g.Auditor().All(t, "AuditEvent?_id=" + id)[0], "ledger")
+			number := detailOf(g.Auditor().All(t, "AuditEvent?_id="+id)[0], "ledger")
 			if number == "pending" && time.Since(began) < 10*time.Second {
 				continue
 			}

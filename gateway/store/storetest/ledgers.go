@@ -262,7 +262,9 @@ func testLedger(t *testing.T, e Engine) {
 			require.Equal(t, c.want, got, c.name)
 		}
 		for range 3 {
-			_, err := s.Sequence(t.Context(), "one", 1, func(context.Context, ledger.Source, int64, []ledger.Entry) ([]byte, error) { return []byte("note"), nil })
+			_, err := s.Sequence(t.Context(), "one", 1, func(context.Context, ledger.Source, int64, []ledger.Entry) ([]byte, error) {
+				return []byte("note"), nil
+			})
 			require.NoError(t, err)
 		}
 		for _, c := range []struct {
