@@ -97,7 +97,10 @@ type Op struct {
 	IfMatch int64 // version the caller believes current; 0: not asked
 	// IfNoneExist makes a Create conditional: with one visible match nothing is created and the match is answered.
 	IfNoneExist *search.Query
-	FullURL     string // urn:uuid of the entry; references to it become references to the new id
+	// Meet is asked what becomes of the match that a conditional Create found: its next version, made of the match, which
+	// Meet may change, or nil for none. It may be asked again when the change went stale; an *Error refuses the change.
+	Meet    func(match *fhir.Value) (*fhir.Value, error)
+	FullURL string // urn:uuid of the entry; references to it become references to the new id
 }
 
 // Written is what came of an Op.

@@ -234,6 +234,11 @@ func (w *writing) condition(ctx context.Context, i int, item *Item) error {
 		return err
 	}
 	item.ID = match.ID
+	if op.Meet != nil {
+		if changed, err := w.met(ctx, i, item, match, g, resource); changed || err != nil {
+			return err
+		}
+	}
 	w.outcome[i] = Written{Resource: *resource, Existing: true}
 	w.matched(*match, g)
 	return nil

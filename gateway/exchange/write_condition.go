@@ -97,6 +97,43 @@ func (w *writing) missing(i int, item *Item, kind ErrorKind, rec *ledger.Record)
 		" cannot be updated: updates do not create resources here. Create it with POST "+item.Type+".")
 }
 
+// met makes of the match of a conditional create what its Op makes of it: a new version, under the law of an update, if
+// changed. A refusal tells that the match is there, so the caller's sight of it is recorded.
+func (w *writing) met(ctx context.Context, i int, item *Item, match *store.Found, g *guard, seen *Resource) (changed bool, _ error) {
+	doc, err := fhir.Parse(seen.Body, fhir.DefaultLimits)
+	if err != nil {
+		return false, unrecorded(err)
+	}
+	next, err := w.ops[i].Meet(doc)
+	if err != nil {
+		rec := describe(w.record(Create, item.Ref()), match.Class, g.facts, match.Decision)
+		rec.Row, rec.Reason = versioned(match.Row), "refused: what the condition of the create met is not to be changed by it"
+		w.denial = &rec
+		return false, err
+	}
+	if next == nil {
+		return false, nil
+	}
+	if err := allowed(w.caller, item.Type, Update); err != nil {
+		return false, err
+	}
+	if err := w.existing(ctx, i, item, NotAllowed); err != nil {
+		return false, err
+	}
+	for _, member := range w.withheld[item] {
+		restore(next, item.Before.Doc, member)
+	}
+	if fhir.ResourceType(next) != item.Type || fhir.ID(next) != item.ID {
+		return false, Refuse(Unprocessable, "business-rule", "", "A change alters neither resourceType nor id.")
+	}
+	if refusal := w.desk.unsound(next); refusal != nil {
+		refusal.Kind = Unprocessable
+		return false, refusal
+	}
+	item.Doc = next
+	return true, nil
+}
+
 // patched makes the new version of an item by the Op's patch of the current one. The patch sees what the caller may
 // see, so that it can test nothing else; what is withheld from the caller stays as it is.
 func (w *writing) patched(i int, item *Item) error {

@@ -79,6 +79,69 @@ func TestConditionsMatchWhatTheCallerSees(t *testing.T) {
 	require.Equal(t, exchange.NotAllowed, kind(err), "deleted is absent")
 }
 
+// A conditional create may say what becomes of the match that it finds: nothing, its next version, or that the whole change
+// is refused. Each is one exchange, all of it or nothing, recorded once for the client.
+func TestAConditionalCreateMeetsItsMatch(t *testing.T) {
+	w := newWorld(t)
+	mine := w.put(nurse, labelled("aino", "2026-01-01", "a"))
+	hidden := w.put(worker, labelled("aino", "2026-01-02", "b"))
+	meeting := func(identifier string, meet func(*fhir.Value) (*fhir.Value, error)) []exchange.Op {
+		return []exchange.Op{
+			{Interaction: exchange.Create, Type: "Condition", Doc: doc(t, `{"resourceType":"Condition","subject":{"reference":"Patient/aino"},"evidence":[{"detail":[{"reference":"urn:uuid:9e0fb6ba-2ff8-4d37-8b4f-6e4bb2a5dbd5"}]}]}`)},
+			{
+				Interaction: exchange.Create, Type: "Observation", Doc: doc(t, labelled("aino", "2026-01-01", identifier)), FullURL: "urn:uuid:9e0fb6ba-2ff8-4d37-8b4f-6e4bb2a5dbd5",
+				IfNoneExist: query(t, "Observation", "identifier=https://v.example|"+identifier), Meet: meet,
+			},
+		}
+	}
+	conditions := func() int { return len(w.found(nurse, "Condition", "patient=aino")) }
+	before := conditions()
+
+	refused := exchange.Refuse(exchange.Unprocessable, "business-rule", "", "It is another's.")
+	commits := w.records(func() {
+		_, err := w.Transact(w.ctx, as(nurse), meeting("a", func(*fhir.Value) (*fhir.Value, error) { return nil, refused }))
+		require.Equal(t, exchange.Unprocessable, kind(err))
+	})
+	require.Len(t, flat(commits), 1)
+	require.Equal(t, "Observation/"+mine.ID+"/_history/1", flat(commits)[0].Row, "the refusal tells of the match")
+	require.Equal(t, "aino", flat(commits)[0].Client)
+	require.False(t, flat(commits)[0].Success)
+	require.Equal(t, before, conditions(), "nothing of the change was made")
+
+	out, err := w.Transact(w.ctx, as(nurse), meeting("a", func(*fhir.Value) (*fhir.Value, error) { return nil, nil }))
+	require.NoError(t, err)
+	require.True(t, out[1].Existing)
+	require.EqualValues(t, 1, w.row("Observation", mine.ID).Version)
+
+	commits = w.records(func() {
+		out, err = w.Transact(w.ctx, as(nurse), meeting("a", setting("valueString", "met")))
+		require.NoError(t, err)
+	})
+	require.False(t, out[1].Existing || out[1].Created)
+	require.EqualValues(t, 2, out[1].Version)
+	require.Contains(t, string(out[1].Body), "met")
+	require.Contains(t, string(out[0].Body), "Observation/"+mine.ID, "other entries refer to the match")
+	require.Len(t, flat(commits), 1)
+	require.Len(t, flat(commits)[0].Entities, 2)
+
+	// What is hidden is no match: Meet is not asked, and a resource is made.
+	out, err = w.Transact(w.ctx, as(nurse), meeting("b", func(*fhir.Value) (*fhir.Value, error) { panic("asked about what is hidden") }))
+	require.NoError(t, err)
+	require.True(t, out[1].Created)
+	require.EqualValues(t, 1, w.row("Observation", hidden.ID).Version)
+
+	// The law of an update holds for the new version.
+	creates := as(nurse)
+	creates.Allows = func(_ string, i exchange.Interaction) bool { return i != exchange.Update }
+	_, err = w.Transact(w.ctx, creates, meeting("a", setting("valueString", "again")))
+	require.Equal(t, exchange.Forbidden, kind(err))
+	for _, bad := range []string{"status", "id"} {
+		_, err = w.Transact(w.ctx, as(nurse), meeting("a", setting(bad, "bad value")))
+		require.Equal(t, exchange.Unprocessable, kind(err), bad)
+	}
+	require.EqualValues(t, 2, w.row("Observation", mine.ID).Version)
+}
+
 // A patch makes a new version under the same law as an update: validated, decided, recorded once.
 func TestPatchIsAnUpdate(t *testing.T) {
 	w := newWorld(t)

@@ -69,15 +69,6 @@ func (c *county) Transact(_ context.Context, caller exchange.Caller, ops []excha
 	}
 	var out []exchange.Written
 	for _, op := range ops {
-		if op.Interaction == exchange.Update {
-			for i := range c.created {
-				if fmt.Sprint(i) == op.ID && op.IfMatch == int64(7+i) && fhir.ID(op.Doc) == op.ID {
-					c.updated++
-					c.created[i] = op.Doc
-				}
-			}
-			continue
-		}
 		if op.IfNoneExist == nil {
 			return nil, errors.New("a create that is not conditional")
 		}
@@ -87,9 +78,21 @@ func (c *county) Transact(_ context.Context, caller exchange.Caller, ops []excha
 		}
 		written := exchange.Written{Resource: exchange.Resource{Type: op.Type, Body: op.Doc.JSON()}, Created: true}
 		for i, there := range c.created {
-			if fhir.ResourceType(there) == op.Type && there.Text("identifier", "system") == want.System && there.Text("identifier", "value") == want.Code {
-				written = exchange.Written{Resource: exchange.Resource{Type: op.Type, ID: fmt.Sprint(i), Version: int64(7 + i), Body: there.JSON()}, Existing: true}
+			if fhir.ResourceType(there) != op.Type || there.Text("identifier", "system") != want.System || there.Text("identifier", "value") != want.Code {
+				continue
 			}
+			var next *fhir.Value
+			if op.Meet != nil {
+				var err error
+				if next, err = op.Meet(there.Clone()); err != nil {
+					return nil, err
+				}
+			}
+			if next != nil {
+				c.updated++
+				c.created[i] = next
+			}
+			written = exchange.Written{Resource: exchange.Resource{Type: op.Type, ID: fmt.Sprint(i), Version: int64(7 + i), Body: c.created[i].JSON()}, Existing: next == nil}
 		}
 		if written.Created {
 			c.created = append(c.created, op.Doc)

@@ -9,6 +9,9 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
+	"strings"
+
+	"github.com/google/uuid"
 
 	"sotesilta/gateway/exchange"
 	"sotesilta/internal/fhir"
@@ -154,7 +157,7 @@ func choose(src *Source, h hl7v2.Header) (*mappings.Lens, *refusal) {
 
 // store records what the message tells about a client.
 func (s *Server) store(ctx context.Context, src *Source, caller exchange.Caller, client string, result *mappings.Result, outcome *Outcome) *refusal {
-	_, reason, err := record(ctx, s.Desk, caller, client, result)
+	_, reason, err := record(ctx, s.Desk, caller, client, result, nil)
 	switch {
 	case errors.Is(err, errUnidentified):
 		return fault("unidentified", hl7v2.Error{Code: hl7v2.FieldMissing, Text: "what the message tells has no identifier of a known system"})
@@ -176,10 +179,12 @@ var (
 	errAnothers     = errors.New("inbound: the identifier belongs to what was sent about another person")
 )
 
-// record creates what a message made, each under its identity, all or nothing. What is there already stays, or is
-// replaced if the message is one that replaces. It answers the resources as Type/id, and Repeated, Replaced or "".
-func record(ctx context.Context, desk Desk, caller exchange.Caller, client string, result *mappings.Result) (refs []string, reason string, err error) {
-	ops := make([]exchange.Op, 0, len(result.Resources))
+// record creates what a message made, each under its identity, all or nothing, together with the changes that more
+// makes of them when it is given their names: references that the exchange resolves. What is there already stays, or is
+// replaced if the message is one that replaces. It answers what was written, and Repeated, Replaced or "".
+func record(ctx context.Context, desk Desk, caller exchange.Caller, client string, result *mappings.Result, more func(names []string) []exchange.Op) (written []exchange.Written, reason string, err error) {
+	ops := make([]exchange.Op, 0, len(result.Resources)+1)
+	names := make([]string, 0, len(result.Resources))
 	for _, m := range result.Resources {
 		m.Link(client)
 		op := exchange.Op{Interaction: exchange.Create, Type: fhir.ResourceType(m.Doc), Doc: m.Doc.Clone()}
@@ -187,41 +192,54 @@ func record(ctx context.Context, desk Desk, caller exchange.Caller, client strin
 		if !ok { // without it the same message twice would be two visits
 			return nil, "", errUnidentified
 		}
-		op.IfNoneExist = byIdentifier(op.Type, system, value)
-		ops = append(ops, op)
+		op.IfNoneExist, op.FullURL = byIdentifier(op.Type, system, value), "urn:uuid:"+uuid.NewString()
+		// The identifier may be taken: by what was sent before of the same visit, or by what is about somebody else.
+		op.Meet = func(there *fhir.Value) (*fhir.Value, error) {
+			if !m.SameClient(there) {
+				return nil, anothers()
+			}
+			if !result.Replaces || says(there, m.Doc) {
+				return nil, nil
+			}
+			for _, member := range m.Doc.Members() { // what the message does not speak of stays
+				there.Set(member.Name, member.Value.Clone())
+			}
+			return there, nil
+		}
+		ops, names = append(ops, op), append(names, op.FullURL)
 	}
-	written, err := desk.Transact(ctx, caller, ops)
-	if err != nil {
+	if more != nil {
+		ops = append(ops, more(names)...)
+	}
+	if written, err = desk.Transact(ctx, caller, ops); err != nil {
 		return nil, "", err
 	}
-	var updates []exchange.Op
-	for i, w := range written {
-		refs = append(refs, w.Type+"/"+w.ID)
-		if !w.Existing {
-			continue
-		}
-		// The identifier is taken: by what was sent before of the same visit, or by what is about somebody else.
-		m := result.Resources[i]
-		there, err := fhir.Parse(w.Body, fhir.DefaultLimits)
-		if err != nil || !m.SameClient(there) {
-			return nil, "", errAnothers
-		}
-		reason = Repeated
-		if result.Replaces && !says(there, m.Doc) {
-			for _, member := range m.Doc.Members() { // what the message does not speak of stays
-				there.Set(member.Name, member.Value)
-			}
-			there.Set("id", fhir.NewString(w.ID))
-			updates = append(updates, exchange.Op{
-				Interaction: exchange.Update, Type: w.Type, ID: w.ID, Doc: there, IfMatch: w.Version,
-			})
+	for _, w := range written[:len(names)] {
+		switch {
+		case w.Existing && reason == "":
+			reason = Repeated
+		case !w.Existing && !w.Created:
+			reason = Replaced
 		}
 	}
-	if len(updates) == 0 {
-		return refs, reason, nil
+	return written, reason, nil
+}
+
+// said is what is wrong by one of them, in a sentence.
+func said(err error) string {
+	for _, known := range []error{errUnidentified, errAnothers} {
+		if errors.Is(err, known) {
+			return strings.TrimPrefix(known.Error(), "inbound: ")
+		}
 	}
-	_, err = desk.Transact(ctx, caller, updates)
-	return refs, Replaced, err
+	return err.Error()
+}
+
+// anothers refuses what is about another person than the message.
+func anothers() error {
+	refusal := exchange.Refuse(exchange.Unprocessable, "business-rule", "", "The identifier belongs to what was sent about another person.")
+	refusal.Err = errAnothers // what the wires tell apart
+	return refusal
 }
 
 // says whether a resource that is there holds every member of doc as it is.

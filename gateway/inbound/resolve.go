@@ -18,7 +18,7 @@ import (
 
 // Resolver lets a professional say who a message of the work queue is about: an explicit, recorded act, as nobody is
 // linked by guess (law 10). What the message tells is then recorded about that client, by the professional, and its Task
-// is completed and names what was recorded.
+// is completed and names what was recorded: one exchange, all of it or nothing.
 type Resolver struct {
 	Desk interface {
 		Desk
@@ -34,7 +34,7 @@ type Resolver struct {
 var open = []string{"requested", "received", "accepted", "in-progress", "on-hold"}
 
 // Resolve gives the message that waits in Task/id to the client whom the professional identifies, as for $match, and
-// answers the completed Task. Twice is once: the second finds the Task completed, or the visit recorded. An *Error tells
+// answers the completed Task. Twice is once: the second finds the Task completed, or newer than it was read. An *Error tells
 // why it cannot be: Absent when the caller may not see the Task, Unprocessable what is wrong otherwise.
 func (r *Resolver) Resolve(ctx context.Context, c exchange.Caller, id string, who exchange.Identification) (*exchange.Resource, error) {
 	found, err := r.Desk.Read(ctx, c, "Task", id)
@@ -73,17 +73,20 @@ func (r *Resolver) Resolve(ctx context.Context, c exchange.Caller, id string, wh
 	if err != nil {
 		return nil, err
 	}
-	receiving := c
-	receiving.Interaction = exchange.Receive
+	c.Interaction = exchange.Receive
 	ref := client.Type + "/" + client.ID
-	refs, _, err := record(ctx, r.Desk, receiving, ref, result)
+	written, _, err := record(ctx, r.Desk, c, ref, result, func(names []string) []exchange.Op {
+		return []exchange.Op{{
+			Interaction: exchange.Update, Type: "Task", ID: found.ID, Doc: r.completed(task, ref, names), IfMatch: found.Version,
+		}}
+	})
 	switch {
 	case errors.Is(err, errUnidentified), errors.Is(err, errAnothers):
-		return nil, unresolved("Task", "The message cannot be recorded: "+err.Error()[len("inbound: "):]+".")
+		return nil, unresolved("Task", "The message cannot be recorded: "+said(err)+".")
 	case err != nil:
 		return nil, err
 	}
-	return r.complete(ctx, c, found, task, ref, refs)
+	return &written[len(written)-1].Resource, nil
 }
 
 // waiting is the sealed message of a Task.
@@ -139,29 +142,23 @@ func (r *Resolver) message(src *Source, sealed []byte) (_ *mappings.Result, code
 	return result, code, nil
 }
 
-// complete completes a Task.
-func (r *Resolver) complete(ctx context.Context, c exchange.Caller, found *exchange.Resource, task *fhir.Value, client string, refs []string) (*exchange.Resource, error) {
+// completed is a Task whose message was given to a client, and of which the resources of these names were made.
+func (r *Resolver) completed(task *fhir.Value, client string, names []string) *fhir.Value {
 	now := time.Now
 	if r.Now != nil {
 		now = r.Now
 	}
 	reference := func(ref string) *fhir.Value { return fhir.NewObject(member("reference", fhir.NewString(ref))) }
 	outputs := fhir.NewArray(fhir.NewObject(member("type", coding(Client)), member("valueReference", reference(client))))
-	for _, ref := range refs {
-		outputs.Append(fhir.NewObject(member("type", coding(Recorded)), member("valueReference", reference(ref))))
+	for _, name := range names {
+		outputs.Append(fhir.NewObject(member("type", coding(Recorded)), member("valueReference", reference(name))))
 	}
 	next := task.Clone()
 	next.Set("status", fhir.NewString("completed"))
 	next.Set("for", reference(client))
 	next.Set("lastModified", fhir.NewString(fhir.Instant(now())))
 	next.Set("output", outputs)
-	written, err := r.Desk.Transact(ctx, c, []exchange.Op{{
-		Interaction: exchange.Update, Type: "Task", ID: found.ID, Doc: next, IfMatch: found.Version,
-	}})
-	if err != nil {
-		return nil, err
-	}
-	return &written[0].Resource, nil
+	return next
 }
 
 func unresolved(expression, text string) error {

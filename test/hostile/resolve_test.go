@@ -87,14 +87,25 @@ func TestAProfessionalResolvesAWaitingMessage(t *testing.T) {
 				t.Error("the message was recorded twice")
 			}
 			// What was done, and by whom, is in the client's log.
-			by := map[string]bool{}
+			by, together := map[string]bool{}, 0
 			for _, event := range g.Auditor().All(t, "AuditEvent?patient=Patient/aino&_count=100") {
 				text := string(event.JSON())
 				if strings.Contains(text, `"nurse"`) || strings.Contains(text, "Practitioner/nurse") || strings.Contains(text, "PractitionerRole/nurse") {
+					both := 0
 					for _, of := range []string{ref, gatewaytest.Ref(made[0])} {
-						by[of] = by[of] || strings.Contains(text, of)
+						if strings.Contains(text, of) {
+							by[of] = true
+							both++
+						}
+					}
+					if both == 2 && strings.Contains(text, `"receive"`) {
+						together++
 					}
 				}
+			}
+			// One record of both is one commit of both: no failure can come between them.
+			if together != 1 {
+				t.Errorf("the visit and the Task are in %d records together", together)
 			}
 			if !by[ref] || !by[gatewaytest.Ref(made[0])] {
 				t.Errorf("the nurse's act is not recorded: %v", by)
