@@ -245,8 +245,8 @@ func (e *Engine) kindOf(to *Invitee) string {
 	return ""
 }
 
-// RegisterOf is the sector that a kind of recipient works in: health, social, or "" for all others.
-func RegisterOf(kind string) Register {
+// registerOf is the sector that a kind of recipient works in: health, social, or "" for all others.
+func registerOf(kind string) Register {
 	for _, r := range []Register{Health, Social} {
 		if strings.HasSuffix(kind, "-"+string(r)) {
 			return r

@@ -115,7 +115,7 @@ func (e *Engine) question(w *weighing, req *Request, class *Class) question {
 	case req.Invitee.Register == Health || req.Invitee.Register == Social:
 		q.how.invitee = req.Invitee.Register
 	case req.Invitee.Controller == "":
-		q.how.invitee = RegisterOf(q.how.act.kind)
+		q.how.invitee = registerOf(q.how.act.kind)
 	}
 	return q
 }

@@ -39,7 +39,7 @@ func (s *Server) introspect(c *gin.Context) {
 	}
 	asker, err := s.Authenticate(c.Request.Context(), c.GetHeader("Authorization"))
 	if err != nil {
-		c.Header("WWW-Authenticate", Challenge(err))
+		c.Header("WWW-Authenticate", challenge(err))
 		refuse(http.StatusUnauthorized, "invalid_token", err.Error())
 		return
 	}

@@ -109,12 +109,12 @@ func newECKey(curve elliptic.Curve) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("auth: new key: %w", err)
 	}
-	return NewKey(priv, "")
+	return newKey(priv, "")
 }
 
-// NewKey makes a Key of an ECDSA P-256 (ES256), P-384 (ES384) or RSA (RS384) private key. With no id, the kid is the
+// newKey makes a Key of an ECDSA P-256 (ES256), P-384 (ES384) or RSA (RS384) private key. With no id, the kid is the
 // key's thumbprint (RFC 7638).
-func NewKey(priv crypto.Signer, id string) (*Key, error) {
+func newKey(priv crypto.Signer, id string) (*Key, error) {
 	pub, err := newPublicKey(priv.Public(), id)
 	if err != nil {
 		return nil, err

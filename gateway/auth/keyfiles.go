@@ -44,15 +44,6 @@ func ReadClientKey(dir, clientID string) (*Key, error) {
 	return readKey(path)
 }
 
-// WriteClientKey writes a client's key to dir/clients/ID.jwk, 0600, and refuses to overwrite one.
-func WriteClientKey(dir, clientID string, key *Key) error {
-	path, err := clientKeyPath(dir, clientID)
-	if err != nil {
-		return err
-	}
-	return writeKey(path, key)
-}
-
 // idForm is the form of client and user ids: safe in file names, logs and URLs.
 var idForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$`)
 

@@ -29,9 +29,6 @@ func WithKeys(keys func(clientID string) ([]PublicKey, error)) RegistryOption {
 // WithKeyHosts allows jwksUri on these hosts (host, or host:port), by https only. Without it jwksUri is refused.
 func WithKeyHosts(hosts ...string) RegistryOption { return func(l *loader) { l.hosts = hosts } }
 
-// WithHTTPClient sets the client that fetches jwksUri; its redirects are not followed.
-func WithHTTPClient(client *http.Client) RegistryOption { return func(l *loader) { l.client = client } }
-
 // loader builds and validates a Registry.
 type loader struct {
 	registry *Registry

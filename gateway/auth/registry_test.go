@@ -180,7 +180,7 @@ func TestKeysAreKeptFromOthers(t *testing.T) {
 	got, err := ReadClientKey(dir, "jukola-ehr")
 	require.NoError(t, err)
 	require.Equal(t, client.Public(), got.Public())
-	require.ErrorIs(t, WriteClientKey(dir, "jukola-ehr", client), os.ErrExist)
+	require.ErrorIs(t, writeKey(filepath.Join(dir, "clients", "jukola-ehr.jwk"), client), os.ErrExist)
 	_, err = ReadClientKey(dir, "nobody")
 	require.ErrorIs(t, err, os.ErrNotExist)
 	require.NotContains(t, err.Error(), dir)

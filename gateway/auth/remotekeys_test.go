@@ -58,6 +58,9 @@ func newVendorKey(t *testing.T) *Key {
 	return key
 }
 
+// withHTTPClient sets the client that fetches jwksUri.
+func withHTTPClient(client *http.Client) RegistryOption { return func(l *loader) { l.client = client } }
+
 func TestKeysAtAnAddress(t *testing.T) {
 	host := newKeyHost(t)
 	first, second := newVendorKey(t), newVendorKey(t)
@@ -67,9 +70,9 @@ func TestKeysAtAnAddress(t *testing.T) {
 		return LoadRegistry(strings.NewReader(`{"clients":[{"id":"auditor","name":"A","kind":"auditor","controller":"Organization/c",
 			"scopes":["system/AuditEvent.rs"],"purposes":["supervision"],"jwksUri":"`+host.URL+`/jwks"}]}`), options...)
 	}
-	_, err := registry(WithHTTPClient(host.Client()))
+	_, err := registry(withHTTPClient(host.Client()))
 	require.ErrorContains(t, err, "list of allowed key hosts")
-	reg, err := registry(WithHTTPClient(host.Client()), WithKeyHosts(strings.TrimPrefix(host.URL, "https://")))
+	reg, err := registry(withHTTPClient(host.Client()), WithKeyHosts(strings.TrimPrefix(host.URL, "https://")))
 	require.NoError(t, err)
 	w.Use(reg)
 	ask := func(key *Key) int {

@@ -33,8 +33,8 @@ const (
 	IntrospectPath = "/auth/introspect"
 )
 
-// TokenLife is how long an access token lives.
-const TokenLife = 5 * time.Minute
+// tokenLife is how long an access token lives.
+const tokenLife = 5 * time.Minute
 
 // Config is what a Server needs.
 type Config struct {
@@ -324,7 +324,7 @@ func (s *Server) serveToken(c *gin.Context) (tokenAnswer, grant, *refusal) {
 		return tokenAnswer{}, g, unavailable(err)
 	}
 	return tokenAnswer{
-		AccessToken: text, TokenType: "Bearer", ExpiresIn: int(TokenLife / time.Second), Scope: accepted.scopes.String(),
+		AccessToken: text, TokenType: "Bearer", ExpiresIn: int(tokenLife / time.Second), Scope: accepted.scopes.String(),
 	}, accepted, nil
 }
 
@@ -462,7 +462,7 @@ func issue(key *Key, issuer, audience string, g grant, now time.Time) (string, e
 	}
 	c := accessClaims{
 		Issuer: issuer, Subject: g.client.ID, ClientID: g.client.ID, Audience: audience,
-		Expires: dateOf(now.Add(TokenLife)), IssuedAt: dateOf(now), ID: rand.Text(), Scope: g.scopes.String(),
+		Expires: dateOf(now.Add(tokenLife)), IssuedAt: dateOf(now), ID: rand.Text(), Scope: g.scopes.String(),
 		Extensions: extensions{IUA: &iua},
 	}
 	if a := g.assertion; a.Task+a.Service+a.Ground+a.Reason != "" || len(a.Facts) > 0 || a.Confirm {

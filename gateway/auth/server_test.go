@@ -699,7 +699,7 @@ func TestSecretsStayOutOfLogsAndAnswers(t *testing.T) {
 	secrets = append(secrets, m.D)
 	said := w.log.String() + string(mustJSON(answers)) + w.keys["jukola-ehr"].String()
 	_, err = w.Authenticate(context.Background(), "Bearer "+good)
-	said += err.Error() + Challenge(err)
+	said += err.Error() + challenge(err)
 	for _, secret := range secrets {
 		require.NotContains(t, said, secret)
 	}

@@ -48,8 +48,8 @@ func (e *Unauthorized) Challenge() string {
 	return `Bearer realm="fhir", error="` + e.Code + `", error_description="` + ascii(e.Text) + `"`
 }
 
-// Challenge is what WWW-Authenticate says of an error of Authenticate.
-func Challenge(err error) string {
+// challenge is what WWW-Authenticate says of an error of Authenticate.
+func challenge(err error) string {
 	var u *Unauthorized
 	if errors.As(err, &u) {
 		return u.Challenge()

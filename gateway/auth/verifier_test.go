@@ -40,7 +40,7 @@ func TestWithoutAGoodTokenThereIsNoCaller(t *testing.T) {
 		"another key":        {"Bearer " + forge(posing, w.issuer, w.audience, now), "invalid_token", "not one of ours"},
 		"another issuer":     {"Bearer " + forge(st.key, "https://evil.example", w.audience, now), "invalid_token", "not one of ours"},
 		"another audience":   {"Bearer " + forge(st.key, w.issuer, w.issuer+"/other", now), "invalid_token", "not for this server"},
-		"expired":            {"Bearer " + forge(st.key, w.issuer, w.audience, now.Add(-TokenLife)), "invalid_token", "expired"},
+		"expired":            {"Bearer " + forge(st.key, w.issuer, w.audience, now.Add(-tokenLife)), "invalid_token", "expired"},
 		"of the future":      {"Bearer " + forge(st.key, w.issuer, w.audience, now.Add(time.Minute)), "invalid_token", "not valid yet"},
 		"a client assertion": {"Bearer " + w.assertion("jukola-ehr", Claims{}), "invalid_token", "not one of ours"},
 		"signature cut":      {"Bearer " + good[:len(good)-4], "invalid_token", "not one of ours"},
@@ -55,7 +55,7 @@ func TestWithoutAGoodTokenThereIsNoCaller(t *testing.T) {
 			var u *Unauthorized
 			require.True(t, errors.As(err, &u))
 			require.Equal(t, c.code, u.Code)
-			require.Contains(t, Challenge(err), c.challenge)
+			require.Contains(t, challenge(err), c.challenge)
 			require.Nil(t, caller.Allows)
 			require.Empty(t, caller.Actor.App)
 		})
@@ -71,7 +71,7 @@ func TestAVerifiedTokenIsForgottenInTime(t *testing.T) {
 	_, err := w.Authenticate(context.Background(), tok.Authorization())
 	require.NoError(t, err)
 	require.Len(t, w.state.Load().cache.byHash, 1)
-	w.clock.pass(TokenLife - time.Second)
+	w.clock.pass(tokenLife - time.Second)
 	_, err = w.Authenticate(context.Background(), tok.Authorization())
 	require.NoError(t, err)
 	w.clock.pass(time.Second)

@@ -35,7 +35,7 @@ var rsaKey = sync.OnceValue(func() *Key {
 	if err != nil {
 		panic(err)
 	}
-	key, err := NewKey(priv, "rsa-1")
+	key, err := newKey(priv, "rsa-1")
 	if err != nil {
 		panic(err)
 	}

@@ -17,9 +17,9 @@ var page string
 
 var docs = template.Must(template.New("docs").Parse(page))
 
-// Page is the page for people: the same statement, to be read from top to bottom. It is whole in itself and loads
+// readable is the page for people: the same statement, to be read from top to bottom. It is whole in itself and loads
 // nothing from anywhere.
-func Page(statement *fhir.Value, base string, operations []rest.Operation) ([]byte, error) {
+func readable(statement *fhir.Value, base string, operations []rest.Operation) ([]byte, error) {
 	type param struct{ Name, Type, Text string }
 	type op struct{ Method, Address, Text, Definition string }
 	type resource struct {
@@ -72,16 +72,16 @@ func Page(statement *fhir.Value, base string, operations []rest.Operation) ([]by
 
 // Documents are both, as the face serves them.
 func Documents(statement *fhir.Value, base string, operations []rest.Operation, beside []rest.Route) ([]rest.Document, error) {
-	document, err := Document(statement, base, operations, beside)
+	document, err := specification(statement, base, operations, beside)
 	if err != nil {
 		return nil, err
 	}
-	page, err := Page(statement, base, operations)
+	page, err := readable(statement, base, operations)
 	if err != nil {
 		return nil, err
 	}
 	return []rest.Document{
-		{Path: Path, ContentType: "application/json", Text: document},
-		{Path: DocsPath, ContentType: "text/html; charset=utf-8", Text: page},
+		{Path: "/openapi.json", ContentType: "application/json", Text: document},
+		{Path: "/docs", ContentType: "text/html; charset=utf-8", Text: page},
 	}, nil
 }

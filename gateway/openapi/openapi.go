@@ -17,12 +17,6 @@ import (
 	"sotesilta/internal/fhir"
 )
 
-// Paths of what this package makes.
-const (
-	Path     = "/openapi.json"
-	DocsPath = "/docs"
-)
-
 //go:embed beside.json
 var beside []byte
 
@@ -31,10 +25,10 @@ type (
 	list   = []any
 )
 
-// Document is the OpenAPI 3.1 document of a CapabilityStatement. base is the FHIR base, such as
+// specification is the OpenAPI 3.1 document of a CapabilityStatement. base is the FHIR base, such as
 // http://localhost:8080/fhir; what lies beside it is found at its root. The operations are those of the statement, which
 // does not say whether they are of a type or of one resource. A route beside the base that is not described is an error.
-func Document(statement *fhir.Value, base string, operations []rest.Operation, mounted []rest.Route) ([]byte, error) {
+func specification(statement *fhir.Value, base string, operations []rest.Operation, mounted []rest.Route) ([]byte, error) {
 	root, path := split(base)
 	var other struct {
 		Paths map[string]any

@@ -12,7 +12,7 @@ import (
 // An operation without parameters has an empty list of them.
 func TestAnOperationWithoutParameters(t *testing.T) {
 	statement := fhir.NewObject(fhir.Member{Name: "resourceType", Value: fhir.NewString("CapabilityStatement")})
-	text, err := Document(statement, "http://localhost:8080/fhir", []rest.Operation{{Type: "Task", Name: "meta", Instance: true, Asked: map[string]string{}}}, nil)
+	text, err := specification(statement, "http://localhost:8080/fhir", []rest.Operation{{Type: "Task", Name: "meta", Instance: true, Asked: map[string]string{}}}, nil)
 	require.NoError(t, err)
 	require.Contains(t, string(text), `"parameters":[]`)
 	require.NotContains(t, string(text), "null")
@@ -22,7 +22,7 @@ func TestAnOperationWithoutParameters(t *testing.T) {
 func TestARouteThatIsNotDescribedIsAnError(t *testing.T) {
 	statement := fhir.NewObject(fhir.Member{Name: "resourceType", Value: fhir.NewString("CapabilityStatement")})
 	of := func(method, path string) error {
-		_, err := Document(statement, "http://localhost:8080/fhir", nil, []rest.Route{{Method: method, Path: path}})
+		_, err := specification(statement, "http://localhost:8080/fhir", nil, []rest.Route{{Method: method, Path: path}})
 		return err
 	}
 	require.NoError(t, of("GET", "/ledger/tile/*path"))

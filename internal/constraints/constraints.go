@@ -31,8 +31,8 @@ var invariants string
 //go:embed errata.tsv
 var errata string
 
-// Invariant is a rule in FHIRPath about the elements at a place.
-type Invariant struct {
+// invariant is a rule in FHIRPath about the elements at a place.
+type invariant struct {
 	Place      string // path of the element or type, such as CarePlan.activity
 	Key        string // such as cpl-3
 	Severity   string // error or warning
@@ -44,17 +44,17 @@ type Invariant struct {
 	err      error
 }
 
-func (i *Invariant) expression() (*fhirpath.Expression, error) {
+func (i *invariant) expression() (*fhirpath.Expression, error) {
 	i.once.Do(func() { i.compiled, i.err = fhirpath.Compile(i.Expression) })
 	return i.compiled, i.err
 }
 
 // table is the invariants by where they apply.
 type table struct {
-	types    [][]*Invariant          // by TypeNumber: of every element of the type
-	elements map[string][]*Invariant // by parent type and element, such as Organization.telecom
+	types    [][]*invariant          // by TypeNumber: of every element of the type
+	elements map[string][]*invariant // by parent type and element, such as Organization.telecom
 	parents  []bool                  // by TypeNumber: whether elements has any of the type's
-	all      []*Invariant
+	all      []*invariant
 }
 
 var tables = sync.OnceValue(func() *table { return newTable(invariants, errata) })
@@ -67,7 +67,7 @@ func newTable(lines, errata string) *table {
 		instead[[2]string{f[0], f[1]}] = f[2]
 	}
 	t := &table{
-		types: make([][]*Invariant, fhir.TypeNumbers()), parents: make([]bool, fhir.TypeNumbers()), elements: map[string][]*Invariant{},
+		types: make([][]*invariant, fhir.TypeNumbers()), parents: make([]bool, fhir.TypeNumbers()), elements: map[string][]*invariant{},
 	}
 	numbers := map[string]int{}
 	for n := range t.types {
@@ -80,7 +80,7 @@ func newTable(lines, errata string) *table {
 		if len(f) != 5 {
 			panic("constraints: a line of the invariants has not five fields")
 		}
-		i := &Invariant{Place: f[0], Key: f[1], Severity: f[2], Expression: f[3], Human: f[4]}
+		i := &invariant{Place: f[0], Key: f[1], Severity: f[2], Expression: f[3], Human: f[4]}
 		if other, ok := instead[[2]string{i.Key, i.Place}]; ok {
 			if other == "-" {
 				continue
@@ -192,7 +192,7 @@ func (c *checker) element(n, resource, container fhir.Node) {
 }
 
 // test evaluates one invariant.
-func (c *checker) test(i *Invariant, n, resource, container fhir.Node) {
+func (c *checker) test(i *invariant, n, resource, container fhir.Node) {
 	if c.stopped || i.Severity != "error" && c.level == Errors {
 		return
 	}

@@ -25,7 +25,7 @@ type profiled struct {
 	min, max int      // max -1: any number
 	pattern  *fhir.Value
 	targets  []string // resource types
-	rules    []*Invariant
+	rules    []*invariant
 }
 
 // understood are the members of an element that NewProfile acts on, or that say nothing a resource could break.
@@ -73,7 +73,7 @@ func NewProfile(doc *fhir.Value) (*Profile, error) {
 			}
 		}
 		for _, c := range e.Get("constraint").Items() {
-			rule := &Invariant{Place: one.name, Key: c.Text("key"), Severity: c.Text("severity"), Expression: c.Text("expression"), Human: c.Text("human")}
+			rule := &invariant{Place: one.name, Key: c.Text("key"), Severity: c.Text("severity"), Expression: c.Text("expression"), Human: c.Text("human")}
 			if _, err := rule.expression(); err != nil {
 				return nil, fmt.Errorf("constraints: %s: %s: %w", p.URL, rule.Key, err)
 			}

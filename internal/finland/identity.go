@@ -1,9 +1,6 @@
-// Package finland holds what is so in Finland whatever the register: personal identity codes, OIDs of the national
-// code service, and working days.
-//
-// A personal identity code (henkilötunnus) is read, checked and recognised here and nowhere else, so that one place
-// decides what may appear in a URL or a log. Nothing in this package shows a code: not an error, not the String of a
-// parsed one.
+// Package finland knows the personal identity code (henkilötunnus). It is read, checked and recognised here and nowhere
+// else, so that one place decides what may appear in a URL or a log. Nothing in this package shows a code: not an error,
+// not the String of a parsed one.
 package finland
 
 import (
@@ -22,20 +19,10 @@ var (
 	ErrIdentityCheck = errors.New("the check character of the personal identity code is wrong")
 )
 
-// Sex as the individual number tells it: odd is male, even female (decree 128/2010 § 2).
-type Sex uint8
-
-// The two.
-const (
-	Female Sex = iota
-	Male
-)
-
 // IdentityCode is a personal identity code taken apart.
 type IdentityCode struct {
 	code string
 	Born time.Time // the date of birth, at midnight UTC
-	Sex  Sex
 	// Synthetic: the individual number is 900–999. Such codes are given to nobody for life; they serve as temporary
 	// codes and in tests.
 	Synthetic bool
@@ -81,7 +68,7 @@ func ParseIdentityCode(s string) (IdentityCode, error) {
 	if !ok {
 		return IdentityCode{}, ErrIdentityDate
 	}
-	code := IdentityCode{code: s, Born: born, Sex: Sex(individual % 2), Synthetic: individual >= 900}
+	code := IdentityCode{code: s, Born: born, Synthetic: individual >= 900}
 	if !checked(s) {
 		return code, ErrIdentityCheck
 	}

@@ -18,9 +18,9 @@ import (
 // Folder holds a file for each resource, named Type-id.json.
 type Folder string
 
-// Find is the folder that FHIR_EXAMPLES names, otherwise the one that scripts/prepare makes in this module, seen from the
+// find is the folder that FHIR_EXAMPLES names, otherwise the one that scripts/prepare makes in this module, seen from the
 // working folder or any folder below it; "" when it is not there.
-func Find() Folder {
+func find() Folder {
 	folder := os.Getenv("FHIR_EXAMPLES")
 	if folder == "" {
 		root, err := os.Getwd()
@@ -49,7 +49,7 @@ func Test(t interface {
 },
 ) Folder {
 	t.Helper()
-	f := Find()
+	f := find()
 	if f == "" {
 		t.Skip("the npm package hl7.fhir.r4.examples 4.0.1 is not here: scripts/prepare fetches it, FHIR_EXAMPLES names a folder of it")
 	}
@@ -112,7 +112,7 @@ func (f Folder) Bundled(names ...string) iter.Seq2[Resource, error] {
 // working folder if it is not given, where go generate runs a package's commands.
 func Main(compile func(Folder) (map[string][]byte, error)) {
 	log.SetFlags(0)
-	folder := flag.String("definitions", string(Find()), "folder of the unpacked npm package hl7.fhir.r4.examples 4.0.1")
+	folder := flag.String("definitions", string(find()), "folder of the unpacked npm package hl7.fhir.r4.examples 4.0.1")
 	out := flag.String("out", ".", "folder to write to")
 	flag.Parse()
 	if *folder == "" {

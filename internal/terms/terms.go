@@ -88,9 +88,7 @@ const JointClient = Base + "PlanDefinition/joint-client"
 
 // National identifier systems (koodistopalvelu; legal-bases § 10).
 const (
-	HETU           = "urn:oid:1.2.246.21"     // personal identity code
-	BusinessID     = "urn:oid:1.2.246.10"     // Y-tunnus
-	Terhikki       = "urn:oid:1.2.246.537.26" // health care professionals
+	HETU           = "urn:oid:1.2.246.21" // personal identity code
 	SecurityLabel  = "https://hl7.fi/fhir/finnish-base-profiles/CodeSystem/fi-base-security-label-cs"
 	Turvakielto    = "TURVAKIELTO"                        // code of SecurityLabel: non-disclosure for personal safety
 	PermitToSocial = "1"                                  // Kanta SoTeConsent category: patient data to social care

@@ -12,7 +12,7 @@
 //
 // # Writing
 //
-// One goroutine settles up to MaxBatch waiting changes in one durable transaction (group commit): it looks up what they
+// One goroutine settles up to maxBatch waiting changes in one durable transaction (group commit): it looks up what they
 // expect, decides in memory which of them hold, one after the other, and writes those together. A lone change waits
 // for nobody.
 package sqlstore
@@ -221,7 +221,7 @@ type EventRow struct {
 	Record      string
 }
 
-// EntryRow is a row of the table ledger_entry: the node's number and the count make its key (EntryKey).
+// EntryRow is a row of the table ledger_entry: the node's number and the count make its key (entryKey).
 type EntryRow struct {
 	Key     int64
 	Entry   ledger.Entry

@@ -22,8 +22,8 @@ const maxNode = 1<<22 - 1
 // and with it the tree, is over the number too.
 func nodeName(no int64, id string) string { return strconv.FormatInt(no, 10) + "-" + id }
 
-// EntryKey is the key of a node's count-th entry.
-func EntryKey(node, count int64) int64 { return node<<nodeBits | count }
+// entryKey is the key of a node's count-th entry.
+func entryKey(node, count int64) int64 { return node<<nodeBits | count }
 
 // spanKeys are the keys of a range of a node's entries; false when it is none.
 func spanKeys(s store.Span) (first, last int64, ok bool) {
@@ -32,7 +32,7 @@ func spanKeys(s store.Span) (first, last int64, ok bool) {
 	if err != nil || !named || no < 1 || no >= 1<<(63-nodeBits) || s.First < 1 || s.Last < s.First || s.Last >= 1<<nodeBits {
 		return 0, 0, false
 	}
-	return EntryKey(no, s.First), EntryKey(no, s.Last), true
+	return entryKey(no, s.First), entryKey(no, s.Last), true
 }
 
 // EraseSQL is the statement, with two arguments written by arg, that takes content, salt and columns from the entries of
@@ -317,7 +317,7 @@ func (t *settling) apply(j *job) {
 		e.Columns = r.listed
 		t.chain.prev = e.Chain
 		t.w.Entries = append(t.w.Entries, EntryRow{
-			Key: EntryKey(t.chain.no, t.chain.count), Entry: e, Columns: r.columns,
+			Key: entryKey(t.chain.no, t.chain.count), Entry: e, Columns: r.columns,
 		})
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"sotesilta/gateway/store"
 )
 
-// MaxBatch is how many changes share one transaction at most.
-const MaxBatch = 256
+// maxBatch is how many changes share one transaction at most.
+const maxBatch = 256
 
 // maxQueue is how many changes may wait; one more is answered ErrBusy.
 const maxQueue = 4096
@@ -78,7 +78,7 @@ func (s *Store) write() {
 	defer close(s.stopped)
 	tick := time.NewTicker(upkeepEvery)
 	defer tick.Stop()
-	batch := make([]*job, 0, MaxBatch)
+	batch := make([]*job, 0, maxBatch)
 	swept := s.clock()
 	var company company
 	for {
@@ -119,7 +119,7 @@ func (s *Store) write() {
 
 // fill adds what waits to a batch that has begun. With a channel it first waits for one more, until the channel speaks.
 func (s *Store) fill(batch []*job, until <-chan time.Time) []*job {
-	if len(batch) == 0 || len(batch) >= MaxBatch {
+	if len(batch) == 0 || len(batch) >= maxBatch {
 		return batch
 	}
 	if until != nil {
@@ -133,7 +133,7 @@ func (s *Store) fill(batch []*job, until <-chan time.Time) []*job {
 			return batch
 		}
 	}
-	for len(batch) < MaxBatch {
+	for len(batch) < maxBatch {
 		select {
 		case j, ok := <-s.queue:
 			if !ok {
@@ -181,7 +181,7 @@ const few = 12
 // met takes in how many callers were there when a write that took so long ended: those whose changes it wrote, and those
 // who came meanwhile. Who does not come back is expected less and less.
 func (c *company) met(callers int, took time.Duration) {
-	c.expected = min(max(callers, c.expected-1), MaxBatch)
+	c.expected = min(max(callers, c.expected-1), maxBatch)
 	c.write += (took - c.write) / 8
 }
 

@@ -124,14 +124,14 @@ func TestWaitingChangesShareOneTransaction(t *testing.T) {
 	e := &scripted{}
 	s := New(e)
 	defer s.Close()
-	changes := make([]store.Change, MaxBatch+10)
+	changes := make([]store.Change, maxBatch+10)
 	for i := range changes {
 		changes[i] = change("read")
 	}
 	for _, err := range together(t, e, s, changes...) {
 		require.NoError(t, err)
 	}
-	require.Equal(t, []int{1, MaxBatch, 10}, e.batches)
+	require.Equal(t, []int{1, maxBatch, 10}, e.batches)
 	chained(t, e.entries)
 }
 
