@@ -23,7 +23,7 @@ const snapshotLife = 2 * time.Second
 // attempts is how often a change that went stale is decided anew before the caller is told of the conflict.
 const attempts = 8
 
-// Config is what a Desk needs. All but Rules, Tree, Changed, Log and Now are required.
+// Config is what a Desk needs. Store, Law and Person are required.
 type Config struct {
 	Store  store.Store
 	Law    consent.Decider
@@ -40,6 +40,8 @@ type Config struct {
 	Changed func(typ string)
 	Log     *slog.Logger
 	Now     func() time.Time
+	// Wait is how an answer that says no waits for its mark: for so long, or until the context ends. It is for tests.
+	Wait func(context.Context, time.Duration)
 }
 
 // Desk is the door. It holds no state beside its configuration and is safe for concurrent use.
@@ -56,6 +58,8 @@ type Desk struct {
 	changed   func(typ string)
 	log       *slog.Logger
 	now       func() time.Time
+	paces     sync.Map // *pace by pacing: registered API clients by interactions, so they are few
+	wait      func(context.Context, time.Duration)
 }
 
 // New makes a Desk.
@@ -65,7 +69,7 @@ func New(cfg Config) (*Desk, error) {
 	}
 	d := &Desk{
 		store: cfg.Store, law: cfg.Law, person: cfg.Person, rules: cfg.Rules, profiles: cfg.Profiles, bases: cfg.Bases,
-		sequencer: cfg.Sequencer, tree: cfg.Tree, beside: turns.New(besides, besideWait), changed: cfg.Changed, log: cfg.Log, now: cfg.Now,
+		sequencer: cfg.Sequencer, tree: cfg.Tree, beside: turns.New(besides, besideWait), changed: cfg.Changed, log: cfg.Log, now: cfg.Now, wait: cfg.Wait,
 	}
 	if d.tree == nil {
 		d.tree = ledger.NewTree(cfg.Store.Ledger())
@@ -75,6 +79,9 @@ func New(cfg Config) (*Desk, error) {
 	}
 	if d.now == nil {
 		d.now = time.Now
+	}
+	if d.wait == nil {
+		d.wait = wait
 	}
 	if d.sequencer == nil {
 		d.sequencer = func() error { return nil }

@@ -15,25 +15,32 @@ import (
 
 // provenance labels a Provenance like what it is about: that of a directive is a directive (law 6).
 func (w *writing) provenance(ctx context.Context, item *Item) error {
+	looked := map[string]bool{}
 	for _, target := range item.Doc.All("target", "reference") {
 		ref := fhir.ParseReference(target.Str())
-		if !w.desk.here(ref) {
+		if !w.desk.here(ref) || looked[ref.Type+"/"+ref.ID] {
 			continue
 		}
+		looked[ref.Type+"/"+ref.ID] = true
 		about := w.draft.Find(ref.Type, ref.ID)
 		if about == nil {
 			row, err := w.snap.Get(ctx, ref.Type, ref.ID)
 			if errors.Is(err, store.ErrNotFound) {
+				w.unseen = true
+				if err := w.decoy(ctx, w.snap, ref.Type, w.record(Read, "")); err != nil {
+					return err
+				}
 				continue
 			}
 			if err != nil {
 				return unrecorded(err)
 			}
-			if err := w.know(ctx, row.Class.Clients); err != nil {
+			decision, _, err := w.sight(ctx, row)
+			if err != nil {
 				return err
 			}
-			decision := w.decide(consent.Read, row.Class, w.facts)
-			if row.Deleted || !permits(&decision, row) {
+			if row.Deleted || decision.Outcome != consent.Permitted {
+				w.unseen = true
 				continue // what the caller cannot see gives no label, as if it were not there
 			}
 			about = &Item{Class: row.Class}

@@ -2,7 +2,6 @@ package exchange
 
 import (
 	"context"
-	"time"
 
 	"sotesilta/consent"
 	"sotesilta/consent/ledger"
@@ -17,12 +16,6 @@ const Evaluate Interaction = "evaluate"
 //
 // It promises nothing: each exchange is decided anew on the facts of its own moment.
 func (d *Desk) Evaluate(ctx context.Context, c Caller, i Interaction, typ, id string) (yes bool, err error) {
-	began := time.Now()
-	defer func() {
-		if !yes {
-			d.even(ctx, began)
-		}
-	}()
 	c = d.complete(c)
 	c.Interaction = "" // an evaluation is nothing else, whatever wire it came by
 	if i != Read && i != Update && i != Delete {
@@ -31,6 +24,12 @@ func (d *Desk) Evaluate(ctx context.Context, c Caller, i Interaction, typ, id st
 	if allowed(c, typ, Read) != nil || allowed(c, typ, i) != nil {
 		return false, nil
 	}
+	held := d.hold(c, Evaluate)
+	defer func() {
+		if !yes {
+			held.wait(ctx)
+		}
+	}()
 	if typ == auditEvent {
 		if i != Read {
 			return false, nil // nobody writes them

@@ -2,19 +2,103 @@ package exchange
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
-// tick is the grid on which answers that say no leave; longer than nearly all of them take.
-const tick = 5 * time.Millisecond
+// Answers that say no, or that found nothing, leave at marks, counted from when their question came: 5 ms, 10 ms, 20 ms
+// and so on. What is hidden takes some microseconds longer to refuse than what is absent (decoy.go makes their work alike,
+// as far as it can), and enough questions would tell the two apart (law 2). At a mark both leave alike, but for the few
+// whose own times lie on both sides of one. So that there are few on any machine under any load, the first mark is one
+// that nearly all of late came before (pace); test/leak/README.md says how few. Answers with data are not held, nor are
+// those that no row was looked at for.
+//
+// While an answer waits it holds no snapshot, no connection of the store and no turn: nothing but itself. Whoever waits
+// counts among the requests of the API client that are under way, which are bounded.
 
-// even holds an answer that says no, or that found nothing, until a whole number of ticks has passed since its question
-// came. What is hidden takes some 70 µs longer to refuse than what is absent (its class is looked up, its client's facts
-// are read, the law is asked, a longer record is written), and a few thousand questions would tell the two apart (law
-// 2). On the grid both leave at the same tick, but for the few that the difference carries over one. Answers with data
-// are not held.
-func (d *Desk) even(ctx context.Context, began time.Time) {
-	timer := time.NewTimer(tick - time.Since(began)%tick)
+const (
+	// tick is the first mark where answers are quick.
+	tick = 5 * time.Millisecond
+	// slowest is the step of the latest first mark, 640 ms; after the first come as many as it takes.
+	slowest = 7
+)
+
+// A pace looks at so many answers, or as many as came in so much time, before it chooses anew; of so many, one may have
+// come after the first mark.
+const (
+	paceLooks = 200
+	paceLife  = time.Minute
+	paceShare = 20
+)
+
+// pace keeps the first mark of one API client's questions of one kind: what an asker makes slow is slow for itself alone.
+type pace struct {
+	mu    sync.Mutex
+	first int // step of the first mark: tick << first
+	since time.Time
+	looks int
+	after [slowest + 1]int // answers that came after the mark of a step
+}
+
+// leave says when an answer leaves that was ready so long after its question came: at the first mark, or the next one
+// after it was ready.
+func (p *pace) leave(now time.Time, took time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.looks == paceLooks || now.Sub(p.since) > paceLife {
+		if p.first > 0 && p.after[p.first-1]*paceShare <= p.looks {
+			p.first--
+		}
+		p.since, p.looks, p.after = now, 0, [slowest + 1]int{}
+	}
+	p.looks++
+	at := tick << p.first
+	for at < took {
+		at *= 2
+	}
+	for step := range p.after {
+		if took > tick<<step {
+			p.after[step]++
+		}
+	}
+	for p.first < slowest && p.after[p.first] > paceLooks/paceShare {
+		p.first++
+	}
+	return at
+}
+
+// pacing is whose questions a pace is of.
+type pacing struct {
+	app string // API client
+	i   Interaction
+}
+
+// held is a question whose answer may have to wait.
+type held struct {
+	desk  *Desk
+	of    pacing
+	began time.Time
+}
+
+// hold begins a question of a caller, where its answer may come to tell of rows.
+func (d *Desk) hold(c Caller, i Interaction) *held {
+	return &held{d, pacing{c.Actor.App, i}, time.Now()}
+}
+
+// wait holds the answer, one that says no or that found nothing, until its mark.
+func (h *held) wait(ctx context.Context) {
+	p, known := h.desk.paces.Load(h.of)
+	if !known {
+		p, _ = h.desk.paces.LoadOrStore(h.of, &pace{})
+	}
+	now := time.Now()
+	took := now.Sub(h.began)
+	h.desk.wait(ctx, p.(*pace).leave(now, took)-took)
+}
+
+// wait waits for so long, or until ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -20,16 +20,16 @@ const maxGraph = 500
 // whose label names the client, current versions, the oldest first. Absent when the caller may not see the Patient.
 // Types and Since narrow it. What is hidden takes no part; one record for the question, and one per client whose data left.
 func (d *Desk) Everything(ctx context.Context, c Caller, client string, types []string, since time.Time, cursor string, count int) (page *Page, err error) {
-	began := time.Now()
-	defer func() {
-		if err != nil || len(page.Matches) == 0 {
-			d.even(ctx, began)
-		}
-	}()
 	c = d.complete(c)
 	if err := allowed(c, "Patient", Everything); err != nil {
 		return nil, err
 	}
+	held := d.hold(c, Everything)
+	defer func() {
+		if err != nil || len(page.Matches) == 0 {
+			held.wait(ctx)
+		}
+	}()
 	if _, err := d.visible(ctx, c, "Patient", client); err != nil {
 		return nil, err
 	}
@@ -65,16 +65,16 @@ func (d *Desk) visible(ctx context.Context, c Caller, typ, id string) (*store.Ro
 // Graph answers a CarePlan with what belongs to it, as far as the caller may see each: the rows of its process, and what
 // the plan itself refers to. Absent when the caller may not see the plan; at most maxGraph resources.
 func (d *Desk) Graph(ctx context.Context, c Caller, id string) (page *Page, err error) {
-	began := time.Now()
-	defer func() {
-		if err != nil {
-			d.even(ctx, began)
-		}
-	}()
 	c = d.complete(c)
 	if err := allowed(c, "CarePlan", Everything); err != nil {
 		return nil, err
 	}
+	held := d.hold(c, Everything)
+	defer func() {
+		if err != nil {
+			held.wait(ctx)
+		}
+	}()
 	plan, err := d.visible(ctx, c, "CarePlan", id)
 	if err != nil {
 		return nil, err

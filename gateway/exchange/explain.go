@@ -151,12 +151,6 @@ func (x *Explanation) conclude() {
 // records, all of it; to the client in plain words, if data moved that are about the client alone. Otherwise it is Absent.
 // Asking is itself recorded.
 func (d *Desk) ExplainRecord(ctx context.Context, c Caller, id string) (_ *Explanation, err error) {
-	began := time.Now()
-	defer func() {
-		if err != nil {
-			d.even(ctx, began)
-		}
-	}()
 	if err := asking(c); err != nil {
 		return nil, err
 	}
@@ -166,6 +160,12 @@ func (d *Desk) ExplainRecord(ctx context.Context, c Caller, id string) (_ *Expla
 			return nil, err
 		}
 	}
+	held := d.hold(c, Explain)
+	defer func() {
+		if err != nil {
+			held.wait(ctx)
+		}
+	}()
 	l, err := d.lookBeside(ctx, c, Explain, auditEvent+"/"+id)
 	if err != nil {
 		return nil, err
@@ -362,12 +362,6 @@ func (l *listing) Permit(_ context.Context, classes []consent.Class, _ map[strin
 // ExplainHypothesis tells what a registered actor would be answered, and why: to the auditor about data of the
 // controller, to the client about data that the client may read. Otherwise it is Absent. Asking is itself recorded.
 func (d *Desk) ExplainHypothesis(ctx context.Context, c Caller, h Hypothesis) (_ *Explanation, err error) {
-	began := time.Now()
-	defer func() {
-		if err != nil {
-			d.even(ctx, began)
-		}
-	}()
 	if err := asking(c); err != nil {
 		return nil, err
 	}
@@ -389,6 +383,12 @@ func (d *Desk) ExplainHypothesis(ctx context.Context, c Caller, h Hypothesis) (_
 	if !ok {
 		return nil, unrecorded(errors.New("exchange: the law explains nothing"))
 	}
+	held := d.hold(c, Explain)
+	defer func() {
+		if err != nil {
+			held.wait(ctx)
+		}
+	}()
 	l, err := d.look(ctx, c, Explain, h.Type+"/"+h.ID)
 	if err != nil {
 		return nil, err

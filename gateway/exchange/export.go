@@ -38,16 +38,16 @@ func (b Bulk) about() string {
 
 // BeginBulk says whether the caller may ask for an export: absent when its Group is to it. Nothing leaves yet.
 func (d *Desk) BeginBulk(ctx context.Context, c Caller, b Bulk) (err error) {
-	began := time.Now()
-	defer func() {
-		if err != nil {
-			d.even(ctx, began)
-		}
-	}()
 	c = d.complete(c)
 	if err := allowed(c, "Patient", Export); err != nil {
 		return err
 	}
+	held := d.hold(c, Export)
+	defer func() {
+		if err != nil {
+			held.wait(ctx)
+		}
+	}()
 	_, err = d.members(ctx, c, b)
 	return err
 }
@@ -82,11 +82,17 @@ func (b Bulk) key() string { return "bulk/" + b.ID }
 // Bulk answers a page of the resources of one type of an export, current versions, the oldest first: those that name a
 // client and that the caller may see now, whatever it could when it asked. One record for the page, and one per client
 // whose data left. Absent when the export was cancelled, or its Group is not to be seen any more.
-func (d *Desk) Bulk(ctx context.Context, c Caller, b Bulk, typ, cursor string) (*Page, error) {
+func (d *Desk) Bulk(ctx context.Context, c Caller, b Bulk, typ, cursor string) (page *Page, err error) {
 	c = d.complete(c)
 	if err := allowed(c, typ, Export); err != nil {
 		return nil, err
 	}
+	held := d.hold(c, Export)
+	defer func() {
+		if err != nil || len(page.Matches) == 0 {
+			held.wait(ctx)
+		}
+	}()
 	cancelled, err := d.Cancelled(ctx, b)
 	if err != nil {
 		return nil, err

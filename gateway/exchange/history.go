@@ -34,12 +34,6 @@ func (p Past) keeps(made, ended time.Time) bool {
 // label, and what the caller may not see takes no part: it is in no page, moves no link, and ends no other version.
 // Deletions are without a body. One record for the question, and one per client whose data left.
 func (d *Desk) Histories(ctx context.Context, c Caller, typ string, p Past) (page *Page, err error) {
-	began := time.Now()
-	defer func() {
-		if err != nil || len(page.Matches) == 0 {
-			d.even(ctx, began)
-		}
-	}()
 	c = d.complete(c)
 	i, q := HistorySystem, store.VersionQuery{Since: p.Since, From: p.At.From, To: p.At.To, Cursor: p.Cursor, Limit: p.Count}
 	if typ != "" {
@@ -55,6 +49,12 @@ func (d *Desk) Histories(ctx context.Context, c Caller, typ string, p Past) (pag
 	if typ == auditEvent {
 		return nil, Refuse(NotAllowed, "not-supported", "", "AuditEvents have no versions: search them.")
 	}
+	held := d.hold(c, i)
+	defer func() {
+		if err != nil || len(page.Matches) == 0 {
+			held.wait(ctx)
+		}
+	}()
 	return d.versions(ctx, c, i, typ, q)
 }
 

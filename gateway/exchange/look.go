@@ -37,11 +37,11 @@ func (d *Desk) begin(ctx context.Context, open func(context.Context) (store.Snap
 	return &look{snap, d, c, d.record(c, i, target)}, nil
 }
 
-// find gets a row and what is known of its clients; found is false when there is no such row.
-func (l *look) find(ctx context.Context, get func(store.Snapshot) (store.Row, error)) (row store.Row, facts map[string]*consent.Facts, found bool, _ error) {
+// find gets a row of a type and what is known of its clients; found is false when there is no such row.
+func (l *look) find(ctx context.Context, typ string, get func(store.Snapshot) (store.Row, error)) (row store.Row, facts map[string]*consent.Facts, found bool, _ error) {
 	row, err := get(l.Snapshot)
 	if errors.Is(err, store.ErrNotFound) {
-		return row, nil, false, nil
+		return row, nil, false, l.asker().decoy(ctx, l.Snapshot, typ, l.rec)
 	}
 	if err != nil {
 		return row, nil, false, unrecorded(err)
@@ -54,7 +54,7 @@ func (l *look) find(ctx context.Context, get func(store.Snapshot) (store.Row, er
 
 // current finds the newest version of a resource, which may be its deletion.
 func (l *look) current(ctx context.Context, typ, id string) (row store.Row, facts map[string]*consent.Facts, found bool, _ error) {
-	return l.find(ctx, func(snap store.Snapshot) (store.Row, error) { return snap.Get(ctx, typ, id) })
+	return l.find(ctx, typ, func(snap store.Snapshot) (store.Row, error) { return snap.Get(ctx, typ, id) })
 }
 
 // organisation is what the directory says of Organization/…; nil where it knows none.

@@ -3,7 +3,6 @@ package exchange
 import (
 	"context"
 	"slices"
-	"time"
 
 	"sotesilta/consent"
 	"sotesilta/gateway/search"
@@ -25,16 +24,16 @@ const candidates = 10
 // answered: the code, the family name and a given name agree, and the birth date if one was given; otherwise Absent.
 // Nobody is linked by guess (law 10). The look-up is recorded either way.
 func (d *Desk) Match(ctx context.Context, c Caller, id Identification) (_ *Resource, err error) {
-	began := time.Now()
-	defer func() {
-		if err != nil {
-			d.even(ctx, began)
-		}
-	}()
 	c = d.complete(c)
 	if err := allowed(c, "Patient", Match); err != nil {
 		return nil, err
 	}
+	held := d.hold(c, Match)
+	defer func() {
+		if err != nil {
+			held.wait(ctx)
+		}
+	}()
 	l, err := d.look(ctx, c, Match, "Patient/$match")
 	if err != nil {
 		return nil, err
@@ -64,6 +63,9 @@ func (d *Desk) Match(ctx context.Context, c Caller, id Identification) (_ *Resou
 		}
 	}
 	if certainly != 1 { // two are as uncertain as none
+		if err := l.asker().decoy(ctx, l.Snapshot, "Patient", l.rec); err != nil {
+			return nil, err
+		}
 		l.rec.Reason = "no certain match"
 		return nil, l.conceal(ctx, l.rec, unknown)
 	}

@@ -24,16 +24,16 @@ func (d *Desk) VRead(ctx context.Context, c Caller, typ, id string, version int6
 }
 
 func (d *Desk) readOne(ctx context.Context, c Caller, typ, id string, i Interaction, version int64, get func(store.Snapshot) (store.Row, error)) (out *Resource, err error) {
-	began := time.Now()
-	defer func() {
-		if err != nil {
-			d.even(ctx, began)
-		}
-	}()
 	c = d.complete(c)
 	if err := allowed(c, typ, i); err != nil {
 		return nil, err
 	}
+	held := d.hold(c, i)
+	defer func() {
+		if err != nil {
+			held.wait(ctx)
+		}
+	}()
 	if typ == auditEvent {
 		if i == VRead && version != 1 {
 			version = -1 // an AuditEvent has one version
@@ -45,13 +45,18 @@ func (d *Desk) readOne(ctx context.Context, c Caller, typ, id string, i Interact
 		return nil, err
 	}
 	defer l.Close()
-	row, facts, found, err := l.find(ctx, get)
+	row, facts, found, err := l.find(ctx, typ, get)
 	switch {
 	case err != nil:
 		return nil, err
 	case !found && typ == provenance && version <= 1:
 		return d.origin(ctx, l, id)
 	case !found:
+		if i == VRead { // as mended does
+			if _, err := l.Get(ctx, typ, id); err != nil && !errors.Is(err, store.ErrNotFound) {
+				return nil, unrecorded(err)
+			}
+		}
 		l.rec.Reason = "absent: there is no such resource"
 		return nil, l.conceal(ctx, l.rec, absent(typ, id))
 	}
@@ -110,16 +115,16 @@ const (
 // first, and the Before of the next page (0: no more). Each version is decided by its own label.
 // One record, and one more for each further client whose data left.
 func (d *Desk) History(ctx context.Context, c Caller, typ, id string, p Past) (versions []Resource, following int64, err error) {
-	began := time.Now()
-	defer func() {
-		if err != nil {
-			d.even(ctx, began)
-		}
-	}()
 	c = d.complete(c)
 	if err := allowed(c, typ, History); err != nil {
 		return nil, 0, err
 	}
+	held := d.hold(c, History)
+	defer func() {
+		if err != nil {
+			held.wait(ctx)
+		}
+	}()
 	if typ == auditEvent {
 		event, err := d.readAudit(ctx, c, id, History, p.Before)
 		if err != nil {
@@ -150,15 +155,16 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, p Past) (v
 	if err != nil {
 		return nil, 0, err
 	}
-	if found {
-		maps.Copy(facts, known)
-		class := l.decide(consent.Read, current.Class, facts)
-		decided[current.Class.Key()] = &class
-		if class.Outcome != consent.Permitted {
-			denied = deny(describe(denied, current.Class, facts, &class), &class)
-			denied.Row = versioned(current)
-			return nil, 0, l.conceal(ctx, denied, absent(typ, id))
-		}
+	if !found { // what has no current version has none at all
+		return nil, 0, l.conceal(ctx, denied, absent(typ, id))
+	}
+	maps.Copy(facts, known)
+	newer := l.decide(consent.Read, current.Class, facts)
+	decided[current.Class.Key()] = &newer
+	if newer.Outcome != consent.Permitted {
+		denied = deny(describe(denied, current.Class, facts, &newer), &newer)
+		denied.Row = versioned(current)
+		return nil, 0, l.conceal(ctx, denied, absent(typ, id))
 	}
 	var visible *consent.Decision // of the newest version that the caller may see
 	var newest store.Row

@@ -317,14 +317,14 @@ func TestDataAboutSeveralClientsAreInTheLogOfEach(t *testing.T) {
 // A denial is recorded once, whatever it refuses, and a push that sends nothing of a client is a denial.
 func TestADenialIsRecordedOnce(t *testing.T) {
 	w := newWorld(t)
-	theirs := w.put(nurse, observation("aino", "2026-01-10"))
+	theirs, others := w.put(nurse, observation("aino", "2026-01-10")), w.put(nurse, observation("aino", "2026-01-11"))
 	for name, way := range map[string]func() error{
 		"directive by a stranger": func() error {
 			_, err := w.Transact(w.ctx, as(physician), directive(t, physician, "aino", sandbox.PermitToSocial("aino", sandbox.Period{From: "2026-01-01"})))
 			return err
 		},
 		"two denied entries": func() error {
-			_, err := w.Transact(w.ctx, as(worker), []exchange.Op{update(t, theirs.ID, observation("aino", "2026-03-02")), update(t, theirs.ID, observation("aino", "2026-03-02"))})
+			_, err := w.Transact(w.ctx, as(worker), []exchange.Op{update(t, theirs.ID, observation("aino", "2026-03-02")), update(t, others.ID, observation("aino", "2026-03-02"))})
 			return err
 		},
 		"unknown subject": func() error {

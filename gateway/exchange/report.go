@@ -54,12 +54,6 @@ type ReportRequest struct {
 // Everybody else gets Absent. The report is recorded with the id of every line before it leaves, and what a person
 // withheld with that person's reasons.
 func (d *Desk) Report(ctx context.Context, c Caller, q ReportRequest) (_ *report.Report, err error) {
-	began := time.Now()
-	defer func() {
-		if err != nil {
-			d.even(ctx, began)
-		}
-	}()
 	c = d.complete(c)
 	c.Interaction = ""
 	if err := allowed(c, auditEvent, DisclosureReport); err != nil {
@@ -69,6 +63,12 @@ func (d *Desk) Report(ctx context.Context, c Caller, q ReportRequest) (_ *report
 	if err := q.complete(at); err != nil {
 		return nil, err
 	}
+	held := d.hold(c, DisclosureReport)
+	defer func() {
+		if err != nil {
+			held.wait(ctx)
+		}
+	}()
 	for deadline := d.now().Add(placing); ; {
 		out, unplaced, err := d.reportOnce(ctx, c, q, at, d.now().After(deadline))
 		if err != nil || !unplaced {
@@ -403,16 +403,16 @@ func (l *look) name(ctx context.Context, out *report.Report) error {
 // not there is Absent, and the asking is recorded. A record without a place yet waits for one; with none in time it is
 // refused as Busy.
 func (d *Desk) Prove(ctx context.Context, c Caller, id string) (_ *ledger.Proof, err error) {
-	began := time.Now()
-	defer func() {
-		if err != nil {
-			d.even(ctx, began)
-		}
-	}()
 	c = d.complete(c)
 	if err := allowed(c, auditEvent, Read); err != nil {
 		return nil, err
 	}
+	held := d.hold(c, DisclosureReport)
+	defer func() {
+		if err != nil {
+			held.wait(ctx)
+		}
+	}()
 	if _, err := d.readAudit(ctx, c, id, Read, 0); err != nil {
 		return nil, err
 	}

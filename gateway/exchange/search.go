@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"sotesilta/consent"
 	"sotesilta/consent/ledger"
@@ -18,16 +17,16 @@ const PageBytes = store.PageBytes
 // Search answers one page. What the caller may not see takes no part in it: not in matches, totals, sorting, chains,
 // _has, includes or links. One record for the query, and one per client whose data left.
 func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (page *Page, err error) {
-	began := time.Now()
-	defer func() {
-		if page == nil || len(page.Matches) == 0 {
-			d.even(ctx, began)
-		}
-	}()
 	c = d.complete(c)
 	if err := allowed(c, q.Type, Search); err != nil {
 		return nil, err
 	}
+	held := d.hold(c, Search)
+	defer func() {
+		if page == nil || len(page.Matches) == 0 {
+			held.wait(ctx)
+		}
+	}()
 	if q.Type == auditEvent {
 		return d.searchAudit(ctx, c, q)
 	}

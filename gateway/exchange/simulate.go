@@ -80,7 +80,7 @@ type Line struct {
 // Simulate tells what a wish would change, before the client gives it: of what professionals may see now, and of what
 // moved in the past. It is for the client in the client's own app and for the auditor of the controller. The wish counts as
 // if it were in force, whatever period it names. Asking is recorded; nothing else is stored.
-func (d *Desk) Simulate(ctx context.Context, c Caller, wish Wish, professionals []consent.Actor) (*Simulation, error) {
+func (d *Desk) Simulate(ctx context.Context, c Caller, wish Wish, professionals []consent.Actor) (_ *Simulation, err error) {
 	if err := asking(c); err != nil {
 		return nil, err
 	}
@@ -96,6 +96,12 @@ func (d *Desk) Simulate(ctx context.Context, c Caller, wish Wish, professionals 
 	if err != nil {
 		return nil, err
 	}
+	held := d.hold(c, Simulate)
+	defer func() {
+		if err != nil {
+			held.wait(ctx)
+		}
+	}()
 	l, err := d.lookBeside(ctx, c, Simulate, "Consent")
 	if err != nil {
 		return nil, err

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -32,26 +31,33 @@ const (
 //
 // A change that others overtook is decided anew on what they left, and refused with Conflict only when that happens
 // again and again. A refusal is recorded, once, as soon as rows were looked at: it may tell of them.
-func (d *Desk) Transact(ctx context.Context, c Caller, ops []Op) (written []Written, err error) {
-	began := time.Now()
-	defer func() {
-		// A deletion is answered alike whether or not there was anything to delete.
-		if err != nil || slices.ContainsFunc(ops, func(op Op) bool { return op.Interaction == Delete }) {
-			d.even(ctx, began)
-		}
-	}()
+func (d *Desk) Transact(ctx context.Context, c Caller, ops []Op) (_ []Written, err error) {
 	c = d.complete(c)
 	if len(ops) == 0 || len(ops) > maxOps {
 		return nil, Refuse(TooCostly, "too-costly", "", "A transaction makes 1 to "+strconv.Itoa(maxOps)+" changes.")
 	}
+	named := make(map[string]bool, len(ops))
 	for i, op := range ops {
 		if err := d.acceptable(c, op); err != nil {
 			return nil, entry(err, i)
 		}
+		// Refused before any row is looked at: a thousand deletions of one hidden row would take longer than of an absent one.
+		ref := op.Type + "/" + op.ID
+		if op.ID != "" && named[ref] {
+			return nil, entry(twice(ref), i)
+		}
+		named[ref] = true
 	}
+	held, unseen := d.hold(c, ops[0].Interaction), false
+	defer func() {
+		if err != nil || unseen {
+			held.wait(ctx)
+		}
+	}()
 	for range attempts {
 		w := &writing{asker: asker{c, d.clock()}, desk: d, ops: ops}
 		written, err := w.run(ctx)
+		unseen = w.unseen
 		switch {
 		case err == nil:
 			return written, nil
@@ -60,6 +66,10 @@ func (d *Desk) Transact(ctx context.Context, c Caller, ops []Op) (written []Writ
 		}
 	}
 	return nil, Refuse(Conflict, "conflict", "", "Others keep changing the same resources. Read them again and retry.")
+}
+
+func twice(ref string) *Error {
+	return Refuse(Invalid, "invalid", "", "Two entries change "+ref+"; a transaction may change a resource once.")
 }
 
 // acceptable checks what can be checked of an Op without looking at any row.
@@ -112,6 +122,8 @@ type writing struct {
 	// withheld are the members of an item's current version that the caller may not see.
 	withheld  map[*Item][]string
 	referrals map[string]string // conditional references that were resolved, to Type/id
+	// unseen: something was looked for that the caller does not see, if it is there at all, and the change is made without.
+	unseen bool
 	// patchedBytes are those of the resources that patches have made.
 	patchedBytes int
 	// delivered are the records, per client, of what a human's act puts into another register.
@@ -177,7 +189,7 @@ func (w *writing) target(ctx context.Context) error {
 			continue
 		}
 		if seen[ref] {
-			return entry(Refuse(Invalid, "invalid", "", "Two entries change "+ref+"; a transaction may change a resource once."), i)
+			return entry(twice(ref), i)
 		}
 		seen[ref] = true
 		w.items[i] = item
@@ -227,6 +239,7 @@ func (w *writing) condition(ctx context.Context, i int, item *Item) error {
 	case err != nil:
 		return err
 	case match == nil:
+		w.unseen = true
 		return w.key(ctx, conditionKey(op), true)
 	}
 	resource, err := released(match.Row, match.Decision)
@@ -289,17 +302,19 @@ func (w *writing) existing(ctx context.Context, i int, item *Item, kind ErrorKin
 	row, err := w.snap.Get(ctx, item.Type, item.ID)
 	if errors.Is(err, store.ErrNotFound) {
 		rec.Reason = "absent: there is no such resource"
+		if err := w.decoy(ctx, w.snap, item.Type, rec); err != nil {
+			return err
+		}
 		return refuse()
 	}
 	if err != nil {
 		return unrecorded(err)
 	}
-	if err := w.know(ctx, row.Class.Clients); err != nil {
+	decision, facts, err := w.sight(ctx, row)
+	if err != nil {
 		return err
 	}
-	class := w.decide(consent.Read, row.Class, w.facts)
-	decision := covering(&class, row)
-	rec = describe(rec, row.Class, w.facts, decision)
+	rec = describe(rec, row.Class, facts, decision)
 	rec.Row = versioned(row)
 	if row.Deleted {
 		rec = deny(rec, &consent.Decision{Reason: "absent: it was deleted"})
@@ -497,6 +512,23 @@ func (w *writing) know(ctx context.Context, clients []string) error {
 		w.facts[client] = facts[client]
 	}
 	return nil
+}
+
+// sight decides whether the caller may see a row. A change that is made rests on what is known of the clients of what the
+// caller sees, not on that of others: it is committed as if what is hidden were not there.
+func (w *writing) sight(ctx context.Context, row store.Row) (*consent.Decision, map[string]*consent.Facts, error) {
+	facts, err := w.snap.Facts(ctx, row.Class.Clients...)
+	if err != nil {
+		return nil, nil, unrecorded(err)
+	}
+	class := w.decide(consent.Read, row.Class, facts)
+	decision := covering(&class, row)
+	if decision.Outcome == consent.Permitted {
+		for _, client := range row.Class.Clients {
+			w.facts[client] = facts[client]
+		}
+	}
+	return decision, facts, nil
 }
 
 // refuse names the Op that an item came from.

@@ -81,6 +81,7 @@ func (w *writing) meant(ctx context.Context, i int, item *Item, kind ErrorKind) 
 func (w *writing) missing(i int, item *Item, kind ErrorKind, rec *ledger.Record) error {
 	switch kind {
 	case 0:
+		w.unseen = true
 		w.outcome[i] = Written{Resource: Resource{Type: item.Type, ID: item.ID, Deleted: true}}
 		w.records = append(w.records, rec)
 		return nil
