@@ -30,6 +30,7 @@ const AuditSearch = "Views of the ledger, for who supervises the controller; rea
 	"agent is the person who used or received data (Practitioner, Patient or RelatedPerson), with :identifier the API client; altid is that client's own id of its user. " +
 	"entity is what was asked for or moved, not the directives that weighed. policy is a row of the legal bases that permitted, " +
 	"by its code or as the CodeSystem with the code as fragment. outcome goes by the decision: 0 permitted, also where it was then not done, 4 denied or left to a human. " +
+	"An index leads to _id, ledger, patient, policy alone and to an entity about a client, over all years; other searches look a month back unless date says otherwise. " +
 	"subtype disclose finds disclosures that happened, without _total. ledger is the record's number in the ledger, a whole number without a prefix; one that waits for its place has none yet. date and _lastUpdated are the time of the event."
 
 // auditAgents are the types of those who act: only they are kept for searching.
@@ -80,21 +81,27 @@ func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Pag
 	if err != nil {
 		return nil, err
 	}
-	since, err := window(&entries, d.clock())
-	if err != nil {
-		return nil, d.failed(err)
-	}
 	l, err := d.look(ctx, c, Search, auditEvent)
 	if err != nil {
 		return nil, err
 	}
 	defer l.Close()
+	audits := l.audits()
+	if audits {
+		if entries.TargetOf, err = l.clientsOf(ctx, entries.Target); err != nil {
+			return nil, err
+		}
+	}
+	since, err := window(&entries, d.clock())
+	if err != nil {
+		return nil, d.failed(err)
+	}
 	l.rec.Query = q.Asked()
 	page := &Page{Total: -1, Since: since}
 	if q.Total || q.Summary {
 		page.Total = 0
 	}
-	if !l.audits() {
+	if !audits {
 		if err := l.commit(ctx, l.rec); err != nil {
 			return nil, err
 		}
@@ -135,7 +142,7 @@ const maxPlace = 1 << 53
 const (
 	auditLook     = 31 * 24 * time.Hour  // when it names no date
 	maxAuditLook  = 366 * 24 * time.Hour // at most
-	auditLookSaid = "AuditEvents are searched over at most 366 days at a time, unless by _id, ledger or patient: narrow date, and search the rest in further steps."
+	auditLookSaid = "AuditEvents are searched over at most 366 days at a time, unless by _id, ledger, patient, policy alone or an entity about a client: narrow date, and search the rest in further steps."
 )
 
 // window bounds a query that names neither records nor clients: everything else is found by walking along the records'
@@ -143,7 +150,7 @@ const (
 // answer tells it; since is that beginning, zero where the query has its own or needs none. Lines in the order of time
 // that are narrowed by nothing need none: the walk ends with the page.
 func window(q *store.EntryQuery, now time.Time) (since time.Time, _ error) {
-	if len(q.ID) > 0 || len(q.Place) > 0 || len(q.Client) > 0 {
+	if len(q.ID) > 0 || len(q.Place) > 0 || len(q.Client) > 0 || len(q.TargetOf) > 0 || restsOn(q) {
 		return since, nil
 	}
 	narrowed := len(q.App)+len(q.User)+len(q.Person)+len(q.Outcome)+len(q.Basis)+len(q.Interaction)+len(q.Target) > 0
@@ -170,6 +177,61 @@ func window(q *store.EntryQuery, now time.Time) (since time.Time, _ error) {
 		return since, Refuse(Invalid, "too-costly", "", auditLookSaid)
 	}
 	return since, nil
+}
+
+// restsOn says whether a query asks what rested on rows of the law, and nothing that could keep the walk along their index
+// from ending with the page: only what was permitted has a basis.
+func restsOn(q *store.EntryQuery) bool {
+	return len(q.Basis) > 0 && !q.Total && len(q.App)+len(q.User)+len(q.Person)+len(q.Interaction)+len(q.Target) == 0 &&
+		(len(q.Outcome) == 0 || slices.Contains(q.Outcome, consent.Permitted.String()))
+}
+
+// Bounds of looking for the clients whose data targets are.
+const (
+	maxTargetVersions = 100 // of one target
+	maxTargetClients  = 20  // of all
+)
+
+// clientsOf are the clients that the rows are and ever were about, if every version of each is the controller's and about
+// somebody: then their records, with those that are of nobody's, are all that name the rows. None where an index does not
+// lead: of what is not here or another controller's, which shall not be told apart, of what is about nobody, and of the
+// Task of a human's act, which the records of other clients may name.
+func (l *look) clientsOf(ctx context.Context, targets []string) ([]string, error) {
+	var clients []string
+	for _, target := range targets {
+		typ, id, _ := strings.Cut(target, "/")
+		if typ == "Patient" {
+			clients = append(clients, id)
+			continue
+		}
+		for before, seen := int64(0), 0; ; {
+			rows, err := l.History(ctx, typ, id, before, maxTargetVersions)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return nil, unrecorded(err)
+			}
+			if seen += len(rows); seen == 0 || seen > maxTargetVersions {
+				return nil, nil
+			}
+			if len(rows) == 0 {
+				break
+			}
+			for i := range rows {
+				class := &rows[i].Class
+				if class.Controller != l.caller.Actor.Controller || len(class.Clients) == 0 || strings.HasPrefix(class.Process, "Task/") {
+					return nil, nil
+				}
+				clients = append(clients, class.Clients...)
+			}
+			if before = rows[len(rows)-1].Version; before <= 1 {
+				break
+			}
+		}
+	}
+	slices.Sort(clients)
+	if clients = slices.Compact(clients); len(clients) > maxTargetClients {
+		return nil, nil
+	}
+	return clients, nil
 }
 
 // viewed is an entry in the view of FHIR.

@@ -103,7 +103,8 @@ func asked(rec ledger.Record, class consent.Class, facts map[string]*consent.Fac
 	if decision.Action != "" && decision.Action != consent.Read {
 		rec.Asked = append(rec.Asked, ledger.Question{Class: len(rec.Classes) - 1, Action: decision.Action, Invitee: decision.Invitee})
 	}
-	if len(class.Clients) > 1 {
+	// Of several clients, and of another's data than the record's own, as where a row was another's before.
+	if len(class.Clients) > 1 || len(class.Clients) == 1 && class.Clients[0] != rec.Client {
 		known := maps.Clone(rec.Known) // the records of the other clients share it
 		if known == nil {
 			known = map[string]int64{}

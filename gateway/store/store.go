@@ -259,11 +259,14 @@ type EntryQuery struct {
 	Basis       []string // row ids
 	Interaction []string
 	Target      []string // Type/id
-	From, To    time.Time
-	Ascending   bool
-	After       string // cursor
-	Limit       int
-	Total       bool
+	// TargetOf are the clients whose data the Target are and ever were, where that is known: with them Target is found by
+	// index. It does not narrow: records of others that name a Target in vain are found too.
+	TargetOf  []string
+	From, To  time.Time
+	Ascending bool
+	After     string // cursor
+	Limit     int
+	Total     bool
 }
 
 // EntryPage is one page of ledger entries.

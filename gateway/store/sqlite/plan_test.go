@@ -40,7 +40,8 @@ func (r plannedReader) Query(ctx context.Context, text string, args ...any) (sql
 		var id, parent, unused any
 		var line string
 		require.NoError(r.t, rows.Scan(&id, &parent, &unused, &line))
-		if walk.MatchString(line) || strings.Contains(line, "AUTOMATIC") {
+		// What has several targets and is nobody's is rare: an index of it alone is walked.
+		if walk.MatchString(line) && !strings.HasSuffix(line, "INDEX ledger_entry_several") || strings.Contains(line, "AUTOMATIC") {
 			r.t.Errorf("%s\nin the plan of %s", line, text)
 		}
 	}

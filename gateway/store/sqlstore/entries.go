@@ -194,8 +194,29 @@ func (n *snapshot) Entries(ctx context.Context, q store.EntryQuery) (store.Entry
 	oneOf([]string{"e.person"}, q.Person)
 	oneOf([]string{"e.outcome"}, q.Outcome)
 	oneOf([]string{"e.interaction"}, q.Interaction)
-	listed("e.basis", q.Basis)
-	listed("e.target", q.Target)
+	var ways []way
+	switch led := len(q.ID)+len(q.Place)+len(q.Client) > 0 || q.Exchange != ""; { // by an index that is told of already
+	case !led && len(q.TargetOf) > 0:
+		listed("e.target", q.Target)
+		ways = targetWays(q)
+	case !led && len(q.Basis) > 0:
+		listed("e.target", q.Target)
+		var err error
+		if ways, err = n.basisWays(ctx, q.Basis); err != nil {
+			return out, fmt.Errorf("sqlstore: entries: %w", err)
+		}
+		if len(ways) == 0 { // nothing ever rested on it
+			if q.Total {
+				out.Total = 0
+			}
+			return out, nil
+		}
+	default:
+		listed("e.target", q.Target)
+	}
+	if len(q.TargetOf) > 0 || len(ways) == 0 {
+		listed("e.basis", q.Basis)
+	}
 	if !q.From.IsZero() {
 		where = append(where, "e.time >= "+s.arg(moment(ceilMillis(q.From)).Format(entryTime)))
 	}
@@ -203,9 +224,8 @@ func (n *snapshot) Entries(ctx context.Context, q store.EntryQuery) (store.Entry
 		where = append(where, "e.time < "+s.arg(moment(ceilMillis(q.To)).Format(entryTime)))
 	}
 	if q.Total {
-		err := each(ctx, n.r, func(rows Rows) error { return rows.Scan(&out.Total) },
-			"SELECT count(*) FROM ledger_entry e WHERE "+strings.Join(where, " AND "), s.args...)
-		if err != nil {
+		var err error
+		if out.Total, err = n.countAlong(ctx, s, where, ways, len(q.TargetOf) == 0); err != nil {
 			return out, fmt.Errorf("sqlstore: entries: %w", err)
 		}
 	}
@@ -214,7 +234,7 @@ func (n *snapshot) Entries(ctx context.Context, q store.EntryQuery) (store.Entry
 	}
 	limit := min(q.Limit, maxEntries)
 	print := fingerprint(fmt.Sprint(q.Controllers, q.ID, q.Place, q.Exchange, q.Client, q.App, q.User, q.Person, q.Outcome, q.Basis,
-		q.Interaction, q.Target, q.From.UnixMilli(), q.To.UnixMilli(), q.Ascending))
+		q.Interaction, q.Target, q.TargetOf, q.From.UnixMilli(), q.To.UnixMilli(), q.Ascending))
 	sign, direction := " < ", " DESC"
 	if q.Ascending {
 		sign, direction = " > ", ""
@@ -227,9 +247,17 @@ func (n *snapshot) Entries(ctx context.Context, q store.EntryQuery) (store.Entry
 		at := s.arg(c.Time)
 		where = append(where, "e.time"+strings.TrimRight(sign, " ")+"= "+at+" AND (e.time"+sign+at+" OR e.entry"+sign+s.arg(c.Entry)+")")
 	}
-	sql := "SELECT " + entryColumnsSQL + " FROM (SELECT e.* FROM ledger_entry e WHERE " + strings.Join(where, " AND ") +
-		" ORDER BY e.time" + direction + ", e.entry" + direction + " LIMIT " + strconv.Itoa(limit+1) + ") e" + entryFrom +
-		" WHERE n.no = " + nodeOf + " ORDER BY e.time" + direction + ", e.entry" + direction
+	order := " ORDER BY e.time" + direction + ", e.entry" + direction
+	inner := "SELECT e.* FROM ledger_entry e WHERE " + strings.Join(where, " AND ") + order + " LIMIT " + strconv.Itoa(limit+1)
+	if len(ways) > 0 {
+		keys, err := n.keysAlong(ctx, s, where, ways, order, limit+1, q.Ascending)
+		if err != nil {
+			return out, fmt.Errorf("sqlstore: entries: %w", err)
+		}
+		s = &statement{plan: s.plan}
+		inner = "SELECT e.* FROM ledger_entry e WHERE e.entry IN (" + s.ints(keys) + ")"
+	}
+	sql := "SELECT " + entryColumnsSQL + " FROM (" + inner + ") e" + entryFrom + " WHERE n.no = " + nodeOf + order
 	var last int64
 	scan, size := newEntryScan(), 0
 	err := each(ctx, n.r, func(rows Rows) error {

@@ -88,7 +88,22 @@ func Migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, words Words
 		}
 		return nil
 	}}, nil)
-	p, err := goose.NewProvider(dialect, db, nil, goose.WithGoMigrations(first, histories, supervision, places), goose.WithDisableGlobalRegistry(true))
+	// An auditor asks, over all the years, for what rested on a row of the law and for what was done to a row. Both are
+	// indexes of the ledger's own columns: see ways.go, whose conditions they have.
+	bases := goose.NewGoMigration(5, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+		for _, statement := range []string{
+			"CREATE INDEX ledger_entry_basis ON ledger_entry (basis, time, entry) WHERE basis <> ''",
+			"CREATE INDEX ledger_entry_target ON ledger_entry (target, time, entry) WHERE target <> '' AND (client = '' OR interaction NOT IN " +
+				"('read', 'vread', 'search-type', 'history-instance', 'history-type', 'history-system', 'everything', 'export', 'create', 'notify'))",
+			`CREATE INDEX ledger_entry_several ON ledger_entry (time, entry) WHERE client = '' AND target LIKE '%","%'`,
+		} {
+			if _, err := tx.ExecContext(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}, nil)
+	p, err := goose.NewProvider(dialect, db, nil, goose.WithGoMigrations(first, histories, supervision, places, bases), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("sqlstore: migrations: %w", err)
 	}

@@ -219,27 +219,45 @@ func testLedger(t *testing.T, e Engine) {
 			}),
 			at(4, func(r *ledger.Record) { r.Client = ""; r.Outcome = "needs-human" }),
 		}})
+		// Of nobody: what was asked for in vain, what an auditor read; and what somebody tried to write as another's.
+		commit(t, s, store.Change{Records: []ledger.Record{
+			at(5, func(r *ledger.Record) { r.Client, r.Target, r.Entities, r.Bases = "", "Task/7", nil, nil }),
+			at(6, func(r *ledger.Record) {
+				r.Client, r.Target, r.Bases = "", "", nil
+				r.Entities = []ledger.Entity{{What: "Task/7/_history/1", Role: "match"}, {What: "Task/8/_history/1", Role: "match"}}
+			}),
+			at(7, func(r *ledger.Record) {
+				r.Client, r.Interaction, r.Target, r.Entities, r.Bases = "onni", "update", "Task/7", nil, nil
+			}),
+		}})
 		for _, c := range []struct {
 			name string
 			q    store.EntryQuery
 			want string
 		}{
-			{"all", store.EntryQuery{}, "r4r3r2r1r0"},
-			{"all, ascending", store.EntryQuery{Ascending: true}, "r0r1r2r3r4"},
+			{"all", store.EntryQuery{}, "r7r6r5r4r3r2r1r0"},
+			{"all, ascending", store.EntryQuery{Ascending: true}, "r0r1r2r3r4r5r6r7"},
 			{"controller of data or actor", store.EntryQuery{Controllers: []string{"Organization/other"}}, "r3r2"},
 			{"no controller", store.EntryQuery{Controllers: []string{"Organization/none"}}, ""},
 			{"id", store.EntryQuery{ID: []string{"r1", "r3"}}, "r3r1"},
 			{"exchange", store.EntryQuery{Exchange: "r0"}, "r2r0"},
-			{"client", store.EntryQuery{Client: []string{"onni", "eino"}}, "r1"},
+			{"client", store.EntryQuery{Client: []string{"onni", "eino"}}, "r7r1"},
 			{"app", store.EntryQuery{App: []string{"county-social"}}, "r2"},
-			{"user", store.EntryQuery{User: []string{"nurse"}}, "r4r3r1r0"},
+			{"user", store.EntryQuery{User: []string{"nurse"}}, "r7r6r5r4r3r1r0"},
 			{"person", store.EntryQuery{Person: []string{"Practitioner/kaisa"}}, "r2"},
 			{"outcome", store.EntryQuery{Outcome: []string{"deny", "needs-human"}}, "r4r1"},
 			{"basis", store.EntryQuery{Basis: []string{"ATL-53.1"}}, "r3"},
+			{"one of several bases", store.EntryQuery{Basis: []string{"ATL-53.1", "ATL-53.5b"}}, "r3"},
+			{"basis and time, ascending", store.EntryQuery{Basis: []string{"ATL-4.3-H", "ATL-53.2"}, From: noon.Add(time.Minute), Ascending: true}, "r2r3r4"},
+			{"basis and target", store.EntryQuery{Basis: []string{"ATL-53.1"}, Target: []string{"CarePlan/2"}}, ""},
+			{"no such basis", store.EntryQuery{Basis: []string{"ATL-99"}}, ""},
 			{"part of a basis", store.EntryQuery{Basis: []string{"ATL-53"}}, ""},
-			{"interaction", store.EntryQuery{Interaction: []string{"update"}}, "r3"},
+			{"interaction", store.EntryQuery{Interaction: []string{"update"}}, "r7r3"},
+			{"target by its clients", store.EntryQuery{Target: []string{"Task/7"}, TargetOf: []string{"aino"}}, "r7r6r5r3"},
+			{"target by its clients, ascending", store.EntryQuery{Target: []string{"Task/7"}, TargetOf: []string{"aino"}, Ascending: true}, "r3r5r6r7"},
+			{"target by its clients, on a basis", store.EntryQuery{Target: []string{"Task/7"}, TargetOf: []string{"aino"}, Basis: []string{"ATL-53.1"}}, "r3"},
 			{"target", store.EntryQuery{Target: []string{"CarePlan/1"}}, "r3"},
-			{"target asked for", store.EntryQuery{Target: []string{"Task/7"}}, "r3"},
+			{"target asked for", store.EntryQuery{Target: []string{"Task/7"}}, "r7r6r5r3"},
 			{"time", store.EntryQuery{From: noon.Add(time.Minute), To: noon.Add(3 * time.Minute)}, "r2r1"},
 			{"several", store.EntryQuery{User: []string{"nurse"}, Client: []string{"aino"}, Outcome: []string{"permit"}}, "r3r0"},
 			{"hostile", store.EntryQuery{User: []string{"' OR 1=1 --", "\x00"}}, ""},

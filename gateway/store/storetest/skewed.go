@@ -40,6 +40,8 @@ func Skewed(t testing.TB, s store.Store, rows int) []Case {
 		}
 		if i == 0 {
 			c.Records[0].ID, c.Records[0].Exchange, c.Records[1].Exchange = exchanged, exchanged, exchanged
+			c.Records[2].Bases = []consent.Basis{{ID: "ATL-4.3-H"}, {ID: "ATL-62"}}
+			c.Records[3].Client, c.Records[4].Client, c.Records[4].Interaction = "", "onni", "update"
 		}
 		for range min(500, rows-i) {
 			client := fmt.Sprint("c", i%clients)
@@ -102,8 +104,8 @@ func along(n int) search.Point {
 	return search.Point{X: cos, Z: sin}
 }
 
-// Check runs each case twice, so that a prepared statement's later plans are seen too, and asks for the records of an
-// exchange.
+// Check runs each case twice, so that a prepared statement's later plans are seen too, and asks for records by their
+// exchange, by a basis, and by a target and whose it is.
 func Check(t *testing.T, s store.Store, cases []Case) {
 	next := ""
 	for _, c := range cases {
@@ -123,12 +125,26 @@ func Check(t *testing.T, s store.Store, cases []Case) {
 			next = got.Next
 		}
 	}
-	for id, records := range map[string]int{exchanged: 2, "no-exchange": 0} {
+	for _, c := range []struct {
+		q    store.EntryQuery
+		want int
+	}{
+		{store.EntryQuery{Exchange: exchanged, Outcome: []string{"permit"}, Ascending: true}, 2},
+		{store.EntryQuery{Exchange: "no-exchange", Outcome: []string{"permit"}, Ascending: true}, 0},
+		{store.EntryQuery{Basis: []string{"ATL-62"}}, 1},
+		{store.EntryQuery{Basis: []string{"ATL-62"}, Ascending: true, Total: true}, 1},
+		{store.EntryQuery{Basis: []string{"ATL-4.3-H"}}, 100},
+		{store.EntryQuery{Basis: []string{"ATL-99"}}, 0},
+		{store.EntryQuery{Target: []string{"Observation/1"}, TargetOf: []string{"c7"}}, 2},
+		{store.EntryQuery{Target: []string{"Observation/1"}, TargetOf: []string{"c7"}, Ascending: true, Total: true}, 2},
+		{store.EntryQuery{Target: []string{"Observation/2"}, TargetOf: []string{"c7", "c8"}}, 0},
+	} {
 		n, err := s.Snapshot(context.Background())
 		require.NoError(t, err)
-		got, err := n.Entries(t.Context(), store.EntryQuery{Exchange: id, Outcome: []string{"permit"}, Ascending: true, Limit: 1000})
+		c.q.Limit = 100
+		got, err := n.Entries(t.Context(), c.q)
 		require.NoError(t, n.Close())
 		require.NoError(t, err)
-		require.Len(t, got.Entries, records, id)
+		require.Len(t, got.Entries, c.want, "%v", c.q)
 	}
 }
