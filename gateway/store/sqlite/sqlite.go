@@ -39,6 +39,14 @@ var words = sqlstore.Words{
 const pragmas = "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)" +
 	"&_pragma=mmap_size(0)&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(%d)&_pragma=trusted_schema(OFF)"
 
+// Caches of pages, in KiB (SQLite takes a negative number so). A reader forgets its pages at each commit, and clears a
+// table as long as its cache ever was: a large one costs more than it gives.
+const (
+	readerCache = -4000
+	writerCache = -32_000
+	otherCache  = -2000
+)
+
 // Open opens the store in the file at path, making it and bringing it to the newest schema where needed. Two
 // processes may have one file open; their commits take turns.
 func Open(ctx context.Context, path string, opts Options) (*sqlstore.Store, error) {
@@ -57,18 +65,20 @@ func newEngine(ctx context.Context, path string, opts Options, lim limits) (*eng
 		return nil, err
 	}
 	file := "file:" + (&url.URL{Path: path}).EscapedPath()
-	if err := migrate(ctx, file+fmt.Sprintf(pragmas, -2000)); err != nil {
+	if err := migrate(ctx, file+fmt.Sprintf(pragmas, otherCache)); err != nil {
 		return nil, err
 	}
 	if opts.Readers <= 0 {
 		opts.Readers = 8 * runtime.GOMAXPROCS(0)
 	}
-	e := &engine{path: path, limits: lim, dsn: file + fmt.Sprintf(pragmas, -16_000), readers: newPool(opts.Readers)}
+	e := &engine{
+		path: path, limits: lim, dsn: file + fmt.Sprintf(pragmas, readerCache), readers: newPool(opts.Readers, 2*runtime.GOMAXPROCS(0)),
+	}
 	var err error
-	if e.writer, err = open(file + fmt.Sprintf(pragmas, -32_000)); err != nil {
+	if e.writer, err = open(file + fmt.Sprintf(pragmas, writerCache)); err != nil {
 		return nil, err
 	}
-	if e.checkpointer, err = open(file + fmt.Sprintf(pragmas, -2000)); err != nil {
+	if e.checkpointer, err = open(file + fmt.Sprintf(pragmas, otherCache)); err != nil {
 		return nil, errors.Join(err, e.writer.close())
 	}
 	e.stop, e.stopped = make(chan struct{}), make(chan struct{})
@@ -132,23 +142,23 @@ type engine struct {
 
 // Read implements sqlstore.Engine.
 func (e *engine) Read(ctx context.Context) (sqlstore.Reader, error) {
-	c, err := e.readers.take(ctx)
+	l, err := e.readers.take(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if c == nil {
-		if c, err = open(e.dsn + "&_pragma=query_only(1)"); err != nil {
-			e.readers.give(nil)
+	if l.c == nil {
+		if l.c, err = open(e.dsn + "&_pragma=query_only(1)"); err != nil {
+			e.readers.give(l)
 			return nil, err
 		}
 	}
-	return &reader{e: e, c: c}, nil
+	return &reader{e: e, loan: l}, nil
 }
 
 // reader is a read transaction, begun at the first query.
 type reader struct {
-	e     *engine
-	c     *conn
+	e *engine
+	loan
 	begun bool
 }
 
@@ -172,17 +182,17 @@ func (r *reader) Close() error {
 	if r.c == nil {
 		return nil
 	}
-	c := r.c
+	lent := r.loan
 	r.c = nil
+	var err error
 	if r.begun {
-		if err := c.exec(context.Background(), "ROLLBACK"); err != nil {
-			err = errors.Join(err, c.close())
-			r.e.readers.give(nil)
-			return err
+		if err = lent.c.exec(context.Background(), "ROLLBACK"); err != nil {
+			err = errors.Join(err, lent.c.close())
+			lent.c = nil
 		}
 	}
-	r.e.readers.give(c)
-	return nil
+	r.e.readers.give(lent)
+	return err
 }
 
 // Write implements sqlstore.Engine.
