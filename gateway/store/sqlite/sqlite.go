@@ -39,12 +39,12 @@ var words = sqlstore.Words{
 const pragmas = "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)" +
 	"&_pragma=mmap_size(0)&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(%d)&_pragma=trusted_schema(OFF)"
 
-// Caches of pages, in KiB (SQLite takes a negative number so). A reader forgets its pages at each commit, and clears a
-// table as long as its cache ever was: a large one costs more than it gives.
+// Caches of pages, in KiB (SQLite takes a negative number so). The writer's is walked whole at nearly every commit (a
+// balanced tree is enough to cause it), so one that held much of the file would cost more than what it spares.
 const (
-	readerCache = -4000
-	writerCache = -32_000
-	otherCache  = -2000
+	readerCache = -16_000
+	writerCache = -8_000
+	otherCache  = -2_000
 )
 
 // Open opens the store in the file at path, making it and bringing it to the newest schema where needed. Two
