@@ -78,7 +78,7 @@ func refused(err error) *refusal {
 		if errors.Is(err, fhir.ErrTooLarge) {
 			status = http.StatusRequestEntityTooLarge
 		}
-		return &refusal{status: status, issues: []fhir.Issue{syntax.Issue()}}
+		return &refusal{status: status, issues: syntax.Issues()}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &refusal{
 			status: http.StatusServiceUnavailable, retry: 1, cause: err,

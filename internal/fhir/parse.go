@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -25,33 +26,54 @@ var DefaultLimits = Limits{Bytes: 5 << 20, Depth: 64, Values: 400_000}
 // ErrTooLarge is wrapped by the SyntaxError of a document longer than Limits.Bytes (HTTP 413).
 var ErrTooLarge = errors.New("document too large")
 
-// SyntaxError tells why a document is not the JSON that FHIR wants, and where. It names the place and the rule, never
-// what stands there, so it may be logged and sent back.
+// SyntaxError tells why a document is not the JSON or XML that FHIR wants, and where. It names the place and the rule,
+// never what stands there, so it may be logged and sent back.
 type SyntaxError struct {
-	Expression string // where, as far as it was read, such as CarePlan.activity[0]; "" at the root
-	Offset     int64  // bytes from the start of the document
-	Msg        string // the rule that is broken
-	cause      error
+	Expression   string // where, as far as it was read, such as CarePlan.activity[0]; "" at the root
+	Line, Column int    // from 1, in characters; 0 where there is no such place
+	Msg          string // the rule that is broken
+	cause        error
+	issues       []Issue // all that is wrong, where reading went on; this is the first of them
 }
 
-// Error is "place: rule (byte offset)".
+// Error is "place: rule (line, column)".
 func (e *SyntaxError) Error() string {
 	if e.Expression == "" {
-		return fmt.Sprintf("%s (byte %d)", e.Msg, e.Offset)
+		return e.said()
 	}
-	return fmt.Sprintf("%s: %s (byte %d)", e.Expression, e.Msg, e.Offset)
+	return e.Expression + ": " + e.said()
+}
+
+// said is the rule with its line and column.
+func (e *SyntaxError) said() string {
+	if e.Line == 0 {
+		return e.Msg
+	}
+	return fmt.Sprintf("%s (line %d, column %d)", e.Msg, e.Line, e.Column)
+}
+
+// at puts the error at a byte of the document.
+func (e *SyntaxError) at(src string, offset int64) *SyntaxError {
+	before := src[:max(0, min(int(offset), len(src)))]
+	e.Line = 1 + strings.Count(before, "\n")
+	e.Column = 1 + utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])
+	return e
 }
 
 // Unwrap gives ErrTooLarge of a document that is too long.
 func (e *SyntaxError) Unwrap() error { return e.cause }
 
-// Issue says the same as an Issue of an OperationOutcome.
-func (e *SyntaxError) Issue() Issue {
+// Issues say the same as issues of an OperationOutcome: of JSON one, beyond which nothing can be read; of XML all that
+// could be told, at most 50 as of Validate.
+func (e *SyntaxError) Issues() []Issue {
+	if e.issues != nil {
+		return e.issues
+	}
 	code := "structure"
 	if e.cause != nil {
 		code = "too-long"
 	}
-	return Issue{Severity: "fatal", Code: code, Expression: e.Expression, Diagnostics: fmt.Sprintf("%s (byte %d)", e.Msg, e.Offset)}
+	return []Issue{{Severity: "fatal", Code: code, Expression: e.Expression, Diagnostics: e.said()}}
 }
 
 // Parse reads one JSON value. It keeps the order of members and the spelling of numbers, and refuses, with a
@@ -85,7 +107,7 @@ func (lim Limits) orDefault() Limits {
 }
 
 func tooLong(lim Limits) error {
-	return &SyntaxError{Offset: int64(lim.Bytes), Msg: fmt.Sprintf("the document is longer than %d bytes", lim.Bytes), cause: ErrTooLarge}
+	return &SyntaxError{Msg: fmt.Sprintf("the document is longer than %d bytes", lim.Bytes), cause: ErrTooLarge}
 }
 
 // parser reads tokens and builds Values out of slabs: one allocation serves many values, members or items, and texts
@@ -140,7 +162,7 @@ func (p *parser) document() (*Value, error) {
 		return nil, err
 	}
 	if _, err := p.dec.ReadToken(); err != io.EOF {
-		return nil, &SyntaxError{Offset: p.dec.InputOffset(), Msg: "something follows the end of the document"}
+		return nil, (&SyntaxError{Msg: "something follows the end of the document"}).at(p.src, p.dec.InputOffset())
 	}
 	return v, nil
 }
@@ -258,15 +280,16 @@ func (p *parser) leave() error {
 
 // refuse is a SyntaxError at the token read last.
 func (p *parser) refuse(msg string) error {
-	return &SyntaxError{Expression: p.expression(p.dec.StackPointer()), Offset: int64(p.pos), Msg: msg}
+	return (&SyntaxError{Expression: p.expression(p.dec.StackPointer()), Msg: msg}).at(p.src, int64(p.pos))
 }
 
 // syntax turns the decoder's error into ours, without the characters that the decoder quotes.
 func (p *parser) syntax(err error) error {
-	e := &SyntaxError{Offset: p.dec.InputOffset(), Expression: p.expression(p.dec.StackPointer())}
+	e := &SyntaxError{Expression: p.expression(p.dec.StackPointer())}
+	at := p.dec.InputOffset()
 	var syn *jsontext.SyntacticError
 	if errors.As(err, &syn) {
-		e.Offset, e.Expression = syn.ByteOffset, p.expression(syn.JSONPointer)
+		at, e.Expression = syn.ByteOffset, p.expression(syn.JSONPointer)
 	}
 	switch {
 	case errors.Is(err, jsontext.ErrDuplicateName):
@@ -284,7 +307,7 @@ func (p *parser) syntax(err error) error {
 	default:
 		e.Msg = "the document is not JSON here"
 	}
-	return e
+	return e.at(p.src, at)
 }
 
 // expression turns a JSON Pointer into a simple FHIRPath from the root resource.

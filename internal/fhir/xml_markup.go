@@ -20,6 +20,7 @@ type xmlReader struct {
 	attrs      []xmlAttr // of the tag read last
 	namespaces []namespaceBinding
 	values     slab[Value]
+	faults     []fault
 }
 
 // xmlTag is a start tag; its attributes are in xmlReader.attrs until the next is read.
@@ -32,12 +33,21 @@ type xmlTag struct {
 	declares      bool   // has an xmlns of its own
 }
 
+// name is the name as it is written.
+func (t xmlTag) name() string {
+	if t.prefix == "" {
+		return t.local
+	}
+	return t.prefix + ":" + t.local
+}
+
 type xmlAttr struct{ name, value string }
 
 type namespaceBinding struct{ prefix, uri string }
 
+// fail is a fault that nothing can be read beyond.
 func (x *xmlReader) fail(at int, format string, args ...any) error {
-	return &SyntaxError{Expression: x.path.String(), Offset: int64(at), Msg: fmt.Sprintf(format, args...)}
+	return (&SyntaxError{Expression: x.path.String(), Msg: fmt.Sprintf(format, args...)}).at(x.src, int64(at))
 }
 
 // declaration reads <?xml … ?>: of version 1.0, in UTF-8.
@@ -65,8 +75,15 @@ func (x *xmlReader) between() error {
 		switch c := x.src[x.pos]; {
 		case isXMLSpace(c):
 			x.pos++
-		case c != '<':
+		case c != '<' && len(x.path.root) == 0:
 			return x.fail(x.pos, "text between elements has no meaning in FHIR")
+		case c != '<':
+			if err := x.note(x.pos, "structure", "text between elements has no meaning in FHIR"); err != nil {
+				return err
+			}
+			if err := x.text(); err != nil {
+				return err
+			}
 		case strings.HasPrefix(x.src[x.pos:], "<!--"):
 			if err := x.comment(); err != nil {
 				return err
@@ -316,33 +333,39 @@ func (x *xmlReader) endTag(t xmlTag) error {
 	return nil
 }
 
-// passOver reads to the end of the div t.
+// text passes over what stands between tags.
+func (x *xmlReader) text() error {
+	next := strings.IndexByte(x.src[x.pos:], '<')
+	if next < 0 {
+		return x.fail(x.pos, "the document ends before its XML does")
+	}
+	text := x.src[x.pos : x.pos+next]
+	if bad := badXMLChar(text); bad >= 0 {
+		return x.fail(x.pos+bad, "a character is not allowed in XML")
+	}
+	for i := strings.IndexByte(text, '&'); i >= 0; {
+		_, n := xmlReference(text[i:])
+		if n == 0 {
+			return x.fail(x.pos+i, "& must be written &amp;, and no entities are defined but XML's own five")
+		}
+		more := strings.IndexByte(text[i+n:], '&')
+		if more < 0 {
+			break
+		}
+		i += n + more
+	}
+	x.pos += next
+	return nil
+}
+
+// passOver reads to the end of the element t, which is not empty: a narrative, or what is no part of the resource.
 func (x *xmlReader) passOver(t xmlTag) error {
-	open := []string{t.local}
+	open := []string{t.name()}
 	for len(open) > 0 {
-		at := x.pos
-		next := strings.IndexByte(x.src[at:], '<')
-		if next < 0 {
-			return x.fail(at, "the document ends before its XML does")
+		if err := x.text(); err != nil {
+			return err
 		}
-		text := x.src[at : at+next]
-		if bad := badXMLChar(text); bad >= 0 {
-			return x.fail(at+bad, "a character is not allowed in XML")
-		}
-		for i := strings.IndexByte(text, '&'); i >= 0 && i < len(text); {
-			_, n := xmlReference(text[i:])
-			if n == 0 {
-				return x.fail(at+i, "& must be written &amp;, and no entities are defined but XML's own five")
-			}
-			i += n
-			if more := strings.IndexByte(text[i:], '&'); more >= 0 {
-				i += more
-			} else {
-				break
-			}
-		}
-		x.pos += next
-		rest := x.src[x.pos:]
+		at, rest := x.pos, x.src[x.pos:]
 		switch {
 		case strings.HasPrefix(rest, "<!--"):
 			if err := x.comment(); err != nil {
@@ -358,7 +381,7 @@ func (x *xmlReader) passOver(t xmlTag) error {
 				local = prefix + ":" + local
 			}
 			if local != open[len(open)-1] || !x.take(">") {
-				return x.fail(at+next, "an end tag does not fit its start tag")
+				return x.fail(at, "an end tag does not fit its start tag")
 			}
 			open = open[:len(open)-1]
 		default:
@@ -368,12 +391,8 @@ func (x *xmlReader) passOver(t xmlTag) error {
 			}
 			x.namespaces = x.namespaces[:inner.bindings]
 			if !inner.empty {
-				name := inner.local
-				if inner.prefix != "" {
-					name = inner.prefix + ":" + name
-				}
-				if open = append(open, name); len(open) > maxXHTMLDepth {
-					return x.fail(at+next, "a narrative is nested deeper than %d", maxXHTMLDepth)
+				if open = append(open, inner.name()); len(open) > maxXHTMLDepth {
+					return x.fail(at, "elements are nested deeper than %d here", maxXHTMLDepth)
 				}
 			}
 		}

@@ -11,8 +11,8 @@ import (
 // types, entities of one's own, processing instructions, CDATA, text between elements. Comments are dropped;
 // xsi:schemaLocation is passed over. Narratives are kept as they stand.
 //
-// What a value must be is for Validate to say: a boolean that is neither true nor false is kept as a text, which it
-// refuses.
+// Of a document that is XML but not FHIR's, the error tells all that is wrong, in the document's order, and after it what
+// Validate says of the rest: a sender learns from one answer what it would of the same resource in JSON.
 func ParseXML(data []byte, lim Limits) (*Value, error) {
 	lim = lim.orDefault()
 	if len(data) > lim.Bytes {
@@ -21,6 +21,9 @@ func ParseXML(data []byte, lim Limits) (*Value, error) {
 	x := xmlReader{src: string(data), lim: lim, t: definitions()}
 	x.values.next = len(data)/32 + 8
 	v, err := x.document()
+	if len(x.faults) > 0 {
+		return nil, x.faulty(v, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -83,21 +86,30 @@ func (x *xmlReader) enter() error {
 	return nil
 }
 
-// resource reads a resource whose start tag was read.
+// resource reads a resource whose start tag was read; nil is one within another that cannot be told apart from its type.
 func (x *xmlReader) resource(t xmlTag) (*Value, error) {
 	def := x.t.resource(t.local)
-	if t.space != xmlNamespace {
-		return nil, x.fail(t.start, "elements must be in the namespace %s", xmlNamespace)
-	}
-	if def == nil {
-		return nil, x.fail(t.start, "the element must be a resource type of FHIR R4")
-	}
 	if len(x.path.steps) == 0 {
+		switch {
+		case t.space != xmlNamespace:
+			return nil, x.fail(t.start, notInNamespace)
+		case def == nil:
+			return nil, x.fail(t.start, notResource)
+		}
 		x.path.root = def.name
+	} else if t.space != xmlNamespace || def == nil {
+		rule := notResource
+		if t.space != xmlNamespace {
+			rule = notInNamespace
+		}
+		return nil, x.skip(t, rule)
 	}
 	for _, a := range x.attrs {
 		if a.name != "xsi:schemaLocation" && a.name != "xml:lang" && a.name != "xml:id" {
-			return nil, x.fail(t.start, "a resource has no attributes")
+			if err := x.note(t.start, "structure", "a resource has no attributes"); err != nil {
+				return nil, err
+			}
+			break
 		}
 	}
 	typ, err := x.value(String, def.name)
@@ -122,7 +134,10 @@ func (x *xmlReader) complex(t xmlTag, def *typeDef) (*Value, error) {
 	for _, a := range x.attrs {
 		md := def.member(a.name, &at)
 		if md == nil || !md.attribute() {
-			return nil, x.fail(t.start, "%s has no such attribute", def.name)
+			if err := x.note(t.start, "structure", "%s has no such attribute", def.name); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		text, err := x.value(String, a.value)
 		if err != nil {
@@ -133,7 +148,11 @@ func (x *xmlReader) complex(t xmlTag, def *typeDef) (*Value, error) {
 	if len(v.members) == 2 && v.members[0].Name == "url" { // id first, as in the definition
 		v.members[0], v.members[1] = v.members[1], v.members[0]
 	}
-	return v, x.content(v, t, def)
+	noted := len(x.faults)
+	if err := x.content(v, t, def); err != nil || len(v.members) > 0 || noted < len(x.faults) {
+		return v, err
+	}
+	return v, x.note(t.start, "structure", "an element must not be empty")
 }
 
 // series are the elements of one JSON member as they come.
@@ -142,6 +161,7 @@ type series struct {
 	array   bool
 	values  []*Value
 	exts    []*Value
+	seen    int // elements, those told to be wrong too
 	valued  bool
 	extends bool
 }
@@ -179,24 +199,43 @@ func (x *xmlReader) content(v *Value, t xmlTag, def *typeDef) error {
 		md := def.member(child.local, &at)
 		if md == nil || md.attribute() {
 			x.path.push(child.local)
-			return x.fail(child.start, "%s has no such element", def.name)
+			if err := x.skip(child, def.name+" has no such element"); err != nil {
+				return err
+			}
+			x.path.pop()
+			at = before
+			continue
 		}
 		x.path.push(def.elements[md.element].name)
-		if md != now.md {
-			if at <= before {
-				return x.fail(child.start, "the element stands after elements that it should precede")
+		into := &now
+		switch {
+		case md == now.md && !now.array:
+			if err := x.note(child.start, "structure", "the element may be given once only"); err != nil {
+				return err
 			}
+			into = &series{md: md}
+		case md != now.md:
 			if err := x.flush(v, &now); err != nil {
 				return err
 			}
 			now.md, now.array = md, def.elements[md.element].array
-		} else if !now.array {
-			return x.fail(child.start, "the element may be given once only")
+			if at > before {
+				break
+			}
+			if err := x.note(child.start, "structure", "the element stands after elements that it should precede"); err != nil {
+				return err
+			}
+			if v.Get(md.name) != nil || v.Get("_"+md.name) != nil { // read for what may be wrong in it
+				into = &series{md: md, array: now.array}
+				now.md = nil
+			}
 		}
-		if now.array {
-			x.path.index(len(now.values))
+		at = max(at, before)
+		if into.array {
+			x.path.index(into.seen)
 		}
-		if err := x.element(child, &now); err != nil {
+		into.seen++
+		if err := x.element(child, into); err != nil {
 			return err
 		}
 		x.path.pop()
@@ -213,8 +252,8 @@ func (x *xmlReader) element(t xmlTag, now *series) error {
 	}
 	md := now.md
 	narrative := md.typ < typeResource && primitives[md.typ].name == "xhtml"
-	if want := xmlNamespace; !narrative && t.space != want {
-		return x.fail(t.start, "elements must be in the namespace %s", want)
+	if !narrative && t.space != xmlNamespace {
+		return x.skip(t, notInNamespace)
 	}
 	var value, ext *Value
 	var err error
@@ -230,6 +269,9 @@ func (x *xmlReader) element(t xmlTag, now *series) error {
 	}
 	if err != nil {
 		return err
+	}
+	if value == nil && ext == nil { // what is wrong was told
+		return nil
 	}
 	now.values, now.exts = append(now.values, value), append(now.exts, ext)
 	now.valued, now.extends = now.valued || value != nil, now.extends || ext != nil
@@ -273,15 +315,26 @@ func (x *xmlReader) flush(v *Value, now *series) error {
 // wrapped reads the one resource within an element such as contained.
 func (x *xmlReader) wrapped(t xmlTag) (*Value, error) {
 	if len(x.attrs) > 0 {
-		return nil, x.fail(t.start, "an element with a resource has no attributes")
+		if err := x.note(t.start, "structure", "an element with a resource has no attributes"); err != nil {
+			return nil, err
+		}
 	}
 	if !t.empty {
 		if err := x.between(); err != nil {
 			return nil, err
 		}
 	}
-	if t.empty || x.pos >= len(x.src) || strings.HasPrefix(x.src[x.pos:], "</") {
-		return nil, x.fail(x.pos, "a resource is missing here")
+	switch {
+	case t.empty:
+		x.namespaces = x.namespaces[:t.bindings]
+		return nil, x.note(t.start, "structure", "a resource is missing here")
+	case x.pos >= len(x.src):
+		return nil, x.fail(x.pos, "the document ends before its XML does")
+	case strings.HasPrefix(x.src[x.pos:], "</"):
+		if err := x.note(x.pos, "structure", "a resource is missing here"); err != nil {
+			return nil, err
+		}
+		return nil, x.endTag(t)
 	}
 	inner, err := x.tag()
 	if err != nil {
@@ -291,30 +344,40 @@ func (x *xmlReader) wrapped(t xmlTag) (*Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := x.between(); err != nil {
-		return nil, err
+	for {
+		if err := x.between(); err != nil {
+			return nil, err
+		}
+		switch {
+		case x.pos >= len(x.src):
+			return nil, x.fail(x.pos, "the document ends before its XML does")
+		case strings.HasPrefix(x.src[x.pos:], "</"):
+			return v, x.endTag(t)
+		}
+		another, err := x.tag()
+		if err == nil {
+			err = x.skip(another, "only one resource may stand here")
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	if !strings.HasPrefix(x.src[x.pos:], "</") {
-		return nil, x.fail(x.pos, "only one resource may stand here")
-	}
-	return v, x.endTag(t)
 }
 
 // primitive reads an element of a primitive type: its value, and what JSON puts beside it.
 func (x *xmlReader) primitive(t xmlTag, md *memberDef) (value, ext *Value, err error) {
+	noted := len(x.faults)
 	for _, a := range x.attrs {
 		switch {
-		case a.name == "value" && a.value != "":
-			value, err = x.scalar(md, a.value)
 		case a.name == "value":
-			return nil, nil, x.fail(t.start, "a value must not be empty")
+			value, err = x.scalar(t, md, a.value)
 		case a.name == "id" && !md.bare:
 			var id *Value
 			if id, err = x.value(String, a.value); err == nil {
 				ext = NewObject(Member{"id", id})
 			}
 		default:
-			return nil, nil, x.fail(t.start, "a primitive element has no attributes but value and id")
+			err = x.note(t.start, "structure", "a primitive element has no attributes but value and id")
 		}
 		if err != nil {
 			return nil, nil, err
@@ -335,21 +398,21 @@ func (x *xmlReader) primitive(t xmlTag, md *memberDef) (value, ext *Value, err e
 		}
 	}
 	switch {
-	case ext == nil && value == nil:
-		return nil, nil, x.fail(t.start, "an element must have a value or extensions (ele-1)")
+	case ext == nil && value == nil && noted == len(x.faults):
+		err = x.note(t.start, "structure", "an element must have a value or extensions (ele-1)")
 	case ext != nil && md.bare:
-		return nil, nil, x.fail(t.start, "the element must not have extensions")
+		ext, err = nil, x.note(t.start, "structure", "the element must not have extensions")
 	}
-	return value, ext, nil
+	return value, ext, err
 }
 
-// scalar makes a value of the kind that the type has in JSON, or a text where it cannot be one.
-func (x *xmlReader) scalar(md *memberDef, text string) (*Value, error) {
-	switch kind := primitives[md.typ].kind; {
-	case kind == Number && isJSONNumber(text), kind == Bool && (text == "true" || text == "false"):
-		return x.value(kind, text)
+// scalar makes a value of the kind that the type has in JSON; one that cannot be of it is told here.
+func (x *xmlReader) scalar(t xmlTag, md *memberDef, text string) (*Value, error) {
+	p := &primitives[md.typ]
+	if p.kind == Number && !isJSONNumber(text) || p.kind == Bool && text != "true" && text != "false" {
+		return nil, x.note(t.start, "value", "must be %s", p.rule)
 	}
-	return x.value(String, text)
+	return x.value(p.kind, text)
 }
 
 // isJSONNumber says whether s is a number of JSON (RFC 8259 § 6), as FHIR's numbers are.
@@ -388,7 +451,7 @@ func isJSONNumber(s string) bool {
 // narrative takes the div of a narrative as it stands; what may be in it is for Validate to say.
 func (x *xmlReader) narrative(t xmlTag) (*Value, error) {
 	if t.space != xhtmlNamespace || t.prefix != "" || !t.declares {
-		return nil, x.fail(t.start, `a narrative is a div with xmlns="%s"`, xhtmlNamespace)
+		return nil, x.skip(t, `a narrative is a div with xmlns="`+xhtmlNamespace+`"`)
 	}
 	if !t.empty {
 		if err := x.passOver(t); err != nil {

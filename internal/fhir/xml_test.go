@@ -153,9 +153,9 @@ func TestXMLThatIsNotFHIRsIsRefusedWithItsPlace(t *testing.T) {
 		{patient("<birthDate value='2000'/><gender value='male'/>"), "Patient.gender", "precede"},
 		{patient("<gender value='male'/><gender value='male'/>"), "Patient.gender", "once"},
 		{patient("<name><given value='a'/></name><active value='true'/>"), "Patient.active", "precede"},
-		{patient("<name><given value='a'/><period/><given value='b'/></name>"), "Patient.name[0].given", "precede"},
+		{patient("<name><given value='a'/><period><start value='2000'/></period><given value='b'/></name>"), "Patient.name[0].given", "precede"},
 		{patient("<gender/>"), "Patient.gender", "ele-1"},
-		{patient("<gender value=''/>"), "Patient.gender", "empty"},
+		{patient("<name/>"), "Patient.name[0]", "empty"},
 		{patient("<gender other='x'/>"), "Patient.gender", "no attributes but"},
 		{patient("<gender value='a' value='b'/>"), "Patient", "twice"},
 		{patient("<gender value='a'"), "Patient", "not XML"},
@@ -187,7 +187,7 @@ func TestXMLIsBounded(t *testing.T) {
 	deep := `<Questionnaire xmlns="http://hl7.org/fhir">` + strings.Repeat("<item>", 10_000)
 	_, err := ParseXML([]byte(deep), Limits{})
 	require.ErrorContains(t, err, "nested deeper")
-	_, err = ParseXML([]byte(`<Patient xmlns="http://hl7.org/fhir">`+strings.Repeat("<name/>", 1000)+"</Patient>"), Limits{Values: 500})
+	_, err = ParseXML([]byte(`<Patient xmlns="http://hl7.org/fhir">`+strings.Repeat("<name><text value='a'/></name>", 1000)+"</Patient>"), Limits{Values: 500})
 	require.ErrorContains(t, err, "more than 500 values")
 	_, err = ParseXML(make([]byte, 100), Limits{Bytes: 99})
 	require.ErrorIs(t, err, ErrTooLarge)
