@@ -89,10 +89,15 @@ func TestRedisKilledInMidLoadSlowsAndLetsNobodyIn(t *testing.T) {
 			}
 		})
 	}
-	time.Sleep(700 * time.Millisecond)
+	// worked waits until the connections did some work, with Redis (0) or without it (1), whose loss a call or two notice.
+	worked := func(when int) {
+		t.Helper()
+		require.Eventually(t, func() bool { return t.Failed() || replayed[when].Load() >= 40*connections }, 30*time.Second, 5*time.Millisecond)
+	}
+	worked(0)
 	server.Kill()
 	killed.Store(true)
-	time.Sleep(time.Second)
+	worked(1)
 	for range 3 {
 		status, body, err := g.Get("/readyz")
 		require.NoError(t, err)
@@ -103,8 +108,6 @@ func TestRedisKilledInMidLoadSlowsAndLetsNobodyIn(t *testing.T) {
 	wg.Wait()
 	for when, name := range []string{"with", "without"} {
 		t.Logf("%s Redis: %d tokens given, %d replays refused", name, granted[when].Load(), replayed[when].Load())
-		require.NotZero(t, granted[when].Load())
-		require.NotZero(t, replayed[when].Load())
 	}
 	require.Equal(t, http.StatusOK, w.status("jukola-ehr", "nurse", "Patient/"+client))
 }
