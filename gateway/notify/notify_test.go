@@ -162,7 +162,6 @@ func (o *outbox) asked() []string {
 
 // ehr is a real MLLP peer that answers by its script and then AA.
 type ehr struct {
-	t        *testing.T
 	ln       net.Listener
 	mu       sync.Mutex
 	messages []*hl7v2.Message
@@ -173,57 +172,33 @@ func listen(t *testing.T, address string, script ...string) *ehr {
 	t.Helper()
 	ln, err := net.Listen("tcp", address)
 	require.NoError(t, err)
-	e := &ehr{t: t, ln: ln, script: script}
+	e := &ehr{ln: ln, script: script}
 	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go e.talk(conn)
-		}
-	}()
+	go hl7v2.Converse(ln, e.answer)
 	return e
 }
 
-func (e *ehr) talk(conn net.Conn) {
-	defer conn.Close()
-	frames := hl7v2.NewFrameReader(conn, 1<<20, nil)
-	for {
-		data, err := frames.Next()
-		if err != nil {
-			return
-		}
-		m, err := hl7v2.Parse(data, hl7v2.Limits{})
-		if err != nil {
-			e.t.Error(err)
-			return
-		}
-		e.mu.Lock()
-		e.messages = append(e.messages, m)
-		answer := "AA"
-		if len(e.script) > 0 {
-			answer, e.script = e.script[0], e.script[1:]
-		}
-		e.mu.Unlock()
-		header, ack := m.Header(), hl7v2.Ack{Code: answer, ControlID: "1", Time: time.Now()}
-		switch answer {
-		case "close":
-			return
-		case "silence":
-			continue
-		case "other":
-			ack.Code, header.ControlID = "AA", "something else"
-		case "AE", "AR":
-			path, _ := hl7v2.ParsePath("SCH-11")
-			ack.Errors = []*hl7v2.Error{{Code: hl7v2.Locked, Path: path, Text: "SECRET"}}
-		}
-		wire, _ := hl7v2.Acknowledge(header, ack).Encode()
-		if hl7v2.WriteFrame(conn, wire) != nil {
-			return
-		}
+func (e *ehr) answer(m *hl7v2.Message) (reply *hl7v2.Message, on bool) {
+	e.mu.Lock()
+	e.messages = append(e.messages, m)
+	answer := "AA"
+	if len(e.script) > 0 {
+		answer, e.script = e.script[0], e.script[1:]
 	}
+	e.mu.Unlock()
+	header, ack := m.Header(), hl7v2.Ack{Code: answer, ControlID: "1", Time: time.Now()}
+	switch answer {
+	case "close":
+		return nil, false
+	case "silence":
+		return nil, true
+	case "other":
+		ack.Code, header.ControlID = "AA", "something else"
+	case "AE", "AR":
+		path, _ := hl7v2.ParsePath("SCH-11")
+		ack.Errors = []*hl7v2.Error{{Code: hl7v2.Locked, Path: path, Text: "SECRET"}}
+	}
+	return hl7v2.Acknowledge(header, ack), true
 }
 
 func (e *ehr) got() []*hl7v2.Message {

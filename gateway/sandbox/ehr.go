@@ -37,7 +37,7 @@ func NewEHR() (*EHR, error) {
 	for _, person := range people {
 		e.people[fhir.ID(person)] = person
 	}
-	go e.serve()
+	go hl7v2.Converse(listener, e.take)
 	return e, nil
 }
 
@@ -47,38 +47,13 @@ func (e *EHR) Address() string { return e.listener.Addr().String() }
 // Close stops listening.
 func (e *EHR) Close() error { return e.listener.Close() }
 
-func (e *EHR) serve() {
-	for {
-		conn, err := e.listener.Accept()
-		if err != nil {
-			return
-		}
-		go e.take(conn)
+// take answers a message with AA and notes its type.
+func (e *EHR) take(message *hl7v2.Message) (*hl7v2.Message, bool) {
+	select {
+	case e.received <- message.Get("MSH-9.1") + "^" + message.Get("MSH-9.2"):
+	default:
 	}
-}
-
-// take answers every message with AA and notes its type.
-func (e *EHR) take(conn net.Conn) {
-	defer conn.Close()
-	frames := hl7v2.NewFrameReader(conn, 1<<20, nil)
-	for {
-		data, err := frames.Next()
-		if err != nil {
-			return
-		}
-		message, err := hl7v2.Parse(data, hl7v2.Limits{})
-		if err != nil {
-			return
-		}
-		ack, err := hl7v2.Acknowledge(message.Header(), hl7v2.Ack{Code: "AA", ControlID: ledger.NewID()[:20], Time: time.Now()}).Encode()
-		if err != nil || hl7v2.WriteFrame(conn, ack) != nil {
-			return
-		}
-		select {
-		case e.received <- message.Get("MSH-9.1") + "^" + message.Get("MSH-9.2"):
-		default:
-		}
-	}
+	return hl7v2.Acknowledge(message.Header(), hl7v2.Ack{Code: "AA", ControlID: ledger.NewID()[:20], Time: time.Now()}), true
 }
 
 // Received is the type of the next message that came, such as SIU^S12.

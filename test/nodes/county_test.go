@@ -3,7 +3,6 @@
 package nodes
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -247,39 +246,15 @@ func listen(t *testing.T) *listener {
 	require.NoError(t, err)
 	t.Cleanup(func() { ln.Close() })
 	l := &listener{addr: ln.Addr().String()}
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go l.take(conn)
-		}
-	}()
+	go hl7v2.Converse(ln, l.take)
 	return l
 }
 
-func (l *listener) take(conn net.Conn) {
-	defer conn.Close()
-	frames := hl7v2.NewFrameReader(conn, 1<<20, nil)
-	for {
-		data, err := frames.Next()
-		if err != nil {
-			return
-		}
-		message, err := hl7v2.Parse(bytes.Clone(data), hl7v2.Limits{})
-		if err != nil {
-			return
-		}
-		l.mu.Lock()
-		l.came = append(l.came, arrival{message.Get("MSH-10"), time.Now()})
-		id := fmt.Sprint("A", len(l.came))
-		l.mu.Unlock()
-		ack, err := hl7v2.Acknowledge(message.Header(), hl7v2.Ack{Code: "AA", ControlID: id, Time: time.Now()}).Encode()
-		if err != nil || hl7v2.WriteFrame(conn, ack) != nil {
-			return
-		}
-	}
+func (l *listener) take(message *hl7v2.Message) (*hl7v2.Message, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.came = append(l.came, arrival{message.Get("MSH-10"), time.Now()})
+	return hl7v2.Acknowledge(message.Header(), hl7v2.Ack{Code: "AA", ControlID: fmt.Sprint("A", len(l.came)), Time: time.Now()}), true
 }
 
 // arrived are the messages that came so far.

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"encoding/json"
 	"testing"
 
@@ -11,22 +10,6 @@ import (
 	"sotesilta/gateway/store/sqlstore"
 	"sotesilta/gateway/store/storetest"
 )
-
-// planned is an engine whose readers count the rows that each query looks at.
-type planned struct {
-	*engine
-	t *testing.T
-}
-
-func (p planned) Read(ctx context.Context) (sqlstore.Reader, error) {
-	r, err := p.engine.Read(ctx)
-	return plannedReader{r, p.t}, err
-}
-
-type plannedReader struct {
-	sqlstore.Reader
-	t *testing.T
-}
 
 // step is a step of a plan, as EXPLAIN tells it.
 type step struct {
@@ -52,28 +35,21 @@ func (s step) looked() float64 {
 // maxLooked is more than any of the searches needs, and less than half of the table.
 const maxLooked = 6500
 
-func (r plannedReader) Query(ctx context.Context, text string, args ...any) (sqlstore.Rows, error) {
-	rows, err := r.Reader.Query(ctx, "EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) "+text, args...)
-	require.NoError(r.t, err)
-	for rows.Next() {
-		var plan []byte
-		require.NoError(r.t, rows.Scan(&plan))
-		var plans []struct{ Plan step }
-		require.NoError(r.t, json.Unmarshal(plan, &plans))
-		if n := plans[0].Plan.looked(); n > maxLooked {
-			r.t.Errorf("%.0f rows looked at in %s\n%s", n, text, plan)
-		}
-	}
-	require.NoError(r.t, rows.Err())
-	rows.Close()
-	return r.Reader.Query(ctx, text, args...)
-}
-
 // Plans are the same without statistics, as in a new database, and with them.
 func TestSearchesWalkNoTable(t *testing.T) {
 	e, err := newEngine(t.Context(), pgtest.Postgres(t), Options{})
 	require.NoError(t, err)
-	s := sqlstore.New(planned{e, t})
+	s := sqlstore.New(storetest.Explained(t, e, "EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON)", func(query string, rows sqlstore.Rows) {
+		for rows.Next() {
+			var plan []byte
+			require.NoError(t, rows.Scan(&plan))
+			var plans []struct{ Plan step }
+			require.NoError(t, json.Unmarshal(plan, &plans))
+			if n := plans[0].Plan.looked(); n > maxLooked {
+				t.Errorf("%.0f rows looked at in %s\n%s", n, query, plan)
+			}
+		}
+	}))
 	defer func() { require.NoError(t, s.Close()) }()
 	for _, table := range []string{"resource", "version", "ix_token", "ix_reference", "ix_date", "ix_string", "ix_position", "class", "class_client", "relation"} {
 		_, err := e.writer.Exec(t.Context(), "ALTER TABLE "+table+" SET (autovacuum_enabled = off)")
