@@ -59,7 +59,9 @@ func (c *annexCommand) Run(out streams) error {
 		fmt.Fprintf(w, "\nKaikesta muusta, mikä ei siirry, syntyy jokaisesta sanomasta merkintä hävikkiraporttiin.\n\n")
 	}
 	fmt.Fprintf(w, "## Säilytysajat\n\n| tieto | säilytysaika | peruste |\n|---|---|---|\n")
-	row(w, "käyttö- ja luovutuslokit, luovutusilmoitukset", fmt.Sprintf("%d vuotta lokitapahtumasta; sisältö poistetaan, merkintä poistosta jää", ledger.RetentionYears), "703/2023 § 24, liite")
+	for _, r := range ledger.Retentions {
+		row(w, r.TitleFi+" ("+r.Class+")", r.TermFi, r.SourceFi)
+	}
 	return nil
 }
 

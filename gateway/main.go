@@ -7,6 +7,7 @@
 //	gateway verify    checks a ledger offline, as an auditor does
 //	gateway ready     whether the gateway on this machine can serve
 //	gateway replay    decides past exchanges again: as then, or under other policies
+//	gateway retain    erases records over their retention time, tells what is kept how long, legal holds
 //	gateway annex     the annex for the data-protection impact assessment, from policies and mappings
 //	gateway scenarios plays the scenarios of the legal bases, for people who know the law
 package main
@@ -31,6 +32,7 @@ type commands struct {
 	Verify    verifyCommand    `cmd:"" help:"Check a ledger against a pinned key; exit code 0 only if all is well."`
 	Ready     readyCommand     `cmd:"" help:"Ask the gateway on this machine whether it can serve; for orchestrators."`
 	Replay    replayCommand    `cmd:"" help:"Decide past exchanges again from their records; exit code 0 only if each is answered as then under its own policies."`
+	Retain    retainCommand    `cmd:"" help:"Erase records over their retention time, as a running gateway does every hour; count them by class, hold a client's back."`
 	Annex     annexCommand     `cmd:"" help:"Print the annex for the data-protection impact assessment (Markdown, in Finnish) from the policies and mappings."`
 	Scenarios scenariosCommand `cmd:"" help:"Play the scenarios of the legal bases against the policies; exit code 0 only if the law answers each as written."`
 }

@@ -77,6 +77,7 @@ type nodeConfig struct {
 	JointList     string // file of the joint services, read anew with the policies; "": those above
 	Public        []string
 	Switches      map[string]string
+	Retention     ledger.Terms         // classes that the controller keeps longer than the law
 	Rate          rate.Limit           // requests a second per API client; 0: unlimited
 	LimitTokens   bool                 // limits token requests as well
 	MLLP          mllp                 // without anybody who sends there is no listener
@@ -96,6 +97,7 @@ type node struct {
 	memory    *shared.Memory // nil: the node is alone
 	bell      *wake.Bell
 	desk      *exchange.Desk
+	terms     ledger.Terms // how long the controller keeps records
 	profiles  *profiles.Set
 	who       *auth.Server
 	root      string
@@ -134,7 +136,7 @@ func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *n
 	if err != nil {
 		return nil, err
 	}
-	n := &node{root: root, log: cfg.Log, failed: make(chan error, 4)}
+	n := &node{root: root, log: cfg.Log, terms: cfg.Retention, failed: make(chan error, 4)}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	n.stop, n.background = stop, background
 	defer func() {
@@ -346,11 +348,15 @@ func (n *node) openLedger(ctx context.Context, cfg nodeConfig) (*ledger.Log, err
 // retainEvery is how often records over their retention time are looked for.
 const retainEvery = time.Hour
 
+// retainMost is how many records are erased each time: the gateway has other work.
+const retainMost = 20_000
+
 // retain erases what is over its retention time, now and from time to time.
-func (n *node) retain(ctx context.Context, operator consent.Actor) {
+func (n *node) retain(ctx context.Context) {
+	retainer := n.desk.Retainer()
 	n.run(func() {
 		for {
-			switch erased, err := n.desk.Retain(ctx, operator); {
+			switch erased, err := retainer.Erase(ctx, retainMost, nil); {
 			case err != nil && ctx.Err() == nil:
 				n.log.Warn("ledger: records over their retention time could not be erased", "error", err)
 			case erased > 0:
@@ -374,7 +380,13 @@ func (n *node) publish(ctx context.Context, operator consent.Actor, docs []*fhir
 	if _, err = n.desk.Publish(ctx, operator, slices.Concat(definitions, n.profiles.Definitions, docs)); err != nil {
 		return err
 	}
-	n.retain(n.background, operator)
+	switch changed, err := n.desk.KeepTerms(ctx, operator, n.terms); {
+	case err != nil:
+		return fmt.Errorf("how long records are kept could not be kept: %w", err)
+	case changed:
+		n.log.Info("ledger: how long records are kept is set", "longer", n.terms.List())
+	}
+	n.retain(n.background)
 	return n.followLaw(ctx, operator)
 }
 

@@ -39,6 +39,7 @@ type serveCommand struct {
 	MLLPPeers     []string `name:"mllp-peers" env:"SOTESILTA_MLLP_PEERS" help:"CLIENT=ADDRESS or CLIENT=NETWORK/BITS: other machines whose plain connections to the MLLP listener are an API client's; within private networks only."`
 	MLLPSenders   []string `name:"mllp-senders" env:"SOTESILTA_MLLP_SENDERS" help:"CLIENT=APPLICATION or CLIENT=APPLICATION|FACILITY: the names (MSH-3, MSH-4) that an API client sends HL7 v2 under; others over its connections are refused. By default any."`
 	MLLPReceivers []string `name:"mllp-receivers" env:"SOTESILTA_MLLP_RECEIVERS" help:"CLIENT=HOST:PORT: where an API client takes HL7 v2 messages, plain, within private networks only; by default nobody does."`
+	Retention     []string `env:"SOTESILTA_RETENTION" help:"CLASS=YEARS: classes of log data that the controller keeps longer than the law, such as disclosure=15 (gateway retain --dry-run shows the classes)."`
 	Rate          float64  `env:"SOTESILTA_RATE" default:"200" help:"Requests a second per API client."`
 	InitKeys      bool     `help:"Make the keys of a new gateway in the folder of keys, if everything else is in order; then serve."`
 }
@@ -123,6 +124,8 @@ func (s *serveCommand) config(out streams) (nodeConfig, []*fhir.Value, error) {
 	}
 	cfg.JointServices, err = jointServices(s.JointServices)
 	fault("SOTESILTA_JOINT_SERVICES", err)
+	cfg.Retention, err = ledger.ParseTerms(s.Retention)
+	fault("SOTESILTA_RETENTION", err)
 	cfg.Switches = map[string]string{}
 	for _, answer := range s.Switches {
 		name, value, ok := strings.Cut(answer, "=")
@@ -282,6 +285,7 @@ func (s *serveCommand) file() error {
 		JointServices     string   `yaml:"joint-services"`
 		PublicControllers []string `yaml:"public-controllers"`
 		Switches          []string `yaml:"switches"`
+		Retention         []string `yaml:"retention"`
 		Publish           []string `yaml:"publish"`
 		MLLPSource        string   `yaml:"mllp-source"`
 		MLLPPeers         []string `yaml:"mllp-peers"`
@@ -322,6 +326,7 @@ func (s *serveCommand) file() error {
 	}{
 		{&s.Public, f.PublicControllers},
 		{&s.Switches, f.Switches},
+		{&s.Retention, f.Retention},
 		{&s.Publish, f.Publish},
 		{&s.Origins, f.Origins},
 		{&s.KeyHosts, f.KeyHosts},

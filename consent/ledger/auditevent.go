@@ -441,7 +441,7 @@ func (r *Record) decision(seq int64) *fhir.Value {
 	if r.Disclosure {
 		kind = "disclosure"
 	}
-	rows := [][2]string{{"ledger", place}, {"decision", r.Outcome}, {"kind", kind}}
+	rows := append([][2]string{{"ledger", place}, {"decision", r.Outcome}, {"kind", kind}}, r.retained()...)
 	for _, b := range r.Bases {
 		rows = append(rows, [2]string{"basis", b.ID}, [2]string{"citation", strings.TrimSpace(b.Citation + " " + b.TitleEn)})
 	}

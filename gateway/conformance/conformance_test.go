@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"sotesilta/consent"
+	"sotesilta/consent/ledger"
 	"sotesilta/internal/fhir"
 	"sotesilta/internal/terms"
 )
@@ -122,10 +123,15 @@ func TestCodesAreThoseOfTheCode(t *testing.T) {
 			terms.InputWanted, terms.InputLabel, terms.InputAct, terms.InputRequest,
 		},
 		"permit-direction": {terms.PermitToSocial, terms.PermitToHealth, "3", "4"},
-		"interaction":      {"match", "apply", "everything", "export", "notify", "receive", "evaluate", "ask", "disclose", "correct", "disclosure-report", "publish", "disclosure-notices", "rights", "token", "erase", "explain", "simulate"},
+		"interaction":      {"match", "apply", "everything", "export", "notify", "receive", "evaluate", "ask", "disclose", "correct", "disclosure-report", "publish", "disclosure-notices", "rights", "token", "erase", ledger.Hold, ledger.Release, ledger.KeepTerms, "explain", "simulate"},
 	} {
 		require.Equal(t, want, codes(concepts(t, id)), id)
 	}
+	var classes []string
+	for _, r := range ledger.Retentions {
+		classes = append(classes, r.Class)
+	}
+	require.Equal(t, classes, codes(concepts(t, strings.TrimPrefix(terms.RetentionClass, terms.Base+"CodeSystem/"))))
 }
 
 // TestAccessTasksAreThoseOfThePolicies: every task that a policy speaks of is a published code, and the other way.

@@ -154,6 +154,34 @@ func (s *Sequencer) CatchUp(ctx context.Context) error {
 	}
 }
 
+// Settle gives what waits its places, or waits until another who holds the lease did, for as long as a record may wait. It is
+// for who records and ends: what is left then is for the next gateway.
+func (s *Sequencer) Settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, maxLag)
+	defer cancel()
+	for {
+		if _, err := s.Once(ctx); err != nil {
+			return err
+		}
+		waits := false
+		for _, err := range s.store.Ledger().Pending(ctx) {
+			if err != nil {
+				return err
+			}
+			waits = true
+			break
+		}
+		if !waits {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(s.every):
+		}
+	}
+}
+
 // Once sequences one batch of pending records, and answers how many.
 func (s *Sequencer) Once(ctx context.Context) (int, error) {
 	var sealed []ledger.Entry

@@ -31,6 +31,8 @@ const (
 	AccessTask = Base + "CodeSystem/access-task"
 	// Interaction extends the FHIR restful-interaction codes in the ledger: match, apply, notify, receive.
 	Interaction = Base + "CodeSystem/interaction"
+	// RetentionClass tells how long a record of the ledger or a version of a directive is kept (703/2023 § 24, annex).
+	RetentionClass = Base + "CodeSystem/retention-class"
 	// ReportForm is the form of a log report: own-view (703/2023 § 74) or section-11.
 	ReportForm = Base + "CodeSystem/report-form"
 )
