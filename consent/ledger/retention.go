@@ -200,11 +200,8 @@ func early(erased, newest time.Time) bool {
 func (r *Record) retained() [][2]string {
 	class := r.Retention()
 	until := "for ever"
-	if years := (Terms)(nil).Years(class); years > 0 {
+	if years := Terms(nil).Years(class); years > 0 {
 		until = r.Time.UTC().AddDate(years, 0, 0).Format(time.DateOnly)
 	}
 	return [][2]string{{"retention", class}, {"kept-until", until}}
 }
-
-
-
