@@ -30,7 +30,11 @@
 //	             its class and outcome, and for each client of it outcome, bases, reason, directives and evidence that
 //	             weighed, policies (every one, with file, line and verdict: permits, human, stopped, limits, fails with the
 //	             clause, other-case, not-in-force), will (every directive and its effect) and missing (facts that conditions
-//	             asked for). To the client: outcome, bases and the client's own directives
+//	             asked for). To the client: outcome, bases and the client's own directives. A page holds 50 labels of total;
+//	             where there are more, next tells where the page that follows begins
+//
+// Of a past exchange context may say which labels: type, register, controller, serviceTask, dataClass, client, and after, the
+// next of the page before. decision and reason_user are of the whole exchange, whatever is asked for.
 //
 // A simulate request is the Consent that the client considers, or a Bundle of it and its Provenance, as they would be written
 // (package consent/directive); one with the id of an earlier one stands in its place, such as its withdrawal. The answer
@@ -80,7 +84,7 @@ const (
 // Desk is as much of the one door as this package needs.
 type Desk interface {
 	Evaluate(ctx context.Context, c exchange.Caller, i exchange.Interaction, typ, id string) (bool, error)
-	ExplainRecord(ctx context.Context, c exchange.Caller, id string) (*exchange.Explanation, error)
+	ExplainRecord(ctx context.Context, c exchange.Caller, id string, of exchange.Narrowing) (*exchange.Explanation, error)
 	ExplainHypothesis(ctx context.Context, c exchange.Caller, h exchange.Hypothesis) (*exchange.Explanation, error)
 	Simulate(ctx context.Context, c exchange.Caller, wish exchange.Wish, professionals []consent.Actor) (*exchange.Simulation, error)
 }

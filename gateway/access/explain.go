@@ -32,6 +32,17 @@ type circumstances struct {
 	Time    time.Time         `json:"time"`
 }
 
+// narrowing is the context of a request to explain a record: which of its classes.
+type narrowing struct {
+	Type        string           `json:"type"`
+	Register    consent.Register `json:"register"`
+	Controller  string           `json:"controller"`
+	ServiceTask string           `json:"serviceTask"`
+	DataClass   string           `json:"dataClass"`
+	Client      string           `json:"client"`
+	After       string           `json:"after"`
+}
+
 // told is an explanation on the wire, beside the decision of AuthZEN § 6.2.
 type told struct {
 	ID          string            `json:"id"` // of the ledger record that says who asked
@@ -46,6 +57,8 @@ type explanation struct {
 	Labels string                   `json:"labels,omitzero"` // now: a search, explained by the labels there are now
 	Record *ledger.Record           `json:"record,omitzero"`
 	Parts  []exchange.ExplainedPart `json:"parts"`
+	Total  int                      `json:"total"`         // classes asked for, on all pages
+	Next   string                   `json:"next,omitzero"` // context.after of the page that follows
 }
 
 type explainedDecision struct {
@@ -79,7 +92,7 @@ func (a *api) explain(v *visit, body []byte) (any, error) {
 	}
 	answer := explainedDecision{Decision: out.Permitted, Context: told{
 		ID: v.id, ReasonUser: out.Plain,
-		Explanation: explanation{Policy: out.Policy, Kept: out.Kept, Labels: out.Labels, Record: out.Record, Parts: out.Parts},
+		Explanation: explanation{Policy: out.Policy, Kept: out.Kept, Labels: out.Labels, Record: out.Record, Parts: out.Parts, Total: out.Total, Next: out.Next},
 	}}
 	if v.caller.Actor.Kind == consent.Auditor {
 		answer.Context.ReasonAdmin = map[string]string{"en": reason(out)}
@@ -111,7 +124,13 @@ func (a *api) explained(v *visit, caller exchange.Caller, q *question) (*exchang
 		if !fhir.ValidID(q.Resource.ID) {
 			return nil, bad("/resource/id", "resource.id is the id of a record: X-Request-Id, or that of an AuditEvent.")
 		}
-		return a.Desk.ExplainRecord(v.ctx, caller, q.Resource.ID)
+		var of narrowing
+		if len(q.Context) > 0 {
+			if err := json.Unmarshal(q.Context, &of, json.RejectUnknownMembers(true)); err != nil {
+				return nil, bad(placeIn("/context", err), "context narrows the classes of a record: type, register, controller, serviceTask, dataClass, client; after is where the page begins.")
+			}
+		}
+		return a.Desk.ExplainRecord(v.ctx, caller, q.Resource.ID, exchange.Narrowing(of))
 	}
 	if err := resourced(q.Resource, ""); err != nil {
 		return nil, err

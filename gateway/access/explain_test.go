@@ -36,6 +36,19 @@ func TestExplain(t *testing.T) {
 		require.Greater(t, len(part["policies"].([]any)), 50, "every policy")
 		require.Equal(t, "explain", w.records()[told["id"].(string)].Interaction)
 	})
+	t.Run("some classes of a past exchange", func(t *testing.T) {
+		narrowed := func(context string) map[string]any {
+			status, answer, _ := w.ask("auditor", access.ExplainPath, `{'resource':{'type':'AuditEvent','id':'`+record+`'},'context':`+context+`}`)
+			require.Equal(t, http.StatusOK, status, "%v", answer)
+			require.Equal(t, false, answer["decision"])
+			return answer["context"].(map[string]any)["explanation"].(map[string]any)
+		}
+		require.EqualValues(t, 1, narrowed(`{'register':'health','type':'Observation'}`)["total"])
+		none := narrowed(`{'register':'social'}`)
+		require.EqualValues(t, 0, none["total"])
+		require.Empty(t, none["parts"])
+		require.NotContains(t, none, "next")
+	})
 	t.Run("a hypothesis", func(t *testing.T) {
 		status, answer, _ := w.ask("auditor", access.ExplainPath, as(socialWorker, onni, ""))
 		require.Equal(t, http.StatusOK, status)
@@ -76,6 +89,8 @@ func TestExplain(t *testing.T) {
 			{"auditor", as(`{'type':'user','id':'nobody','properties':{'client':'county-social'}}`, aino, ""), http.StatusBadRequest, "not registered"},
 			{"auditor", as(`{'type':'user','id':'nurse'}`, aino, ""), http.StatusBadRequest, "properties.client"},
 			{"auditor", as(socialWorker, aino, `,'context':{'purpos':'care'}`), http.StatusBadRequest, "context holds"},
+			{"auditor", `{'resource':{'type':'AuditEvent','id':'` + record + `'},'context':{'registre':'health'}}`, http.StatusBadRequest, "context narrows"},
+			{"auditor", `{'resource':{'type':'AuditEvent','id':'` + record + `'},'context':{'after':'x'}}`, http.StatusBadRequest, "the next of the page before"},
 			{"auditor", `{'resource':{'type':'AuditEvent','id':'a b'}}`, http.StatusBadRequest, "X-Request-Id"},
 			{"auditor", `{'subject':` + socialWorker + `}`, http.StatusBadRequest, "resource is required"},
 			{"auditor", `{`, http.StatusBadRequest, "JSON"},

@@ -59,7 +59,7 @@ func TestRefusalsLeaveAtMarks(t *testing.T) {
 			require.Error(t, err)
 		},
 		"explain a record": func(_, id string) {
-			_, err := w.ExplainRecord(w.ctx, as("lumi@omaks"), id)
+			_, err := w.ExplainRecord(w.ctx, as("lumi@omaks"), id, exchange.Narrowing{})
 			require.Error(t, err)
 		},
 		"simulate": func(_, id string) {

@@ -40,7 +40,11 @@ type Explanation struct {
 	Kept   bool
 	// Labels says where a search, whose record lists no withheld labels, is explained by those that are there now.
 	Labels string
-	Parts  []ExplainedPart
+	// Parts are a page of the classes asked for; Total is how many those are, and Next, where there are more, where the next
+	// page begins. Permitted and Plain are of the whole exchange, whichever page it is.
+	Parts []ExplainedPart
+	Total int
+	Next  string
 }
 
 // ExplainedPart is one class of an exchange.
@@ -64,8 +68,8 @@ type ExplainedRow struct {
 
 // explainer is the law as far as it explains.
 type explainer interface {
+	consent.Decider
 	Explain(req consent.Request, class consent.Class, facts []*consent.Facts) consent.Explanation
-	Version() string
 }
 
 // asking refuses everybody but the auditor and the client in the client's own app (contract: decision API).
@@ -109,48 +113,10 @@ func (p *ExplainedPart) narrow(rows []store.Row) {
 	}
 }
 
-// conclude is the whole of the parts, and its plain words: those of the first part that stops it. A search is stopped by
-// no part: it answers with what is permitted, so the words are those of the first part that is.
-func (x *Explanation) conclude() {
-	if x.Labels != "" {
-		if i := slices.IndexFunc(x.Parts, func(p ExplainedPart) bool { return p.Result.Outcome == consent.Permitted }); i >= 0 {
-			x.Permitted, x.Plain = true, x.Parts[i].Clients[0].Plain()
-			return
-		}
-	}
-	x.Permitted = len(x.Parts) > 0
-	var stopped, whole *consent.Explained
-	for i := range x.Parts {
-		p := &x.Parts[i]
-		if p.Result.Outcome != consent.Permitted || len(p.Rows) > 0 {
-			x.Permitted = false
-		}
-		for j := range p.Clients {
-			if whole == nil {
-				whole = &p.Clients[j]
-			}
-			if stopped == nil && p.Clients[j].Outcome != consent.Permitted.String() {
-				stopped = &p.Clients[j]
-			}
-		}
-	}
-	switch {
-	case stopped != nil:
-		x.Plain = stopped.Plain()
-	case whole != nil && x.Permitted:
-		x.Plain = whole.Plain()
-	default:
-		x.Plain = map[string]string{
-			"fi": "Tietoa ei anneta: se jää luvan ulkopuolelle tai on kielletty erikseen.",
-			"en": "The data are not given: they lie outside the permit, or are banned by themselves.",
-		}
-	}
-}
-
 // ExplainRecord tells how a recorded exchange was decided: to the auditor of its controller, by the id of any of its
 // records, all of it; to the client in plain words, if data moved that are about the client alone. Otherwise it is Absent.
-// Asking is itself recorded.
-func (d *Desk) ExplainRecord(ctx context.Context, c Caller, id string) (_ *Explanation, err error) {
+// Narrowing says which of its classes. Asking is itself recorded.
+func (d *Desk) ExplainRecord(ctx context.Context, c Caller, id string, of Narrowing) (_ *Explanation, err error) {
 	if err := asking(c); err != nil {
 		return nil, err
 	}
@@ -187,7 +153,7 @@ func (d *Desk) ExplainRecord(ctx context.Context, c Caller, id string) (_ *Expla
 		}
 		return nil, l.conceal(ctx, l.rec, absent(auditEvent, id))
 	}
-	out, err := d.explained(ctx, c, l, rec)
+	out, err := d.explained(ctx, c, l, rec, of)
 	if err != nil {
 		return nil, err
 	}
@@ -253,7 +219,7 @@ func (l *look) ownRecord(ctx context.Context, rec *ledger.Record) (bool, error) 
 
 // explained tells how a record's exchange was decided, under the policies of then if their text is kept, with the facts
 // of then.
-func (d *Desk) explained(ctx context.Context, c Caller, snap store.Snapshot, rec *ledger.Record) (*Explanation, error) {
+func (d *Desk) explained(ctx context.Context, c Caller, snap store.Snapshot, rec *ledger.Record, of Narrowing) (*Explanation, error) {
 	out := &Explanation{Record: rec, Kept: true}
 	law, ok := c.law.(explainer)
 	if !ok {
@@ -274,6 +240,7 @@ func (d *Desk) explained(ctx context.Context, c Caller, snap store.Snapshot, rec
 	if err != nil && !errors.As(err, &missing) {
 		return nil, unrecorded(err)
 	}
+	var cases []explainable
 	for i, class := range rec.Classes {
 		question := ledger.Question{Class: i, Action: consent.Read}
 		for _, other := range rec.Asked {
@@ -285,17 +252,22 @@ func (d *Desk) explained(ctx context.Context, c Caller, snap store.Snapshot, rec
 		if err != nil && !errors.As(err, &missing) {
 			return nil, unrecorded(err)
 		}
-		one := part(law, questioned(rec, question), class, facts)
+		one := explainable{questioned(rec, question), class, facts, nil}
 		if question.Action == consent.Read || question.Action == consent.Notify {
-			one.narrow(moved[class.Key()])
+			one.rows = moved[class.Key()]
 		}
-		out.Parts = append(out.Parts, one)
+		cases = append(cases, one)
 	}
-	if err := d.explainQuery(ctx, snap, p, rec, law, out); err != nil {
+	if asksNow(rec) {
+		out.Labels = "now"
+		if cases, err = d.queried(ctx, snap, p, rec); err != nil {
+			return nil, err
+		}
+	}
+	if err := out.tell(law, cases, of); err != nil {
 		return nil, err
 	}
-	out.conclude()
-	if len(out.Parts) == 0 {
+	if len(cases) == 0 {
 		out.Permitted = rec.Outcome == consent.Permitted.String()
 		out.Plain = map[string]string{
 			"fi": "Tapahtumassa ei kysytty kenenkään yksittäisen henkilön tietojen käsittelystä.",
@@ -305,20 +277,18 @@ func (d *Desk) explained(ctx context.Context, c Caller, snap store.Snapshot, rec
 	return out, nil
 }
 
-// maxExplained bounds the classes of one explanation.
-const maxExplained = 50
+// asksNow says whether a record is of the search of one client: it does not list what was withheld.
+func asksNow(rec *ledger.Record) bool {
+	return len(rec.Classes) == 0 && rec.Interaction == string(Search) && len(rec.Bound) == 1 && rec.Bound[0] != "" && rec.Target != auditEvent
+}
 
-// explainQuery explains the search of one client, whose record does not list what was withheld, by the labels that are
-// there now; without any, by what the caller's own register would have held.
-func (d *Desk) explainQuery(ctx context.Context, snap store.Snapshot, p *past, rec *ledger.Record, law explainer, out *Explanation) error {
-	if len(rec.Classes) > 0 || rec.Interaction != string(Search) || len(rec.Bound) != 1 || rec.Bound[0] == "" || rec.Target == auditEvent {
-		return nil
-	}
+// queried is what the search of one client asked, by the labels that are there now, in the order of their keys; without any,
+// by what the caller's own register would have held.
+func (d *Desk) queried(ctx context.Context, snap store.Snapshot, p *past, rec *ledger.Record) ([]explainable, error) {
 	list := &listing{only: rec.Bound}
 	if _, err := snap.Search(ctx, &search.Query{Type: rec.Target, Count: 1}, list); err != nil {
-		return d.failed(err)
+		return nil, d.failed(err)
 	}
-	out.Labels = "now"
 	classes := slices.DeleteFunc(list.classes, func(class consent.Class) bool {
 		return class.Type != rec.Target || !slices.Contains(class.Clients, rec.Bound[0])
 	})
@@ -326,24 +296,25 @@ func (d *Desk) explainQuery(ctx context.Context, snap store.Snapshot, p *past, r
 		classes = []consent.Class{{Type: rec.Target, Clients: rec.Bound, Controller: rec.Actor.Controller, Register: rec.Actor.Register}}
 	}
 	slices.SortFunc(classes, func(a, b consent.Class) int { return strings.Compare(a.Key(), b.Key()) })
-	for _, class := range classes[:min(len(classes), maxExplained)] {
+	out := make([]explainable, 0, len(classes))
+	for _, class := range classes {
 		facts := map[string]*consent.Facts{}
 		for _, client := range class.Clients {
 			known, err := snap.Facts(ctx, client)
 			if err != nil {
-				return unrecorded(err)
+				return nil, unrecorded(err)
 			}
 			facts[client] = known[client]
 			if client == rec.Client {
 				var missing *missingInput
 				if facts[client], err = p.factsAt(client, rec.Facts); err != nil && !errors.As(err, &missing) {
-					return unrecorded(err)
+					return nil, unrecorded(err)
 				}
 			}
 		}
-		out.Parts = append(out.Parts, part(law, questioned(rec, ledger.Question{Action: consent.Read}), class, facts))
+		out = append(out, explainable{questioned(rec, ledger.Question{Action: consent.Read}), class, facts, nil})
 	}
-	return nil
+	return out, nil
 }
 
 // listing is a guard that lists classes and lets nothing out.
@@ -403,15 +374,11 @@ func (d *Desk) ExplainHypothesis(ctx context.Context, c Caller, h Hypothesis) (_
 	}
 	l.Close()
 	out := &Explanation{Policy: law.Version(), Kept: true}
-	var furthest consent.Actor
-	for _, actor := range h.Actors[:min(len(h.Actors), maxExplained)] {
-		parts := h.explain(law, actor, row, facts, l.rec.Time)
-		if out.Parts == nil || parts[len(parts)-1].Result.Outcome > out.Parts[len(out.Parts)-1].Result.Outcome || len(parts) > len(out.Parts) {
-			out.Parts, furthest = parts, actor
-		}
-	}
+	furthest := h.furthest(law, row, facts, l.rec.Time)
+	out.Parts = h.explain(law, furthest, row, facts, l.rec.Time)
+	out.Total = len(out.Parts)
 	l.rec.Reason = "as if " + who(furthest) + " asked to " + string(h.Interaction)
-	out.conclude()
+	out.conclude(out.Parts, func(i int) *ExplainedPart { return &out.Parts[i] })
 	if c.Actor.Kind == consent.Client {
 		out.own(l.rec.Client)
 	}
@@ -422,24 +389,51 @@ func (d *Desk) ExplainHypothesis(ctx context.Context, c Caller, h Hypothesis) (_
 	return out, nil
 }
 
-// explain asks the law on behalf of one actor.
-func (h *Hypothesis) explain(law explainer, actor consent.Actor, row store.Row, facts map[string]*consent.Facts, now time.Time) []ExplainedPart {
-	request := consent.Request{Actor: actor, Action: consent.Read, Purpose: h.Purpose, Assertion: h.Assertion, Time: h.Time}
+// request is what one actor asks: to read, or to change.
+func (h *Hypothesis) request(actor consent.Actor, action consent.Action, now time.Time) consent.Request {
+	request := consent.Request{Actor: actor, Action: action, Purpose: h.Purpose, Assertion: h.Assertion, Time: h.Time}
 	if request.Purpose == "" {
 		request.Purpose = consent.Care
 	}
 	if request.Time.IsZero() {
 		request.Time = now
 	}
-	one := part(law, request, row.Class, facts)
+	return request
+}
+
+// changing is what a row is asked for to be changed.
+func changing(row store.Row) consent.Action {
+	if row.Class.Register == consent.Directive {
+		return consent.Direct
+	}
+	return consent.Change
+}
+
+// furthest is the one among the actors whom the law would let go furthest, the first of several. Every one is decided.
+func (h *Hypothesis) furthest(law explainer, row store.Row, facts map[string]*consent.Facts, now time.Time) consent.Actor {
+	best, whose := -1, h.Actors[0]
+	for _, actor := range h.Actors {
+		ask := func(action consent.Action) int {
+			return int(law.Decide(h.request(actor, action, now), row.Class, ofClass(row.Class, facts)).Outcome)
+		}
+		reach := ask(consent.Read)
+		if h.Interaction != Read && reach == int(consent.Permitted) {
+			reach += 1 + ask(changing(row))
+		}
+		if reach > best {
+			best, whose = reach, actor
+		}
+	}
+	return whose
+}
+
+// explain asks the law on behalf of one actor.
+func (h *Hypothesis) explain(law explainer, actor consent.Actor, row store.Row, facts map[string]*consent.Facts, now time.Time) []ExplainedPart {
+	one := part(law, h.request(actor, consent.Read, now), row.Class, facts)
 	one.narrow([]store.Row{row})
 	parts := []ExplainedPart{one}
 	if h.Interaction != Read && one.Result.Outcome == consent.Permitted {
-		request.Action = consent.Change
-		if row.Class.Register == consent.Directive {
-			request.Action = consent.Direct
-		}
-		parts = append(parts, part(law, request, row.Class, facts))
+		parts = append(parts, part(law, h.request(actor, changing(row), now), row.Class, facts))
 	}
 	return parts
 }

@@ -1,6 +1,9 @@
 package exchange_test
 
 import (
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,7 +25,7 @@ func TestARecordedExchangeIsExplained(t *testing.T) {
 		var out *exchange.Explanation
 		asked := flat(w.records(func() {
 			var err error
-			out, err = w.ExplainRecord(w.ctx, as(who), rec.ID)
+			out, err = w.ExplainRecord(w.ctx, as(who), rec.ID, exchange.Narrowing{})
 			require.NoError(t, err)
 		}))
 		require.Len(t, asked, 1)
@@ -90,7 +93,7 @@ func TestTheClientIsToldOfTheirOwn(t *testing.T) {
 		return flat(w.records(func() { _, _ = w.Read(w.ctx, as(who), "Observation", id) }))[0].ID
 	}
 	const aino = "aino@omaks"
-	x, err := w.ExplainRecord(w.ctx, as(aino), read(nurse, mine))
+	x, err := w.ExplainRecord(w.ctx, as(aino), read(nurse, mine), exchange.Narrowing{})
 	require.NoError(t, err)
 	require.True(t, x.Permitted)
 	require.Nil(t, x.Record, "no names of the staff")
@@ -101,7 +104,7 @@ func TestTheClientIsToldOfTheirOwn(t *testing.T) {
 		"another client's": read(nurse, theirs), "a denied one": read(worker, mine), "none": "nothing-there",
 	} {
 		recs := flat(w.records(func() {
-			_, err = w.ExplainRecord(w.ctx, as(aino), id)
+			_, err = w.ExplainRecord(w.ctx, as(aino), id, exchange.Narrowing{})
 			require.True(t, exchange.IsRefusal(err, exchange.Absent), name)
 		}))
 		require.Len(t, recs, 1, name)
@@ -109,13 +112,80 @@ func TestTheClientIsToldOfTheirOwn(t *testing.T) {
 	}
 	for _, who := range []string{nurse, worker, "lumi-guardian@omaks", "jukola-ehr"} {
 		recs := w.records(func() {
-			_, err := w.ExplainRecord(w.ctx, as(who), "anything")
+			_, err := w.ExplainRecord(w.ctx, as(who), "anything", exchange.Narrowing{})
 			require.True(t, exchange.IsRefusal(err, exchange.Forbidden), who)
 			_, err = w.ExplainHypothesis(w.ctx, as(who), exchange.Hypothesis{})
 			require.True(t, exchange.IsRefusal(err, exchange.Forbidden), who)
 		})
 		require.Empty(t, recs)
 	}
+}
+
+// An exchange about many classes is explained page by page, or the classes that are asked for: no class is left out unsaid,
+// and what it came to is told alike on every page.
+func TestAnExplanationHasPages(t *testing.T) {
+	w := newWorld(t)
+	for i := range 120 {
+		of := strings.Replace(observation("veikko", "2026-01-10"), `"issued"`, `"encounter":{"reference":"Encounter/e`+strconv.Itoa(i)+`"},"issued"`, 1)
+		w.put("jukola-ehr", of)
+	}
+	permitted := flat(w.records(func() { w.found(nurse, "Observation", "patient=Patient/veikko&_count=200") }))
+	withheld := flat(w.records(func() { w.found(worker, "Observation", "patient=Patient/veikko&_count=200") }))
+	explain := func(id string, of exchange.Narrowing) *exchange.Explanation {
+		t.Helper()
+		x, err := w.ExplainRecord(w.ctx, as("auditor"), id, of)
+		require.NoError(t, err)
+		return x
+	}
+	for name, id := range map[string]string{"what left": permitted[len(permitted)-1].ID, "what was withheld": withheld[0].ID} {
+		t.Run(name, func(t *testing.T) {
+			seen := map[string]bool{}
+			var of exchange.Narrowing
+			first := explain(id, of)
+			require.Equal(t, name == "what left", first.Permitted)
+			require.Greater(t, first.Total, 110)
+			for {
+				x := explain(id, of)
+				require.Equal(t, first.Total, x.Total)
+				require.Equal(t, first.Permitted, x.Permitted)
+				require.Equal(t, first.Plain, x.Plain)
+				for _, p := range x.Parts {
+					require.NotEmpty(t, p.Clients[0].Policies)
+					require.False(t, seen[p.Class.Key()], "told before")
+					seen[p.Class.Key()] = true
+				}
+				if of.After = x.Next; x.Next == "" {
+					break
+				}
+				require.Len(t, x.Parts, 50)
+			}
+			require.Len(t, seen, first.Total)
+			require.Equal(t, first.Total, explain(id, exchange.Narrowing{Register: consent.Health, Type: "Observation", Controller: "Organization/county", Client: "veikko"}).Total)
+			for _, of := range []exchange.Narrowing{{Register: consent.Social}, {Type: "Condition"}, {Controller: "Organization/x"}, {ServiceTask: "working-age"}, {DataClass: "medication"}, {Client: "aino"}} {
+				x := explain(id, of)
+				require.Zero(t, x.Total)
+				require.Empty(t, x.Parts)
+				require.Equal(t, first.Plain, x.Plain, "the exchange came to the same")
+			}
+			_, err := w.ExplainRecord(w.ctx, as("auditor"), id, exchange.Narrowing{After: "!"})
+			require.True(t, exchange.IsRefusal(err, exchange.Invalid))
+		})
+	}
+}
+
+// Of a unit's professionals every one is asked for, however many they are.
+func TestAHypothesisAsksForEveryProfessional(t *testing.T) {
+	w := newWorld(t)
+	mine := w.put("jukola-ehr", observation("aino", "2026-01-10")).ID
+	actors := slices.Repeat([]consent.Actor{actor(worker)}, 200)
+	ask := func() *exchange.Explanation {
+		x, err := w.ExplainHypothesis(w.ctx, as("auditor"), exchange.Hypothesis{Actors: actors, Interaction: exchange.Read, Type: "Observation", ID: mine})
+		require.NoError(t, err)
+		return x
+	}
+	require.False(t, ask().Permitted)
+	actors = append(actors, actor(nurse))
+	require.True(t, ask().Permitted)
 }
 
 // What a registered person would be answered is explained without that anybody asked.
