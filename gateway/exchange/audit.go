@@ -405,9 +405,3 @@ func dateBounds(out *store.EntryQuery, value search.Value) bool {
 	}
 	return true
 }
-
-// IsRefusal says whether err is a refusal of this kind.
-func IsRefusal(err error, kind ErrorKind) bool {
-	var refusal *Error
-	return errors.As(err, &refusal) && refusal.Kind == kind
-}

@@ -9,6 +9,7 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -152,6 +153,12 @@ func Refuse(kind ErrorKind, code, expression, diagnostics string) *Error {
 	return &Error{Kind: kind, Entry: -1, Issues: []fhir.Issue{{
 		Severity: "error", Code: code, Expression: expression, Diagnostics: diagnostics,
 	}}}
+}
+
+// IsRefusal says whether err is a refusal of this kind.
+func IsRefusal(err error, kind ErrorKind) bool {
+	var refusal *Error
+	return errors.As(err, &refusal) && refusal.Kind == kind
 }
 
 // Person finds the registered user behind a directory reference such as Practitioner/1 or PractitionerRole/1.

@@ -235,9 +235,3 @@ func union(into, more []string) []string {
 func versioned(row store.Row) string {
 	return row.Type + "/" + row.ID + "/_history/" + strconv.FormatInt(row.Version, 10)
 }
-
-// extensionURL reads extension[url].
-func extensionURL(member string) (string, bool) {
-	inner, ok := strings.CutPrefix(member, "extension[")
-	return strings.TrimSuffix(inner, "]"), ok
-}
