@@ -53,23 +53,26 @@ func TestBatteryIsClean(t *testing.T) {
 	})
 }
 
-// How long an answer takes does not tell either, in a sample that found it nine times of ten before refusals were evened
-// (exchange's tick); TestSoakTimes takes a larger one.
+// How long an answer takes does not tell either, in a small sample; TestSoakTimes takes a larger one.
 func TestTimesTellNothing(t *testing.T) {
-	gatewaytest.Own(t, func(t *testing.T, g *gatewaytest.Gateway) { times(t, g, 300) })
+	gatewaytest.Own(t, func(t *testing.T, g *gatewaytest.Gateway) { times(t, g, "veikko", 60) })
 }
 
-func times(t *testing.T, g *gatewaytest.Gateway, pairs int) {
+// times measures what the social worker is answered about health data of a client.
+func times(t *testing.T, g *gatewaytest.Gateway, patient string, pairs int) {
 	t.Helper()
 	report, err := oracle.Run(t.Context(), oracle.Config{
 		Base: g.Root + "/fhir", Asker: access(t, g, "county-social", "social-worker"), Preparer: access(t, g, "jukola-ehr", "nurse"),
-		Patient: "aino", Own: "onni", Write: true, Pairs: pairs,
+		Patient: patient, Own: "onni", Write: true, Pairs: pairs, Subject: `{"type":"user","id":"social-worker"}`,
 	})
 	require.NoError(t, err)
 	for _, f := range report.Findings {
-		if f.Oracle == oracle.Time {
-			t.Logf("%s: %s", f.Probe, f.Evidence)
-			require.Equal(t, oracle.Clean, f.Verdict, f.Evidence)
+		switch {
+		case f.Oracle != oracle.Time:
+		case f.Verdict == oracle.Leak:
+			t.Errorf("%s: %s: %s", f.Verdict, f.Probe, f.Evidence)
+		default:
+			t.Logf("%s: %s: %s", f.Verdict, f.Probe, f.Evidence)
 		}
 	}
 }

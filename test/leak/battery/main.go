@@ -50,6 +50,7 @@ type flags struct {
 	Own        string        `help:"Patient id, not the denied client's, that the asker's own writes may be about."`
 	Identifier string        `help:"The denied client's identifier, system|value."`
 	Twin       string        `help:"Patient id of another person in the server's population data: $$match and writes about a client must treat both alike."`
+	Subject    string        `help:"The asker as an OpenID AuthZEN 1.0 server at the same host names it, as JSON: {\"type\":\"user\",\"id\":\"nurse\"}."`
 	Write      bool          `help:"Probe writes, and write hidden things with the preparer."`
 	Listen     string        `help:"host:port for notifications; the server must reach it."`
 	Patience   time.Duration `default:"5s" help:"How long to wait for notifications and exports."`
@@ -85,7 +86,7 @@ func run(ctx context.Context, args []string, out, aside io.Writer) (int, error) 
 	}
 	c := oracle.Config{
 		Base: f.Base, Asker: asker, Patient: f.Patient, Known: f.Known, Type: f.Type, Own: f.Own, Identifier: f.Identifier,
-		Twin: f.Twin, Write: f.Write, Listen: f.Listen, Patience: f.Patience, Pairs: f.Pairs,
+		Twin: f.Twin, Subject: f.Subject, Write: f.Write, Listen: f.Listen, Patience: f.Patience, Pairs: f.Pairs,
 	}
 	if f.Prepare != (credentials{}) {
 		if c.Preparer, err = f.Prepare.access(ctx, f.Base); err != nil {

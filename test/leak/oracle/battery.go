@@ -30,6 +30,9 @@ type Config struct {
 	Twin string
 	// Identifier is the denied client's, as system|value; Preparer learns it by itself.
 	Identifier string
+	// Subject is the asker as a server names it that answers OpenID AuthZEN 1.0 at /access/v1/evaluation of the same host: a
+	// JSON object such as {"type":"user","id":"nurse"}. "" asks it nothing.
+	Subject string
 	// Write lets probes write: what they write stays, and where a server lets them they change what is hidden.
 	Write bool
 	// Listen is the address (host:port) for notifications, which the server must reach; "" subscribes to nothing.
@@ -174,7 +177,8 @@ func (b *battery) steps(w *world) []step {
 		step{"export", func(ctx context.Context) error { return b.export(ctx, w) }},
 		step{"notification", func(ctx context.Context) error { return b.notification(ctx, w) }},
 		step{"public log", func(ctx context.Context) error { return b.growth(ctx, w) }})
-	out = append(out, b.measurements(w)...)
+	reads, writes := b.measurements(w)
+	out = append(out, reads...)
 	if !b.Write {
 		b.untried(slices.DeleteFunc(slices.Clone(ofResource), func(p probe) bool { return !p.write }), "it writes: --write")
 		return out
@@ -190,7 +194,7 @@ func (b *battery) steps(w *world) []step {
 		// After all that, what is hidden is still hidden alike.
 		twins(ofResource[:1], tw, false)
 	}
-	return out
+	return append(out, writes...)
 }
 
 func (b *battery) find(o Oracle, probe string, v Verdict, evidence string) {
@@ -209,6 +213,7 @@ func (b *battery) ask(ctx context.Context, p probe, side map[string]string) (*an
 	for name, value := range side {
 		values[name] = value
 	}
+	values["subject"] = b.Subject
 	for name, template := range map[string]string{"fresh": values["template"], "conditional": values["conditional"], "referring": values["referring"]} {
 		values[name] = strings.NewReplacer("{mark}", mark, "{value}", mark).Replace(template)
 	}
@@ -244,16 +249,27 @@ func replacements(side map[string]string) []string {
 	return out
 }
 
-// compare puts a probe about a hidden thing and about two absent ones.
-func (b *battery) compare(ctx context.Context, p probe, tw *twin) error {
+// lacking is a place of a probe that one side has nothing for, or "".
+func lacking(p probe, side map[string]string) string {
 	for _, text := range append([]string{p.path, p.body}, p.header...) {
 		for _, place := range places.FindAllStringSubmatch(text, -1) {
-			if name := place[1]; tw.hidden[name] == "" && !slices.Contains([]string{"fresh", "referring", "conditional"}, name) ||
-				name == "fresh" && tw.hidden["template"] == "" || (name == "referring" || name == "conditional") && tw.hidden[name] == "" {
-				b.find(p.oracle, p.String(), Untried, "{"+name+"} of what is hidden is not known")
-				return nil
+			name := place[1]
+			if name == "fresh" {
+				name = "template"
+			}
+			if side[name] == "" && name != "subject" {
+				return place[1]
 			}
 		}
+	}
+	return ""
+}
+
+// compare puts a probe about a hidden thing and about two absent ones.
+func (b *battery) compare(ctx context.Context, p probe, tw *twin) error {
+	if missing := lacking(p, tw.hidden); missing != "" {
+		b.find(p.oracle, p.String(), Untried, "{"+missing+"} of what is hidden is not known")
+		return nil
 	}
 	absent, first, err := b.ask(ctx, p, tw.absent)
 	if err != nil {

@@ -111,12 +111,15 @@ func (b *battery) settled(ctx context.Context) (int, error) {
 	return last, nil
 }
 
-func (b *battery) logAddress() string {
+func (b *battery) logAddress() string { return b.besideBase("/ledger/checkpoint") }
+
+// besideBase is the address of a path of the base's host.
+func (b *battery) besideBase(path string) string {
 	base, err := url.Parse(b.Base)
 	if err != nil {
 		return b.Base
 	}
-	return base.Scheme + "://" + base.Host + "/ledger/checkpoint"
+	return base.Scheme + "://" + base.Host + path
 }
 
 // logSize reads the size in a checkpoint: its second line.

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -16,31 +18,103 @@ import (
 // 0.54 (AUC; 0.5 tells nothing) is found nine times of ten.
 const FalseAlarm = 0.001
 
-// timed are the questions that are timed.
+// timed are the questions that are timed: reads and searches, changes that are refused alike, and the question itself
+// whether one may (OpenID AuthZEN 1.0), at the same host. None of them makes a resource with each asking.
 var timed = []probe{
 	{oracle: Time, request: get("{type}/{id}")},
 	{oracle: Time, feature: "vread", request: get("{type}/{id}/_history/1")},
 	{oracle: Time, feature: "history-instance", request: get("{type}/{id}/_history")},
 	{oracle: Time, request: get("{type}?_id={id}")},
+	{oracle: Time, feature: "?identifier", request: get("{type}?identifier={system}%7C{value}")},
+	{oracle: Time, feature: accessEvaluation, request: post("", `{"subject":{subject},"action":{"name":"read"},"resource":{"type":"{type}","id":"{id}"}}`,
+		"Content-Type", "application/json")},
+	{oracle: Time, feature: "update", write: true, request: request{method: http.MethodPut, path: "{type}/{id}", body: "{resource}"}},
+	{oracle: Time, feature: "patch", write: true, request: request{
+		method: http.MethodPatch, path: "{type}/{id}", body: `[{"op":"test","path":"/id","value":"{id}"}]`, header: []string{"Content-Type", patchJSON},
+	}},
+	{oracle: Time, feature: "conditional-delete", write: true, request: request{method: http.MethodDelete, path: "{type}?_id={id}"}},
+	{oracle: Time, feature: "delete", write: true, request: request{method: http.MethodDelete, path: "{type}/{id}"}},
 }
 
-// measurements are the steps that time answers.
-func (b *battery) measurements(w *world) []step {
-	if b.Pairs <= 0 || len(w.resources) == 0 {
-		b.untried(timed, "no sample was asked for (--pairs)")
-		return nil
+// timedOfPatient are those about a client whom the asker may not know to be there.
+var timedOfPatient = []probe{
+	{oracle: Time, request: get("Patient/{patient}")},
+	{oracle: Time, request: get("Patient?_id={patient}")},
+	{oracle: Time, feature: "$everything", request: get("Patient/{patient}/$everything")},
+	{oracle: Time, feature: "update", write: true, request: request{method: http.MethodPut, path: "Patient/{patient}", body: `{"resourceType":"Patient","id":"{patient}"}`}},
+}
+
+// accessEvaluation is the feature of answering AuthZEN's question; no CapabilityStatement names it.
+const accessEvaluation = "access evaluation"
+
+// questions is how many questions may be timed: the level of each is FalseAlarm divided by them.
+var questions = float64(len(timed) + len(timedOfPatient))
+
+// measurements are the steps that time answers. Those of changes come last: a server that lets them be made has nothing
+// left that is hidden.
+func (b *battery) measurements(w *world) (reads, writes []step) {
+	all := []struct {
+		probes []probe
+		of     *twin
+	}{{timed, nil}, {timedOfPatient, w.hiddenPatient}}
+	if len(w.resources) > 0 {
+		all[0].of = w.resources[0]
 	}
-	var out []step
-	for _, p := range timed {
-		out = append(out, step{"time of " + p.String(), func(ctx context.Context) error { return b.time(ctx, p, w.resources[0]) }})
+	for _, group := range all {
+		switch {
+		case b.Pairs <= 0:
+			b.untried(group.probes, "no sample was asked for (--pairs)")
+			continue
+		case group.of == nil:
+			b.untried(group.probes, "nothing that is hidden is known")
+			continue
+		}
+		for _, p := range group.probes {
+			if p.feature == accessEvaluation {
+				p.path = b.besideBase("/access/v1/evaluation")
+			}
+			one := step{"time of " + p.String(), func(ctx context.Context) error { return b.time(ctx, p, group.of) }}
+			switch {
+			case p.write && !b.Write:
+				b.untried([]probe{p}, "it writes: --write")
+			case p.write:
+				writes = append(writes, one)
+			default:
+				reads = append(reads, one)
+			}
+		}
 	}
-	return out
+	return reads, writes
+}
+
+// timeable says whether a question can be put, and finds why it cannot.
+func (b *battery) timeable(p probe, tw *twin) bool {
+	typ := tw.hidden["type"]
+	if strings.HasPrefix(p.path, "Patient") {
+		typ = "Patient"
+	}
+	why, verdict := "", Unsupported
+	switch missing := lacking(p, tw.hidden); {
+	case missing != "":
+		why, verdict = "{"+missing+"} of what is hidden is not known", Untried
+	case p.feature == accessEvaluation && b.Subject == "":
+		why, verdict = "who asks is not known by the server's name (--subject)", Untried
+	case p.feature != "" && p.feature != accessEvaluation && b.can.known && !b.can.serves(typ, p.feature):
+		why = "not in the CapabilityStatement"
+	}
+	if why != "" {
+		b.find(Time, "time of "+p.with(tw.hidden).String(), verdict, why)
+	}
+	return why == ""
 }
 
 // time puts a question in pairs, hidden and absent in random order, and finds out whether one of them takes longer.
 func (b *battery) time(ctx context.Context, p probe, tw *twin) error {
+	if !b.timeable(p, tw) {
+		return nil
+	}
 	shown := "time of " + p.with(tw.hidden).String()
-	level := FalseAlarm / float64(len(timed))
+	level := FalseAlarm / questions
 	first, err := b.sample(ctx, p, tw)
 	if err != nil {
 		return err
@@ -74,7 +148,7 @@ func (c comparison) String() string {
 }
 
 func (b *battery) sample(ctx context.Context, p probe, tw *twin) (comparison, error) {
-	questions := [2]request{p.with(tw.hidden), p.with(tw.absent)}
+	sides := [2]map[string]string{tw.hidden, tw.absent}
 	var took [2][]time.Duration
 	for n := -20; n < b.Pairs; n++ { // the first are to warm up
 		order := [2]int{0, 1}
@@ -82,7 +156,7 @@ func (b *battery) sample(ctx context.Context, p probe, tw *twin) (comparison, er
 			order = [2]int{1, 0}
 		}
 		for _, side := range order {
-			a, err := b.asker.do(ctx, questions[side])
+			a, _, err := b.ask(ctx, p, sides[side])
 			if err != nil {
 				return comparison{}, err
 			}
