@@ -12,7 +12,7 @@ import (
 
 // leftOut are the official search parameters that are not there, by type and name or by name alone, and why.
 var leftOut = map[string]string{
-	"_text":    "an index of the words of every narrative would cost each write more than the search is worth (gateway/search)",
+	"_text":    "an index of the words of every narrative would slow every write down, and tell what is withheld (search, refusals)",
 	"_content": "an index of the words of every text likewise",
 	"_query":   "there are no named queries",
 
