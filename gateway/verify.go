@@ -116,6 +116,9 @@ func printReport(out streams, report *ledger.Report, held bool) {
 	} else {
 		fmt.Fprintf(out.out, "root %x\n", report.Root)
 	}
+	if report.Rows > 0 {
+		fmt.Fprintf(out.out, "%d versions of rights, law and retention kept beside it, held against their records\n", report.Rows)
+	}
 	if report.Erased > 0 {
 		fmt.Fprintf(out.out, "%d of them without content: erased when their retention time was over, unless it says otherwise below\n", report.Erased)
 	}

@@ -59,6 +59,7 @@ type checked struct {
 	time       time.Time // the record's own; zero when it cannot be told
 	empty      bool      // content and salt are gone
 	erases     []erasure
+	vouched    map[string]vouched
 	problems   []string
 }
 
@@ -94,7 +95,7 @@ func check(e *Entry) checked {
 		wrong(fmt.Sprintf("column %s is not what the record says", name))
 	}
 	c.time = r.Time
-	c.erases = erasuresOf(r)
+	c.erases, c.vouched = erasuresOf(r), vouchedOf(r)
 	return c
 }
 

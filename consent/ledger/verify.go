@@ -71,6 +71,7 @@ type Report struct {
 	Erased      int64     `json:"erased"`      // entries whose content was erased, on record or not
 	Nodes       int       `json:"nodes"`       // gateway nodes that wrote
 	Checkpoints int64     `json:"checkpoints"` // signed checkpoints read
+	Rows        int64     `json:"rows"`        // versions of rows kept beside the ledger that were held against their records
 	Findings    []Finding `json:"findings"`    // at most 1,000
 	More        int64     `json:"more"`        // findings that are not listed
 }
@@ -98,7 +99,7 @@ func Verify(ctx context.Context, src Source, verifier string, o Options) (*Repor
 	}
 	a := &audit{
 		src: src, key: v, progress: o.Progress, report: &Report{Origin: v.Name()}, tree: ranges.NewEmptyRange(0),
-		nodes: map[string]*lane{}, erased: map[string][]erasure{}, unsigned: -1,
+		nodes: map[string]*lane{}, erased: map[string][]erasure{}, vouched: map[string]vouched{}, unsigned: -1,
 	}
 	a.remember(o.Seen)
 	// The census first, pending entries next and checkpoints as late as possible: what is written between only makes each later
@@ -109,6 +110,9 @@ func Verify(ctx context.Context, src Source, verifier string, o Options) (*Repor
 			return nil, fmt.Errorf("ledger: counting: %w", err)
 		}
 		a.census = &census
+	}
+	if err := a.readVouched(ctx); err != nil {
+		return nil, err
 	}
 	if err := a.readPending(ctx); err != nil {
 		return nil, err
@@ -159,6 +163,8 @@ type audit struct {
 	pending map[position]*checked
 	erased  map[string][]erasure // by node: what records of erasure name
 	missing []checked            // entries without content
+	rows    map[string]VouchedRow
+	vouched map[string]vouched // what records say of such rows
 }
 
 type position struct {
@@ -310,6 +316,7 @@ func (a *audit) judge(c *checked) {
 	for _, e := range c.erases {
 		a.erased[e.node] = append(a.erased[e.node], e)
 	}
+	maps.Copy(a.vouched, c.vouched)
 }
 
 // link sets the entry into the chain of its node.
@@ -471,6 +478,9 @@ func (a *audit) finish(ctx context.Context) error {
 		}
 	}
 	a.findMissing()
+	if err := a.findVouched(ctx); err != nil {
+		return err
+	}
 	a.report.Nodes = len(a.nodes)
 	a.report.Checkpoints = a.checkpoints.read
 	if !a.gap {

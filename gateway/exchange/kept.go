@@ -179,6 +179,11 @@ func (d *Desk) keepTerms(ctx context.Context, operator consent.Actor, terms ledg
 	return true, d.keep(ctx, snap, version, row, doc, rec, "updated")
 }
 
+// contentOf vouches in a record for a row that supervision reads.
+func contentOf(row *store.Row) ledger.Entity {
+	return ledger.ContentEntity(row.Type, row.ID, row.Version, ledger.ContentHash(&row.Class, row.Updated, row.Body))
+}
+
 // keepingRecord is the record of an act about retention.
 func (d *Desk) keepingRecord(operator consent.Actor, interaction string) ledger.Record {
 	rec := d.record(d.complete(Caller{Actor: operator}), Interaction(interaction), "")
@@ -193,7 +198,7 @@ func (d *Desk) keep(ctx context.Context, snap store.Snapshot, version int64, row
 		setMeta(doc, row)
 		row.Body = doc.AppendJSON(nil)
 	}
-	rec.Entities = []ledger.Entity{{What: versioned(row), Role: role}}
+	rec.Entities = []ledger.Entity{{What: versioned(row), Role: role}, contentOf(&row)}
 	snap.Close()
 	return d.store.Commit(ctx, store.Change{
 		Expect: []store.Expect{{Key: retention, Version: version}, {Type: row.Type, ID: row.ID, Version: row.Version - 1}},

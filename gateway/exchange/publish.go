@@ -89,6 +89,9 @@ func (d *Desk) publish(ctx context.Context, operator consent.Actor, docs []*fhir
 		})
 		if row.Class.Register != consent.Identity {
 			directory.Entities = append(directory.Entities, ledger.Entity{What: versioned(row), Role: "updated"})
+			if slices.Contains(ledger.VouchedTypes, row.Type) {
+				directory.Entities = append(directory.Entities, contentOf(&row))
+			}
 			continue
 		}
 		facts, err := snap.Facts(ctx, row.ID)

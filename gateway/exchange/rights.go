@@ -170,7 +170,7 @@ func (d *Desk) keepRights(ctx context.Context, operator consent.Actor, rights []
 			if row.Deleted {
 				role = "deleted"
 			}
-			rec.Entities = append(rec.Entities, ledger.Entity{What: versioned(row), Role: role})
+			rec.Entities = append(rec.Entities, ledger.Entity{What: versioned(row), Role: role}, contentOf(&row))
 			change.Put = append(change.Put, row)
 			change.Expect = append(change.Expect, store.Expect{Type: row.Type, ID: row.ID, Version: row.Version - 1})
 		}
