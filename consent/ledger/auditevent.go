@@ -57,6 +57,7 @@ var shapes = map[string]shape{
 	"history-instance": {action: "R", rest: "history-instance"},
 	"history-type":     {action: "R", rest: "history-type"},
 	"history-system":   {action: "R", rest: "history-system"},
+	"search-system":    {action: "E", rest: "search-system", profile: "Query", inbound: true},
 	"search-type":      {action: "E", rest: "search-type", profile: "Query", inbound: true},
 	"create":           {action: "C", rest: "create", profile: "Create", inbound: true},
 	"update":           {action: "U", rest: "update", profile: "Update", inbound: true},
@@ -310,7 +311,7 @@ func unrecorded() *fhir.Value {
 
 // showsQuery says whether the event carries what was asked for as a query.
 func (r *Record) showsQuery() bool {
-	return r.Query != "" || r.Interaction == "search-type" && r.Client == ""
+	return r.Query != "" || strings.HasPrefix(r.Interaction, "search-") && r.Client == ""
 }
 
 func (r *Record) entities(s shape, disclosed bool, seq int64) []*fhir.Value {

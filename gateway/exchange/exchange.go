@@ -27,6 +27,8 @@ const (
 	VRead   Interaction = "vread"
 	History Interaction = "history-instance"
 	Search  Interaction = "search-type"
+	// SearchSystem is a search across types; scopes speak of the Search of each.
+	SearchSystem Interaction = "search-system"
 	// HistoryType and HistorySystem are the histories of a type and of the system.
 	HistoryType   Interaction = "history-type"
 	HistorySystem Interaction = "history-system"

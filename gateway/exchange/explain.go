@@ -9,7 +9,6 @@ import (
 
 	"sotesilta/consent"
 	"sotesilta/consent/ledger"
-	"sotesilta/gateway/search"
 	"sotesilta/gateway/store"
 )
 
@@ -279,21 +278,23 @@ func (d *Desk) explained(ctx context.Context, c Caller, snap store.Snapshot, rec
 
 // asksNow says whether a record is of the search of one client: it does not list what was withheld.
 func asksNow(rec *ledger.Record) bool {
-	return len(rec.Classes) == 0 && rec.Interaction == string(Search) && len(rec.Bound) == 1 && rec.Bound[0] != "" && rec.Target != auditEvent
+	return len(rec.Classes) == 0 && queryOf(rec) != nil && len(rec.Bound) == 1 && rec.Bound[0] != ""
 }
 
 // queried is what the search of one client asked, by the labels that are there now, in the order of their keys; without any,
 // by what the caller's own register would have held.
 func (d *Desk) queried(ctx context.Context, snap store.Snapshot, p *past, rec *ledger.Record) ([]explainable, error) {
 	list := &listing{only: rec.Bound}
-	if _, err := snap.Search(ctx, &search.Query{Type: rec.Target, Count: 1}, list); err != nil {
+	query := queryOf(rec)
+	query.Count = 1
+	if _, err := snap.Search(ctx, query, list); err != nil {
 		return nil, d.failed(err)
 	}
 	classes := slices.DeleteFunc(list.classes, func(class consent.Class) bool {
-		return class.Type != rec.Target || !slices.Contains(class.Clients, rec.Bound[0])
+		return !query.Searches(class.Type) || !slices.Contains(class.Clients, rec.Bound[0])
 	})
 	if len(classes) == 0 {
-		classes = []consent.Class{{Type: rec.Target, Clients: rec.Bound, Controller: rec.Actor.Controller, Register: rec.Actor.Register}}
+		classes = []consent.Class{{Type: query.Of()[0].Type, Clients: rec.Bound, Controller: rec.Actor.Controller, Register: rec.Actor.Register}}
 	}
 	slices.SortFunc(classes, func(a, b consent.Class) int { return strings.Compare(a.Key(), b.Key()) })
 	out := make([]explainable, 0, len(classes))

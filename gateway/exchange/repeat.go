@@ -308,8 +308,8 @@ func (r *Replay) repeat(p *past, rec *ledger.Record) (now *ledger.Record, rows [
 		return nil, nil, nil
 	case len(rec.Classes) > 0:
 		return r.repeatClasses(p, rec)
-	case rec.Interaction == string(Search) && rec.ID == rec.Exchange && rec.Target != auditEvent:
-		now, err = r.repeatQuery(p, rec)
+	case rec.ID == rec.Exchange && queryOf(rec) != nil:
+		now, err = r.repeatQuery(p, rec, queryOf(rec))
 		return now, nil, err
 	}
 	return nil, nil, nil
@@ -374,7 +374,7 @@ func questioned(rec *ledger.Record, q ledger.Question) consent.Request {
 // repeatQuery asks again about every label that was within reach of a search. A search saw one moment of the store, at
 // or shortly after its record's time, while others may have been changing it: of the moments that it may have seen, one
 // that answers as recorded will do. The answer given is otherwise that of the record's time.
-func (r *Replay) repeatQuery(p *past, rec *ledger.Record) (*ledger.Record, error) {
+func (r *Replay) repeatQuery(p *past, rec *ledger.Record, query *search.Query) (*ledger.Record, error) {
 	again := asker{Caller{Actor: rec.Actor, Purpose: rec.Purpose, Assertion: rec.Assertion, law: r.Law}, rec.Time}
 	then := answerOf(rec)
 	var first *ledger.Record
@@ -387,7 +387,11 @@ func (r *Replay) repeatQuery(p *past, rec *ledger.Record) (*ledger.Record, error
 			}
 		}
 		facts := map[string]*consent.Facts{}
-		for _, class := range p.within(g.Reach(), rec.Target, moment) {
+		var classes []consent.Class
+		for _, of := range query.Of() {
+			classes = append(classes, p.within(g.Reach(), of.Type, moment)...)
+		}
+		for _, class := range classes {
 			for _, client := range class.Clients {
 				version := p.version(client, moment)
 				if client == rec.Client {
@@ -414,7 +418,7 @@ func (r *Replay) repeatQuery(p *past, rec *ledger.Record) (*ledger.Record, error
 				known[rec.Client] = of
 			}
 		}
-		now := g.asked(ledger.Record{Outcome: consent.Denied.String()}, &search.Query{Type: rec.Target}, known)
+		now := g.asked(ledger.Record{Outcome: consent.Denied.String()}, query, known)
 		if first == nil {
 			first = &now
 		}

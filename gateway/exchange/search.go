@@ -18,8 +18,14 @@ const PageBytes = store.PageBytes
 // _has, includes or links. One record for the query, and one per client whose data left.
 func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (page *Page, err error) {
 	c = d.complete(c)
-	if err := allowed(c, q.Type, Search); err != nil {
-		return nil, err
+	i := Search
+	if len(q.Across) > 0 {
+		i = SearchSystem
+	}
+	for _, of := range q.Of() {
+		if err := allowed(c, of.Type, Search); err != nil {
+			return nil, err
+		}
 	}
 	held := d.hold(c, Search)
 	defer func() {
@@ -27,10 +33,13 @@ func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (page *Pag
 			held.wait(ctx)
 		}
 	}()
-	if q.Type == auditEvent {
+	switch {
+	case q.Type == auditEvent:
 		return d.searchAudit(ctx, c, q)
+	case q.Searches(auditEvent):
+		return nil, Refuse(Invalid, "not-supported", "", "AuditEvents are searched by themselves, not across types.")
 	}
-	l, err := d.look(ctx, c, Search, q.Type)
+	l, err := d.look(ctx, c, i, q.Type)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +71,7 @@ func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (page *Pag
 		return nil, err
 	}
 	data := left.records()
-	if len(data) == 0 && !slices.ContainsFunc(q.Types(), func(typ string) bool { return !impersonalType(typ) }) && !g.persons(q.Type) {
+	if len(data) == 0 && !slices.ContainsFunc(q.Types(), func(typ string) bool { return !impersonalType(typ) }) && !slices.ContainsFunc(q.Of(), func(of *search.Query) bool { return g.persons(of.Type) }) {
 		return page, nil // directory data only: the access log's
 	}
 	records := append([]ledger.Record{g.asked(l.rec, q, known)}, data...)
@@ -81,7 +90,7 @@ func (g *guard) asked(query ledger.Record, q *search.Query, known map[string]*co
 	var denied *consent.Decision
 	var deniedClass consent.Class
 	for i, class := range g.classes {
-		if class.Type != q.Type || len(g.only) == 1 && !slices.Contains(class.Clients, g.only[0]) {
+		if !q.Searches(class.Type) || len(g.only) == 1 && !slices.Contains(class.Clients, g.only[0]) {
 			continue
 		}
 		decision := &g.decisions[i]
@@ -113,7 +122,7 @@ func (g *guard) asked(query ledger.Record, q *search.Query, known map[string]*co
 		// is told from an empty answer.
 		if denied == nil {
 			probe := g.decide(consent.Read, consent.Class{
-				Type: q.Type, Clients: g.only, Controller: g.caller.Actor.Controller, Register: g.caller.Actor.Register,
+				Type: q.Of()[0].Type, Clients: g.only, Controller: g.caller.Actor.Controller, Register: g.caller.Actor.Register,
 			}, known)
 			denied = &probe
 		}
@@ -128,6 +137,21 @@ func (g *guard) asked(query ledger.Record, q *search.Query, known map[string]*co
 		query.Outcome, query.Reason = "permit", "no client within the caller's reach"
 	}
 	return query
+}
+
+// queryOf is the search that a record of a query is of, as far as types go; nil where the record is of something else.
+func queryOf(rec *ledger.Record) *search.Query {
+	switch Interaction(rec.Interaction) {
+	case Search:
+		if rec.Target != auditEvent {
+			return &search.Query{Type: rec.Target}
+		}
+	case SearchSystem:
+		if types := search.AskedTypes(rec.Query); len(types) > 0 {
+			return search.AcrossOf(types...)
+		}
+	}
+	return nil
 }
 
 // before says which of two denials a query's record tells of, whatever the order in which the store lists the classes.

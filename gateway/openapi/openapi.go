@@ -334,7 +334,7 @@ func (d *document) compartment(of string, served []string) {
 		return
 	}
 	d.add("/"+of+"/{id}/{members}", "get", "search_compartment_"+of, of, "Search a type in the compartment of one: "+of, object{
-		"description": "Takes the parameters that a search of the type takes. Types: " + strings.Join(members, ", ") + ".",
+		"description": "Takes the parameters that a search of the type takes; * stands for the types that _type names. Types: " + strings.Join(members, ", ") + ".",
 		"parameters":  list{ref("parameters", "_count"), ref("parameters", "_sort"), ref("parameters", "_total"), ref("parameters", "_include"), ref("parameters", "_revinclude")},
 	}, answersOf([]string{"Bundle"}))
 	d.add("/"+of+"/{id}/{members}/_search", "post", "search_compartment_post_"+of, of, "The same with the parameters in the body: "+of, object{
@@ -347,6 +347,14 @@ func (d *document) system(server *fhir.Value) {
 	if slices.Contains(allowed, "transaction") || slices.Contains(allowed, "batch") {
 		d.add("", "post", "bundle", "system", "Batch or transaction", object{
 			"parameters": list{ref("parameters", "Prefer")}, "requestBody": d.body("Bundle"),
+		}, answersOf([]string{"Bundle"}))
+	}
+	if slices.Contains(allowed, "search-system") {
+		d.add("", "get", "search_system", "system", "Search across the types that _type names", object{
+			"description": "Takes, besides these, the parameters that all the types have.", "parameters": searchParams(server),
+		}, answersOf([]string{"Bundle"}))
+		d.add("/_search", "post", "search_post_system", "system", "The same with the parameters in the body", object{
+			"requestBody": searchForm,
 		}, answersOf([]string{"Bundle"}))
 	}
 	if slices.Contains(allowed, "history-system") {

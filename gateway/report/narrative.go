@@ -36,7 +36,7 @@ var registers = map[consent.Register]string{
 
 // deeds are what was done, in Finnish.
 var deeds = map[string]string{
-	"read": "katselu", "vread": "version katselu", "history-instance": "muutoshistorian katselu", "search-type": "haku",
+	"read": "katselu", "vread": "version katselu", "history-instance": "muutoshistorian katselu", "search-type": "haku", "search-system": "haku",
 	"create": "kirjaaminen", "update": "muuttaminen", "delete": "poistaminen", "transaction": "kirjaaminen",
 	"match": "tunnistaminen", "apply": "yhteisasiakkuuden prosessin aloitus", "receive": "sanoman vastaanotto",
 	"notify": "sanoman lähetys", "evaluate": "oikeuden kysely", "disclosure-report": "lokitietojen katselu",

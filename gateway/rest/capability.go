@@ -3,6 +3,7 @@ package rest
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,13 +23,15 @@ const deviations = "Every interaction needs a SMART scope and a legal basis (Act
 	"implicitRules are refused (422), and so is a modifierExtension in what gives rights or moves the process; elsewhere it is kept. " +
 	"Patients have no search parameters on address and telecom, which may be withheld for personal safety. " +
 	"Labels of registers in meta.security are set by the gateway; those that a client sends are dropped. " +
-	"self and next links are opaque and of use to their receiver only. " +
-	"Not supported: search across types, of a compartment too."
+	"A search across types names them in _type. " +
+	"$meta is of an instance: of a type or the system it would tell what rows of all clients within reach have in common, which nobody asked for, at the price of looking at every one of them. " +
+	"self and next links are opaque and of use to their receiver only."
 
 // searching is what a search may ask beyond the parameters that each type lists; the bounds are those of gateway/search.
 func (s *server) searching() string {
 	return fmt.Sprintf("Every type that is searched, AuditEvent apart, takes _sort (up to %d keys), _count (50 rows a page unless it says otherwise, 500 at most, and no more than %d MB of them), "+
 		"_total=accurate (totals are not counted unless asked for), _summary, _elements (of matches), _include and _revinclude (%d together, :iterate and the wildcard Type:* too; an entry of mode outcome says so when a page would take more than it includes), "+
+		"A search across types (GET [base]?_type=Task,CarePlan&…, POST [base]/_search, and of a compartment GET Patient/[id]/*?_type=…) takes the same, with the parameters and sort keys that all its types have. "+
 		"_list=id (what a List names), "+
 		"_has and chained parameters (%d references deep), by GET [type]?… and by POST [type]/_search with the parameters in a form body, both within a compartment too (GET Patient/[id]/[type]?…); AuditEvent takes "+
 		"its own parameters, each once, _sort by date, _count, _total and _summary=count. "+
@@ -66,7 +69,8 @@ func (s *server) describe() *fhir.Value {
 			"documentation", deviations+" "+s.searching(),
 			"security", s.security(),
 			"resource", s.resources(),
-			"interaction", fhir.NewArray(object("code", "transaction"), object("code", "batch"), object("code", string(exchange.HistorySystem))),
+			"interaction", fhir.NewArray(object("code", "transaction"), object("code", "batch"), object("code", string(exchange.HistorySystem)), object("code", string(exchange.SearchSystem))),
+			"searchParam", s.acrossParams(),
 			"compartment", s.compartments(),
 		)),
 	)
@@ -205,6 +209,20 @@ func (s *server) includes(of Type) (includes, revIncludes []string) {
 		}
 	}
 	return includes, revIncludes
+}
+
+// acrossParams are the parameters of a search across whatever types: those of every resource, and _type.
+func (s *server) acrossParams() *fhir.Value {
+	out := fhir.NewArray(object("name", "_type", "type", "special", "documentation",
+		"The types that are searched, separated by commas: at most "+strconv.Itoa(search.MaxTypes)+". Those that all of them have are search parameters as well, such as patient."))
+	for _, param := range search.Common() {
+		documentation := sentence(param.Documentation)
+		if len(param.Modifiers) > 0 {
+			documentation += "Modifiers: " + strings.Join(param.Modifiers, ", ") + "."
+		}
+		out.Append(object("name", param.Name, "definition", param.URL, "type", param.Type, "documentation", documentation))
+	}
+	return out
 }
 
 func searchParams(t Type) *fhir.Value {

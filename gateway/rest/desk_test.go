@@ -224,7 +224,11 @@ func (d *memoryDesk) Search(_ context.Context, c exchange.Caller, q *search.Quer
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.queries = append(d.queries, q)
-	if err := d.begin(c, exchange.Search, q.Type, ""); err != nil {
+	i := exchange.Search
+	if len(q.Across) > 0 {
+		i = exchange.SearchSystem
+	}
+	if err := d.begin(c, i, q.Type, ""); err != nil {
 		return nil, err
 	}
 	found := d.matching(q)
@@ -254,12 +258,14 @@ func (d *memoryDesk) matching(q *search.Query) []exchange.Resource {
 	var out []exchange.Resource
 	for _, ref := range d.order {
 		r, err := d.current(ref)
-		if err != nil || r.Type != q.Type {
-			continue
-		}
-		doc, _ := fhir.Parse(r.Body, fhir.DefaultLimits)
-		if !slices.ContainsFunc(q.Where, func(c search.Clause) bool { return !holds(c, doc) }) {
-			out = append(out, *r)
+		for _, of := range q.Of() {
+			if err != nil || r.Type != of.Type {
+				continue
+			}
+			doc, _ := fhir.Parse(r.Body, fhir.DefaultLimits)
+			if !slices.ContainsFunc(of.Where, func(c search.Clause) bool { return !holds(c, doc) }) {
+				out = append(out, *r)
+			}
 		}
 	}
 	return out

@@ -15,11 +15,7 @@ import (
 // notSupported refuses an address that FHIR gives a meaning to and this service does not.
 func notSupported(text string) error { return refuse(http.StatusNotFound, "not-supported", "", text) }
 
-var (
-	noSystemSearch = notSupported("A search across types is not supported: search one type, GET [base]/[type]?… or POST [base]/[type]/_search.")
-	noEveryType    = notSupported("A compartment is searched type by type, as in GET [base]/Patient/[id]/Observation. GET [base]/Patient/[id]/$everything answers all of a client.")
-	noOperation    = notSupported("There is no such operation here. [base]/metadata names those that are.")
-)
+var noOperation = notSupported("There is no such operation here. [base]/metadata names those that are.")
 
 // everyType stands for all types of a compartment.
 const everyType = "*"
@@ -58,9 +54,6 @@ func referring(typ, to string) string {
 // wrongMethod says what to do instead of a method that an address does not take.
 func wrongMethod(method string, t target) string {
 	text := "This method is not allowed at this address. Allow names those that are."
-	if t.typ == "" && (method == http.MethodGet || method == http.MethodHead) {
-		text = "The base takes Bundles of type transaction and batch by POST. Search one type: GET [base]/[type]?…; [base]/metadata names them."
-	}
 	return text
 }
 
@@ -72,9 +65,7 @@ func notInBundle(what string) error {
 // bundleAddress refuses the addresses that a Bundle does not take; parts are those of its path.
 func bundleAddress(parts []string) error {
 	switch {
-	case parts[0] == "_search":
-		return noSystemSearch
-	case len(parts) > 1 && parts[len(parts)-1] == "_search":
+	case parts[len(parts)-1] == "_search":
 		return refuse(http.StatusBadRequest, "not-supported", "", "A search in a Bundle is a GET of [type]?…: its request.url stands in a body already.")
 	}
 	return nil

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,14 +23,17 @@ func TestRefusalsSayTheWayRound(t *testing.T) {
 		{"GET", "/Patient/aino/PlanDefinition", "", 404, "PlanDefinition is not in the compartment of Patient."},
 		{"GET", "/Task/t1/Patient", "", 404, "Patient is not in the compartment of Task"},
 		{"POST", "/Patient/aino/Task/_search", "", 404, "Task is not in the compartment of Patient"},
-		{"GET", "/Patient/aino/*", "", 404, "A compartment is searched type by type"},
+		{"GET", "/Task/t1/*?_type=Task", "", 404, "There is nothing at this address"},
 		{"PUT", "/Task?colour=red", `{"resourceType":"Task"}`, 400, "colour"},
-		{"GET", "", "", 405, "The base takes Bundles"},
-		{"POST", "/_search", "", 404, "A search across types is not supported"},
+		{"PUT", "", "", 405, "Allow names those"},
 		{"POST", "/$export", "", 404, "There is no such operation here"},
 	} {
 		w := f.ask(c.method, c.target, c.body)
-		is := outcome(t, w, c.status, "not-supported")
+		code := "not-supported"
+		if strings.HasPrefix(c.says, "There is nothing") {
+			code = "not-found"
+		}
+		is := outcome(t, w, c.status, code)
 		require.Contains(t, is.Text("diagnostics"), c.says, "%s %s", c.method, c.target)
 	}
 	require.Empty(t, f.desk.calls, "no row is asked for")

@@ -53,6 +53,9 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 	if _, known := ranks[e.method]; !known {
 		return e, refuse(http.StatusBadRequest, "not-supported", "", "request.method is one of GET, HEAD, POST, PUT, PATCH and DELETE.")
 	}
+	if e.typ == "" && hasQuery && (e.method == http.MethodGet || e.method == http.MethodHead) {
+		return e, v.readOf(&e, exchange.SearchSystem, query)
+	}
 	if e.typ == "" {
 		return e, refuse(http.StatusBadRequest, "required", "", "request.url is the address below the base, such as Task or Task/1.")
 	}
@@ -69,6 +72,13 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 		found, err := v.server.findMembers(parts[0], parts[1], parts[2], atMembers)
 		if err != nil {
 			return e, err
+		}
+		if parts[2] == everyType {
+			e.typ, e.id, e.within = "", "", found.within
+			if _, ok := found.methods[e.method]; !ok {
+				return e, &refusal{status: http.StatusMethodNotAllowed, allow: "GET, HEAD", issues: issue("not-supported", "", wrongMethod(e.method, found))}
+			}
+			return e, v.readOf(&e, exchange.SearchSystem, query)
 		}
 		e.typ, e.id, e.within = found.typ, "", found.within
 	}
@@ -198,7 +208,7 @@ func (v *visit) readOf(e *entry, i exchange.Interaction, rawQuery string) error 
 		return err
 	}
 	switch i {
-	case exchange.Search:
+	case exchange.Search, exchange.SearchSystem:
 		e.search, e.place, err = v.understand(e.typ, e.within, query, true)
 	case exchange.History, exchange.HistoryType:
 		e.place, err = v.understandHistory(e.typ, e.id, query)

@@ -92,7 +92,7 @@ func newFace(t testing.TB, change ...func(*Config)) *face {
 
 // ask sends a request of the nurse; headers come in pairs. A body is FHIR JSON unless a header says otherwise.
 func (f *face) ask(method, target, body string, headers ...string) *httptest.ResponseRecorder {
-	if target == "" || target[0] == '/' {
+	if target == "" || strings.ContainsRune("/?", rune(target[0])) {
 		target = base + target
 	}
 	var reader io.Reader
@@ -289,9 +289,10 @@ func TestAddresses(t *testing.T) {
 		{"POST", "/_history", 405, "not-supported", "GET, HEAD"},
 		{"GET", "/AuditEvent/_history", 405, "not-supported", ""},
 		{"GET", "/Basic/_history", 404, "not-supported", ""},
-		{"POST", "/_search", 404, "not-supported", ""},
+		{"POST", "/_search", 400, "required", ""},
+		{"GET", "/_search", 405, "not-supported", "POST"},
 		{"POST", "/$export", 404, "not-supported", ""},
-		{"GET", "", 405, "not-supported", "POST"},
+		{"GET", "", 400, "required", ""},
 		{"GET", "/", 405, "not-supported", "POST"},
 		{"PATCH", "/AuditEvent/1", 405, "not-supported", "GET, HEAD"},
 		{"POST", "/Patient/aino", 405, "not-supported", "GET, HEAD, PUT, PATCH, DELETE"},

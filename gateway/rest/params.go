@@ -4,9 +4,11 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
+	"sotesilta/gateway/exchange"
 	"sotesilta/gateway/search"
 	"sotesilta/internal/fhir"
 )
@@ -87,6 +89,44 @@ func (v *visit) parse(typ string, within search.Within, query params, lenient bo
 		return nil, misunderstood(err)
 	}
 	return q, nil
+}
+
+// parseAcross understands a search across types, or refuses it.
+func (v *visit) parseAcross(within search.Within, query params, lenient bool) (*search.Query, error) {
+	types, err := v.typesOf(&query)
+	if err != nil {
+		return nil, err
+	}
+	if len(types) == 0 && within != (search.Within{}) {
+		return nil, refuse(http.StatusBadRequest, "required", "http._type",
+			"_type names the types of the compartment that are wanted, separated by commas.")
+	}
+	q, err := search.ParseAcross(types, query, search.Options{Base: v.server.Base, Within: within, Lenient: lenient, Now: v.started, Terms: v.server.Terms})
+	if err != nil {
+		return nil, misunderstood(err)
+	}
+	return q, nil
+}
+
+// typesOf takes _type from the parameters: the types, which are served and may be searched with others.
+func (v *visit) typesOf(query *params) ([]string, error) {
+	list, _ := query.take("_type")
+	if list == "" {
+		return nil, nil
+	}
+	types := strings.Split(list, ",")
+	for _, typ := range types {
+		if known := v.server.types[typ]; known == nil || !known.allows[exchange.Search] || v.server.apart(typ) {
+			return nil, refuse(http.StatusBadRequest, "value", "http._type",
+				"_type names resource types that are searched here with others (AuditEvent is not), separated by commas.")
+		}
+	}
+	return types, nil
+}
+
+// apart says whether a type has search parameters of its own, so that it is searched alone.
+func (s *server) apart(typ string) bool {
+	return slices.ContainsFunc(s.Types, func(t Type) bool { return t.Name == typ && t.Params != nil })
 }
 
 // misunderstood is the refusal of a search: 400 with an issue for each parameter at fault.

@@ -28,7 +28,9 @@ const operation exchange.Interaction = "operation"
 
 // The kinds of address below the base.
 var (
-	atBase      = methods{http.MethodPost: bundles}
+	atBase      = methods{http.MethodGet: exchange.SearchSystem, http.MethodHead: exchange.SearchSystem, http.MethodPost: bundles}
+	acrossAll   = methods{http.MethodPost: exchange.SearchSystem}
+	acrossIn    = methods{http.MethodGet: exchange.SearchSystem, http.MethodHead: exchange.SearchSystem}
 	atType      = methods{http.MethodGet: exchange.Search, http.MethodHead: exchange.Search, http.MethodPost: exchange.Create, http.MethodPut: exchange.Update, http.MethodPatch: exchange.Patch, http.MethodDelete: exchange.Delete}
 	atSearch    = methods{http.MethodPost: exchange.Search}
 	atMembers   = methods{http.MethodGet: exchange.Search, http.MethodHead: exchange.Search}
@@ -53,6 +55,8 @@ var interactions = map[exchange.Interaction]func(*visit, params) (answer, error)
 	exchange.HistoryType:   (*visit).getHistory,
 	exchange.HistorySystem: (*visit).getHistory,
 	exchange.Everything:    (*visit).ask,
+
+	exchange.SearchSystem: (*visit).getSearch,
 
 	readMeta:        (*visit).ask,
 	exchange.Search: (*visit).getSearch,
@@ -293,7 +297,7 @@ func (s *server) findType(_ *visit, p gin.Params) (target, error) {
 	case typ == "_history":
 		return target{methods: ofSystem}, nil
 	case typ == "_search":
-		return target{}, noSystemSearch
+		return target{methods: acrossAll}, nil
 	case strings.HasPrefix(typ, "$"):
 		return target{}, noOperation
 	default:
@@ -330,8 +334,16 @@ func (s *server) findMembers(of, id, typ string, m methods) (target, error) {
 	switch {
 	case s.types[of] == nil:
 		return target{}, nowhere
+	case typ == everyType && !slices.Contains(search.Compartments(), of):
+		return target{}, nowhere
+	case typ == everyType && !fhir.ValidID(id):
+		return target{}, &refusal{status: http.StatusNotFound, issues: notKnown}
 	case typ == everyType:
-		return target{}, noEveryType
+		across := acrossIn
+		if _, byPost := m[http.MethodPost]; byPost {
+			across = acrossAll
+		}
+		return target{methods: across, within: search.Within{Type: of, ID: id}}, nil
 	case !fhir.IsResource(typ):
 		return target{}, nowhere
 	case len(search.Compartment(of, typ)) == 0:

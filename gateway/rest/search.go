@@ -32,7 +32,7 @@ func (v *visit) getSearch(query params) (answer, error) {
 	return v.search(q, p)
 }
 
-// understand reads a search of typ, in a compartment if there is one, or the one that a page link goes on with. hidden:
+// understand reads a search of typ ("": across those that _type names), in a compartment if there is one, or the one that a page link goes on with. hidden:
 // the parameters came in a body.
 func (v *visit) understand(typ string, within search.Within, query params, hidden bool) (*search.Query, place, error) {
 	p := place{Type: typ, Within: within, Hidden: hidden, Lenient: v.wants.lenient}
@@ -57,7 +57,12 @@ func (v *visit) understand(typ string, within search.Within, query params, hidde
 	if p.subset, err = takeSubset(&query); err != nil {
 		return nil, p, err
 	}
-	q, err := v.parse(typ, within, query, p.Lenient)
+	var q *search.Query
+	if typ == "" {
+		q, err = v.parseAcross(within, query, p.Lenient)
+	} else {
+		q, err = v.parse(typ, within, query, p.Lenient)
+	}
 	if err != nil {
 		return nil, p, err
 	}
@@ -129,8 +134,13 @@ func (v *visit) self(c exchange.Caller, q *search.Query, p place) string {
 
 // searched is the address of a search without its parameters.
 func (s *server) searched(p place) string {
-	if p.Within == (search.Within{}) {
+	switch {
+	case p.Within == (search.Within{}) && p.Type == "":
+		return s.Base
+	case p.Within == (search.Within{}):
 		return s.Base + "/" + p.Type
+	case p.Type == "":
+		return s.Base + "/" + p.Within.String() + "/" + everyType
 	}
 	return s.Base + "/" + p.Within.String() + "/" + p.Type
 }

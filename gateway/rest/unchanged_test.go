@@ -45,7 +45,7 @@ func TestWhoHoldsTheVersionIsToldThatNothingChanged(t *testing.T) {
 func TestOptionsTellWhatAnAddressTakes(t *testing.T) {
 	f := newFace(t)
 	for target, allow := range map[string]string{
-		"":                      "POST, OPTIONS",
+		"":                      "GET, HEAD, POST, OPTIONS",
 		"/metadata":             "GET, HEAD, OPTIONS",
 		"/Task":                 "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
 		"/Task/absent/_history": "GET, HEAD, OPTIONS",

@@ -91,12 +91,15 @@ func refused(code, diagnostics string) *Error {
 // are left out and listed in Query.Ignored; unknown modifiers and bad values are refused even then. The error is an
 // *Error with an issue for each parameter at fault.
 func Parse(typ string, params []Pair, opt Options) (*Query, error) {
-	if tables()[typ] == nil {
-		return nil, refused("not-supported", "There is no such resource type.")
+	p := newParser(Query{Type: typ, Within: opt.Within}, opt)
+	if err := p.enter(); err != nil {
+		return nil, err
 	}
-	if len(params) > MaxParameters {
-		return nil, refused("too-costly", "A search has at most "+strconv.Itoa(MaxParameters)+" parameters.")
-	}
+	return p.parse(params)
+}
+
+// newParser is a parser of a query.
+func newParser(q Query, opt Options) *parser {
 	if opt.DefaultCount == 0 {
 		opt.DefaultCount = 50
 	}
@@ -109,17 +112,35 @@ func Parse(typ string, params []Pair, opt Options) (*Query, error) {
 	if opt.Secret == nil {
 		opt.Secret = finland.FindIdentityCode
 	}
-	p := &parser{opt: opt, q: &Query{Type: typ, Within: opt.Within}, count: -1}
-	if opt.Within != (Within{}) {
-		member := opt.Within.membership(typ)
+	p := &parser{opt: opt, q: &q, count: -1}
+	p.each = []*parser{p}
+	return p
+}
+
+// enter begins the search of a type with the compartment that it keeps to.
+func (p *parser) enter() error {
+	typ := p.q.Type
+	if tables()[typ] == nil {
+		return refused("not-supported", "There is no such resource type.")
+	}
+	if within := p.opt.Within; within != (Within{}) {
+		member := within.membership(typ)
 		if member == nil {
-			return nil, refused("not-supported", typ+" is not in the compartment of "+opt.Within.Type+".")
+			return refused("not-supported", typ+" is not in the compartment of "+within.Type+".")
 		}
 		p.q.Where = append(p.q.Where, *member)
 	}
+	return nil
+}
+
+// parse understands all parameters.
+func (p *parser) parse(params []Pair) (*Query, error) {
+	if len(params) > MaxParameters {
+		return nil, refused("too-costly", "A search has at most "+strconv.Itoa(MaxParameters)+" parameters.")
+	}
 	for _, pair := range params {
 		if f := p.parameter(pair); f != nil {
-			if f.unknown && opt.Lenient {
+			if f.unknown && p.opt.Lenient {
 				p.q.Ignored = append(p.q.Ignored, p.label(pair.Name))
 				continue
 			}
@@ -147,6 +168,7 @@ func costly(text string) *fault      { return &fault{code: "too-costly", text: t
 type parser struct {
 	opt    Options
 	q      *Query
+	each   []*parser // of each type that is searched: itself, or those across types
 	issues []fhir.Issue
 	raw    []Pair          // the filters in their order, then the includes
 	once   map[string]bool // result parameters seen
@@ -200,11 +222,9 @@ func (p *parser) parameter(pair Pair) *fault {
 		}
 		return read(p, pair)
 	}
-	clause, f := p.clause(p.q.Type, pair.Name, pair.Value, 0)
-	if f != nil {
+	if f := p.filter(pair.Name, pair.Value); f != nil {
 		return f
 	}
-	p.q.Where = append(p.q.Where, clause)
 	if secret {
 		pair.Value = "***"
 	}
@@ -263,23 +283,27 @@ func (p *parser) readSummary(pair Pair) *fault {
 }
 
 func (p *parser) readSort(pair Pair) *fault {
-	var keys []SortKey
+	keys := make([][]SortKey, len(p.each))
 	for name := range strings.SplitSeq(pair.Value, ",") {
 		name, desc := strings.CutPrefix(name, "-")
-		param := Lookup(p.q.Type, name)
+		by := p.sortBy(name, desc)
 		switch {
 		case name == "":
 			return invalid("_sort names no parameter.")
-		case param == nil || param.Type == Reference || param.Type == Composite || param.Type == Special:
-			return unsupported(p.q.Type + " cannot be sorted by " + p.label(name) + "; GET metadata lists its parameters, and those that are references, composites or of type special do not sort.")
-		case len(keys) == MaxSortKeys:
+		case by == nil:
+			return unsupported(p.named() + " cannot be sorted by " + p.label(name) + "; GET metadata lists its parameters, and those that are references, composites or of type special do not sort.")
+		case len(keys[0]) == MaxSortKeys:
 			return costly("_sort takes at most " + strconv.Itoa(MaxSortKeys) + " parameters.")
-		case slices.ContainsFunc(keys, func(k SortKey) bool { return k.Name == name }):
+		case slices.ContainsFunc(keys[0], func(k SortKey) bool { return k.Name == name }):
 			return invalid("_sort names " + name + " twice.")
 		}
-		keys = append(keys, SortKey{Param: param, Name: name, Desc: desc})
+		for i := range keys {
+			keys[i] = append(keys[i], by[i])
+		}
 	}
-	p.q.Sort = keys
+	for i, of := range p.each {
+		of.q.Sort = keys[i]
+	}
 	p.sort = pair.Value
 	return nil
 }
@@ -295,11 +319,15 @@ func (p *parser) readInclude(pair Pair) *fault {
 	if len(p.q.Includes) == MaxIncludes {
 		return costly("A search takes at most " + strconv.Itoa(MaxIncludes) + " _include and _revinclude.")
 	}
-	value := pair.Value
-	if value == wildcard && !in.Reverse {
-		value = p.q.Type + ":" + wildcard
+	if pair.Value == wildcard && !in.Reverse {
+		for _, of := range p.each {
+			if f := p.readInclude(Pair{pair.Name, of.q.Type + ":" + wildcard}); f != nil {
+				return f
+			}
+		}
+		return nil
 	}
-	parts := strings.Split(value, ":")
+	parts := strings.Split(pair.Value, ":")
 	if len(parts) < 2 || len(parts) > 3 {
 		return unsupported(name + " must be written Type:parameter or Type:parameter:TargetType.")
 	}
@@ -323,10 +351,10 @@ func (p *parser) readInclude(pair Pair) *fault {
 	}
 	switch {
 	case in.Iterate:
-	case !in.Reverse && in.Type != p.q.Type:
-		return invalid(name + " must begin with the type that is searched, " + p.q.Type + ".")
-	case in.Reverse && (!slices.Contains(in.Params[0].Targets, p.q.Type) || in.Target != "" && in.Target != p.q.Type):
-		return invalid(name + " names a parameter that never points to " + p.q.Type + ".")
+	case !in.Reverse && !p.searched(in.Type):
+		return invalid(name + " must begin with the type that is searched, " + p.named() + ".")
+	case in.Reverse && (!slices.ContainsFunc(in.Params[0].Targets, p.searched) || in.Target != "" && !p.searched(in.Target)):
+		return invalid(name + " names a parameter that never points to " + p.named() + ".")
 	}
 	if slices.ContainsFunc(p.q.Includes, in.equal) {
 		return nil
@@ -338,9 +366,9 @@ func (p *parser) readInclude(pair Pair) *fault {
 
 // pointing are the reference parameters of an include with the wildcard that may lead where it wants.
 func (p *parser) pointing(in Include) []*Param {
-	target := in.Target
-	if target == "" && in.Reverse && !in.Iterate {
-		target = p.q.Type
+	leads := func(param *Param) bool { return in.Target == "" || slices.Contains(param.Targets, in.Target) }
+	if in.Target == "" && in.Reverse && !in.Iterate {
+		leads = func(param *Param) bool { return slices.ContainsFunc(param.Targets, p.searched) }
 	}
 	t := tables()[in.Type]
 	if t == nil {
@@ -348,7 +376,7 @@ func (p *parser) pointing(in Include) []*Param {
 	}
 	var out []*Param
 	for _, e := range t.entries {
-		if e.param.Type == Reference && (target == "" || slices.Contains(e.param.Targets, target)) {
+		if e.param.Type == Reference && leads(e.param) {
 			out = append(out, e.param)
 		}
 	}
@@ -364,7 +392,10 @@ func (p *parser) finish() {
 	// Includes and order mean nothing where only the total is wanted.
 	switch {
 	case q.Summary:
-		q.Total, q.Count, q.Sort, q.Includes = true, 0, nil, nil
+		q.Total, q.Count, q.Includes = true, 0, nil
+		for _, of := range q.Of() {
+			of.Sort = nil
+		}
 		p.raw = slices.DeleteFunc(p.raw, func(pair Pair) bool {
 			return strings.HasPrefix(pair.Name, "_include") || strings.HasPrefix(pair.Name, "_revinclude")
 		})

@@ -40,7 +40,10 @@ type Param struct {
 
 // Query is a search that was understood: every parameter known, every value parsed.
 type Query struct {
-	Type       string    // resource type searched
+	Type string // resource type searched; "" across types
+	// Across, of a search across types, are the searches of each: its Type, Where and Sort, the keys of these of one name
+	// and kind in all. The query's own Where and Sort are empty then; all else is the whole search's. See ParseAcross.
+	Across     []*Query
 	Within     Within    // the compartment searched; zero: none. Its condition is the first of Where
 	Where      []Clause  // all must hold
 	Sort       []SortKey // in order of weight; ties are broken by id

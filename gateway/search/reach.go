@@ -7,8 +7,20 @@ import "slices"
 // match.
 //
 // params are the reference parameters that bind a resource to its client; none given means patient and subject. A
-// search of Patient is bound by _id. Bound are the matches alone: what an _include reaches may be about others.
+// search of Patient is bound by _id. Bound are the matches alone: what an _include reaches may be about others. A search
+// across types is bound when that of each type is.
 func (q *Query) Clients(params ...string) (ids []string, ok bool) {
+	if len(q.Across) > 0 {
+		for _, of := range q.Across {
+			named, bound := of.Clients(params...)
+			if !bound {
+				return nil, false
+			}
+			ids = append(ids, named...)
+		}
+		slices.Sort(ids)
+		return append([]string{}, slices.Compact(ids)...), true
+	}
 	if len(params) == 0 {
 		params = []string{"patient", "subject"}
 	}
@@ -73,9 +85,12 @@ func boundByAny(typ string, any []Clause) ([]string, bool) {
 // Types are the resource types that answering the query touches, sorted: the one searched, those that chains and
 // _has look into, and those that may be included.
 func (q *Query) Types() []string {
-	types := []string{q.Type}
-	for _, c := range q.Where {
-		types = c.types(types)
+	var types []string
+	for _, of := range q.Of() {
+		types = append(types, of.Type)
+		for _, c := range of.Where {
+			types = c.types(types)
+		}
 	}
 	for _, in := range q.Includes {
 		types = append(types, in.Type)

@@ -86,6 +86,15 @@ func Params(typ string) []Definition {
 	return out
 }
 
+// Common lists the parameters of every resource type, sorted by name.
+func Common() []Definition {
+	common := map[string]bool{}
+	for _, e := range readTable(paramsTSV)["Resource"] {
+		common[e.param.Name] = true
+	}
+	return slices.DeleteFunc(Params("Basic"), func(d Definition) bool { return !common[d.Name] })
+}
+
 // Lookup is the parameter of a resource type by name, or nil. Equal parameters are the same pointer.
 func Lookup(typ, name string) *Param {
 	t := tables()[typ]

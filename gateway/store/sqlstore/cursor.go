@@ -18,6 +18,8 @@ type cursor struct {
 	Sort uint64 `json:"s"` // of what is sorted by
 	Keys []any  `json:"k,omitempty"`
 	ID   string `json:"i"`
+	Type string `json:"t,omitempty"` // across types
+	even bool   // a row with the same keys and id comes after it: it is of a later type
 }
 
 func (c cursor) String() string {

@@ -17,7 +17,7 @@ type grants struct {
 	plain    []int64    // classes all of whose rows are permitted
 	ranged   [][3]int64 // class, from and to: rows recorded in that span
 	excluded []int64    // rows left out
-	own      []int64    // those of all the classes that are of the type searched
+	own      []int64    // those of all the classes that are of what is searched
 }
 
 // permit asks the guard about every class within its reach that the search may meet, and makes the grants of the plan.
@@ -165,7 +165,7 @@ func (n *snapshot) grant(ctx context.Context, p *plan, g store.Guard, numbers []
 			exclude[row] = append(exclude[row], no)
 		}
 	}
-	p.excluded, err = n.exclude(ctx, exclude, p.typ == "")
+	p.excluded, err = n.exclude(ctx, exclude, p.past)
 	return permitted, err
 }
 

@@ -10,9 +10,12 @@ import (
 
 // touched are the resource types that a query looks at; nil is any.
 func touched(q *search.Query) []string {
-	types := set[string]{q.Type: {}}
-	for _, c := range q.Where {
-		clauseTypes(&types, c)
+	types := set[string]{}
+	for _, of := range q.Of() {
+		types.add(nil, of.Type)
+		for _, c := range of.Where {
+			clauseTypes(&types, c)
+		}
 	}
 	for _, i := range q.Includes {
 		if i.Reverse {

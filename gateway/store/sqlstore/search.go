@@ -26,6 +26,9 @@ func (n *snapshot) search(ctx context.Context, q *search.Query, g store.Guard) (
 	if err := ctx.Err(); err != nil {
 		return out, err
 	}
+	if len(q.Across) > 0 {
+		return n.across(ctx, q, g)
+	}
 	keys, err := sortKeys(q)
 	if err != nil {
 		return out, err
@@ -58,7 +61,7 @@ func (n *snapshot) search(ctx context.Context, q *search.Query, g store.Guard) (
 	}
 	if more {
 		last := found[len(found)-1]
-		if out.Next = (cursor{keys.print, last.keys, last.row.ID}).String(); out.Next == "" {
+		if out.Next = (cursor{Sort: keys.print, Keys: last.keys, ID: last.row.ID}).String(); out.Next == "" {
 			return out, errors.New("a sort key that no cursor can hold")
 		}
 	}
@@ -136,6 +139,7 @@ const expected = 16
 type hit struct {
 	row        store.Row
 	rid, class int64
+	vid        int64 // of a place whose body is not read yet
 	keys       []any
 }
 
@@ -313,6 +317,10 @@ func (n *snapshot) page(ctx context.Context, p *plan, best *driver, keys sorting
 		where = " WHERE " + s.beyond(keys, after, func(i int) string { return fmt.Sprintf("m.k%d", i) }, "m.id")
 	}
 	hits := fmt.Sprintf("(SELECT m.* FROM (%s) m%s ORDER BY %s LIMIT %d) p", from.sql(strings.Join(inner, ", ")), where, strings.Join(orderIn, ", "), count+1)
+	if p.places {
+		return n.placesOf(ctx, p.typ, keys, count,
+			with+"SELECT "+strings.Join(append([]string{"p.rid", "p.id", "p.vid"}, outer...), ", ")+" FROM "+hits, s.args)
+	}
 	sql := with + over(s.d, hits).look("version", "v", "v.vid = p.vid").
 		sql(strings.Join(append([]string{currentColumns, "p.rid"}, outer...), ", "))
 	out, more, err := n.hits(ctx, p.typ, keys, count, sql, s.args)
@@ -347,7 +355,7 @@ func (n *snapshot) hits(ctx context.Context, typ string, keys sorting, count int
 		if len(out) > 0 && keys.compare(&out[len(out)-1], &h) > 0 {
 			return errDisorder
 		}
-		out = append(out, hit{h.row, h.rid, h.class, slices.Clone(h.keys)})
+		out = append(out, hit{row: h.row, rid: h.rid, class: h.class, keys: slices.Clone(h.keys)})
 		in.take(&h.row)
 		return nil
 	}, sql, args...)
@@ -423,7 +431,11 @@ func (s *statement) beyond(keys sorting, after *cursor, key func(int) string, id
 		any = append(any, strings.Join(append(equal[:len(equal):len(equal)], later), " AND "))
 		equal = append(equal, column+" = "+arg)
 	}
-	any = append(any, strings.Join(append(equal[:len(equal):len(equal)], id+sign(keys.desc)+" "+s.arg(after.ID)), " AND "))
+	last := sign(keys.desc)
+	if after.even {
+		last += "="
+	}
+	any = append(any, strings.Join(append(equal[:len(equal):len(equal)], id+last+" "+s.arg(after.ID)), " AND "))
 	beyond := "(" + strings.Join(any, " OR ") + ")"
 	if len(keys.keys) > 0 && keys.keys[0].column != "" && after.Keys[0] != nil {
 		// Said again in a form that bounds the walk of the index.

@@ -10,7 +10,9 @@ import (
 // plan is what the statements of one search share.
 type plan struct {
 	d      Dialect
-	typ    string // that is searched; "" for the versions of several
+	typ    string // that is searched; "" for several
+	past   bool   // versions are looked at, not rows as they are
+	places bool   // a page is read without its bodies
 	where  []search.Clause
 	params map[ParamKey]int64
 	grants
@@ -61,12 +63,14 @@ func exists(query string) string { return "EXISTS (" + query + " LIMIT 1 OFFSET 
 // numbers finds the numbers of all parameters that a query names.
 func (n *snapshot) numbers(ctx context.Context, q *search.Query) (map[ParamKey]int64, error) {
 	wanted := set[ParamKey]{}
-	for _, c := range q.Where {
-		clauseParams(&wanted, q.Type, c)
-	}
-	for _, k := range q.Sort {
-		if !own(k.Name) {
-			wanted.add(nil, ParamKey{q.Type, k.Name})
+	for _, of := range q.Of() {
+		for _, c := range of.Where {
+			clauseParams(&wanted, of.Type, c)
+		}
+		for _, k := range of.Sort {
+			if !own(k.Name) {
+				wanted.add(nil, ParamKey{of.Type, k.Name})
+			}
 		}
 	}
 	for _, i := range q.Includes {

@@ -37,7 +37,7 @@ func (n *snapshot) versions(ctx context.Context, q store.VersionQuery, g store.G
 		}
 		from = &c
 	}
-	p := &plan{d: n.s.engine}
+	p := &plan{d: n.s.engine, past: true}
 	permitted, err := n.permitVersions(ctx, q, p, g)
 	if err != nil || len(permitted) == 0 {
 		return out, err
@@ -48,7 +48,7 @@ func (n *snapshot) versions(ctx context.Context, q store.VersionQuery, g store.G
 	}
 	if more {
 		last := hits[len(hits)-1]
-		out.Next = cursor{print, []any{last.keys[0]}, strconv.FormatInt(last.rid, 10)}.String()
+		out.Next = cursor{Sort: print, Keys: []any{last.keys[0]}, ID: strconv.FormatInt(last.rid, 10)}.String()
 	}
 	for _, h := range hits {
 		grant := permitted[h.class]
@@ -105,7 +105,7 @@ func (n *snapshot) versionPage(ctx context.Context, p *plan, q store.VersionQuer
 		}
 		row, class, err := scan.next(rows)
 		in.take(&row)
-		out = append(out, hit{row, rid, class, []any{at}})
+		out = append(out, hit{row: row, rid: rid, class: class, keys: []any{at}})
 		return err
 	}, sql, s.args...)
 	return out, more, err

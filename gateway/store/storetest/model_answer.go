@@ -204,14 +204,16 @@ func numberHolds(v search.Value, low, high float64) bool {
 // search is what a query finds, in order.
 func (m *model) search(q *search.Query, g *guard) []store.Row {
 	var out []store.Row
-	for _, r := range m.rows {
-		if r.Type == q.Type && m.visible(r, g) && !slices.ContainsFunc(q.Where, func(c search.Clause) bool { return !m.holds(r, c, g) }) {
-			out = append(out, r)
+	for _, of := range q.Of() {
+		for _, r := range m.rows {
+			if r.Type == of.Type && m.visible(r, g) && !slices.ContainsFunc(of.Where, func(c search.Clause) bool { return !m.holds(r, c, g) }) {
+				out = append(out, r)
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b store.Row) int {
 		last := false
-		for _, k := range q.Sort {
+		for _, k := range q.Of()[0].Sort {
 			last = k.Desc
 			if k.Name == "_id" {
 				break
@@ -233,10 +235,11 @@ func (m *model) search(q *search.Query, g *guard) []store.Row {
 				return order
 			}
 		}
+		ids := strings.Compare(a.ID, b.ID)
 		if last {
-			return strings.Compare(b.ID, a.ID)
+			ids = -ids
 		}
-		return strings.Compare(a.ID, b.ID)
+		return cmp.Or(ids, strings.Compare(a.Type, b.Type))
 	})
 	return out
 }

@@ -150,6 +150,19 @@ func (v *visit) route(method, path string, query url.Values, body []byte) reply 
 	switch {
 	case path == "" && method == "POST":
 		return v.bundle(body)
+	case path == "" || path == "_search" || strings.HasSuffix(path, "/*"):
+		if len(part) == 3 {
+			query.Set("patient", part[1])
+		}
+		var rows []*row
+		for typ := range strings.SplitSeq(query.Get("_type"), ",") {
+			rows = append(rows, v.conditions(typ, query, SearchSystem)...)
+		}
+		total := len(rows)
+		if query.Get("_summary") == "count" {
+			rows = nil
+		}
+		return searchset(rows, nil, &total, "")
 	case path == "metadata":
 		return reply{status: 200, body: metadata}
 	case path == "_history":

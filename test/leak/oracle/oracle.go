@@ -32,6 +32,7 @@ const (
 	HistoryType       Oracle = "history-type"       // of a type
 	HistorySystem     Oracle = "history-system"     // of the system
 	Search            Oracle = "search"             // rows of a search by id, client, identifier or code
+	SearchSystem      Oracle = "search-system"      // rows, totals, order and pages of a search across types
 	Total             Oracle = "total"              // Bundle.total
 	Count             Oracle = "count"              // _summary=count
 	Elements          Oracle = "elements"           // _elements, _summary=true
@@ -63,7 +64,7 @@ const (
 
 // Oracles are all of them, in the order of the table.
 var Oracles = []Oracle{
-	Status, Body, Text, Header, ETag, Precondition, Version, History, HistoryType, HistorySystem, Search, Total, Count, Elements,
+	Status, Body, Text, Header, ETag, Precondition, Version, History, HistoryType, HistorySystem, Search, SearchSystem, Total, Count, Elements,
 	Sort, Link, Page, Include, RevInclude, Chain, Has, Compartment, Everything, Export, Match, Update, Patch, Delete,
 	ConditionalCreate, ConditionalUpdate, ConditionalPatch, ConditionalDelete, Reference, Transaction, Batch, Notification, Log, Time,
 }
