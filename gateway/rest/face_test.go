@@ -293,7 +293,7 @@ func TestAddresses(t *testing.T) {
 		{"GET", "/_search", 405, "not-supported", "POST"},
 		{"POST", "/$export", 404, "not-supported", ""},
 		{"GET", "", 400, "required", ""},
-		{"GET", "/", 405, "not-supported", "POST"},
+		{"GET", "/", 400, "required", ""},
 		{"PATCH", "/AuditEvent/1", 405, "not-supported", "GET, HEAD"},
 		{"POST", "/Patient/aino", 405, "not-supported", "GET, HEAD, PUT, PATCH, DELETE"},
 		{"PUT", "/Patient", 400, "invalid", ""},
