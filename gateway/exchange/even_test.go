@@ -11,6 +11,7 @@ import (
 	"sotesilta/consent"
 	"sotesilta/gateway/exchange"
 	"sotesilta/gateway/report"
+	"sotesilta/gateway/search"
 	"sotesilta/gateway/store"
 	"sotesilta/internal/fhir"
 )
@@ -39,15 +40,25 @@ func TestRefusalsLeaveAtMarks(t *testing.T) {
 		return exchange.Wish{Consent: doc(t, fmt.Sprintf(countyBan, client))}
 	}
 	for name, ask := range map[string]func(who, id string){
-		"read":             func(who, id string) { _, _ = w.Read(w.ctx, as(who), "Observation", id) },
-		"vread":            func(who, id string) { _, _ = w.VRead(w.ctx, as(who), "Observation", id, 1) },
-		"history":          func(who, id string) { _, _, _ = w.History(w.ctx, as(who), "Observation", id, exchange.Past{Count: 10}) },
-		"search":           func(who, id string) { _, _ = w.Search(w.ctx, as(who), query(t, "Observation", "_id="+id)) },
+		"read":    func(who, id string) { _, _ = w.Read(w.ctx, as(who), "Observation", id) },
+		"vread":   func(who, id string) { _, _ = w.VRead(w.ctx, as(who), "Observation", id, 1) },
+		"history": func(who, id string) { _, _, _ = w.History(w.ctx, as(who), "Observation", id, exchange.Past{Count: 10}) },
+		"search":  func(who, id string) { _, _ = w.Search(w.ctx, as(who), query(t, "Observation", "_id="+id)) },
+		"search across types": func(who, id string) {
+			q := search.AcrossOf("Condition", "Observation")
+			for _, of := range q.Of() {
+				of.Where = query(t, of.Type, "_id="+id).Where
+			}
+			q.Count = 10
+			_, _ = w.Search(w.ctx, as(who), q)
+		},
 		"read of a record": func(who, id string) { _, _ = w.Read(w.ctx, as(who), "AuditEvent", id) },
 		"everything": func(who, id string) {
-			_, _ = w.Everything(w.ctx, as(who), map[string]string{row.ID: record.ID, nowhere: nowhere}[id], nil, time.Time{}, "", 10)
+			_, _ = w.Everything(w.ctx, as(who), "Patient", map[string]string{row.ID: record.ID, nowhere: nowhere}[id], exchange.Gathering{Count: 10})
 		},
-		"graph":    func(who, id string) { _, _ = w.Graph(w.ctx, as(who), id) },
+		"graph": func(who, id string) {
+			_, _ = w.Everything(w.ctx, as(who), "CarePlan", id, exchange.Gathering{Count: 10})
+		},
 		"export":   func(who, id string) { _ = w.BeginBulk(w.ctx, as(who), exchange.Bulk{Group: id}) },
 		"evaluate": func(who, id string) { _, _ = w.Evaluate(w.ctx, as(who), exchange.Read, "Observation", id) },
 		"report": func(who, id string) {

@@ -27,7 +27,7 @@ func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (page *Pag
 			return nil, err
 		}
 	}
-	held := d.hold(c, Search)
+	held := d.hold(c, i)
 	defer func() {
 		if page == nil || len(page.Matches) == 0 {
 			held.wait(ctx)

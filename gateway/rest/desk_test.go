@@ -29,7 +29,8 @@ type memoryDesk struct {
 	bulks     []exchange.Bulk
 	cancelled []string
 	queries   []*search.Query
-	person    string // Patient id that Match finds
+	person    string        // Patient id that Match finds
+	care      exchange.Span // of the last Everything
 }
 
 var someTime = time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
@@ -177,46 +178,34 @@ func (d *memoryDesk) Histories(_ context.Context, c exchange.Caller, typ string,
 	return page, nil
 }
 
-func (d *memoryDesk) Everything(_ context.Context, c exchange.Caller, client string, types []string, _ time.Time, cursor string, count int) (*exchange.Page, error) {
+func (d *memoryDesk) Everything(_ context.Context, c exchange.Caller, typ, id string, of exchange.Gathering) (*exchange.Page, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.begin(c, exchange.Everything, "Patient", "/"+client); err != nil {
+	if err := d.begin(c, exchange.Everything, typ, "/"+id); err != nil {
 		return nil, err
 	}
-	if _, err := d.current("Patient/" + client); err != nil {
+	if _, err := d.current(typ + "/" + id); err != nil {
 		return nil, err
 	}
 	page, from := &exchange.Page{Total: -1}, 0
-	fmt.Sscan(cursor, &from)
+	fmt.Sscan(of.Cursor, &from)
+	d.care = of.Care
 	n := 0
 	for _, ref := range d.order {
 		r, err := d.current(ref)
-		if err != nil || len(types) > 0 && !slices.Contains(types, r.Type) {
+		if err != nil || len(of.Types) > 0 && !slices.Contains(of.Types, r.Type) {
 			continue
 		}
 		if n++; n <= from {
 			continue
 		}
-		if len(page.Matches) == count {
-			page.Next = strconv.Itoa(from + count)
+		if len(page.Matches) == of.Count {
+			page.Next = strconv.Itoa(from + of.Count)
 			break
 		}
 		page.Matches = append(page.Matches, *r)
 	}
 	return page, nil
-}
-
-func (d *memoryDesk) Graph(_ context.Context, c exchange.Caller, id string) (*exchange.Page, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := d.begin(c, exchange.Everything, "CarePlan", "/"+id); err != nil {
-		return nil, err
-	}
-	r, err := d.current("CarePlan/" + id)
-	if err != nil {
-		return nil, err
-	}
-	return &exchange.Page{Total: -1, Matches: []exchange.Resource{*r}}, nil
 }
 
 // Search knows the parameters _id, identifier and status, each by equality.

@@ -18,14 +18,19 @@ var everythings = map[string]struct {
 }{
 	"Patient": {
 		"http://hl7.org/fhir/OperationDefinition/Patient-everything",
-		"What the caller may see of the client: current versions, the oldest first, in pages (_count, _since, _type), or parts of them (_summary, _elements). By GET or POST; no start and end.",
-		map[string]string{"_count": "valueInteger", "_since": "valueInstant", "_type": "valueCode", "_summary": "valueCode", "_elements": "valueString"},
+		"What the caller may see of the client: current versions, the oldest first, in pages (_count, _since, _type), or parts of them (_summary, _elements). start and end keep what has a date of care in that time, or tells no such date. By GET or POST.",
+		gatheringTakes,
 	},
 	"CarePlan": {
 		terms.Base + "OperationDefinition/CarePlan-everything",
-		"The plan with the rows of its process and what it refers to, as far as the caller may see each, or parts of them (_summary, _elements). By GET or POST.",
-		map[string]string{"_summary": "valueCode", "_elements": "valueString"},
+		"The plan with the rows of its process and what it refers to, as far as the caller may see each, as $everything of a client: in pages, with the same parameters. By GET or POST.",
+		gatheringTakes,
 	},
+}
+
+// gatheringTakes are the parameters of $everything.
+var gatheringTakes = map[string]string{
+	"start": "valueDate", "end": "valueDate", "_count": "valueInteger", "_since": "valueInstant", "_type": "valueCode", "_summary": "valueCode", "_elements": "valueString",
 }
 
 // Own are the operations that the face answers by itself for types that are read, by GET and POST; they have no Handle.
@@ -60,44 +65,14 @@ func (v *visit) everything(i *invocation) (answer, error) {
 		return answer{}, err
 	}
 	typ, id := i.typ, i.id
-	if typ != "Patient" {
-		part, err := v.subsetOf(query)
-		if err != nil {
-			return answer{}, err
-		}
-		caller := v.exchange()
-		page, err := v.server.Desk.Graph(v.ctx, caller, id)
-		if err != nil {
-			return answer{}, err
-		}
-		return v.gathered(caller, page.Matches, part)
-	}
-	p, err := v.understandHistory(typ, id, query.without("_type"))
+	p, types, err := v.understandEverything(typ, id, query)
 	if err != nil {
 		return answer{}, err
-	}
-	if p.From != 0 {
-		return answer{}, refuse(http.StatusBadRequest, "not-supported", "http._at", "$everything has no parameter _at.")
-	}
-	asked, err := readParams(p.Params)
-	if err != nil {
-		return answer{}, err
-	}
-	if list, ok := query.value("_type"); ok {
-		asked = append(asked, params{{Name: "_type", Value: list}}...)
-		p.Params = asked.encode()
-	}
-	var types []string
-	if list, _ := asked.value("_type"); list != "" {
-		types = strings.Split(list, ",")
-		for _, typ := range types {
-			if v.server.types[typ] == nil {
-				return answer{}, refuse(http.StatusBadRequest, "value", "http._type", "_type names resource types that are served here, separated by commas.")
-			}
-		}
 	}
 	caller := v.exchange()
-	page, err := v.server.Desk.Everything(v.ctx, caller, id, types, moment(p.Since), p.Cursor, p.Count)
+	page, err := v.server.Desk.Everything(v.ctx, caller, typ, id, exchange.Gathering{
+		Types: types, Since: moment(p.Since), Care: exchange.Span{From: moment(p.From), To: moment(p.To)}, Cursor: p.Cursor, Count: p.Count,
+	})
 	if err != nil {
 		return answer{}, err
 	}
@@ -108,6 +83,72 @@ func (v *visit) everything(i *invocation) (answer, error) {
 		links = append(links, link{"next", address + v.server.seal(caller, p)})
 	}
 	return v.gathered(caller, page.Matches, p.subset, links...)
+}
+
+// understandEverything reads which page of $everything is asked for: what is its own beside what it shares with histories.
+func (v *visit) understandEverything(typ, id string, query params) (p place, types []string, err error) {
+	if _, other := query.value("_at"); other {
+		return p, nil, refuse(http.StatusBadRequest, "not-supported", "http._at", "$everything has no parameter _at.")
+	}
+	var own params
+	var care exchange.Span
+	if _, later := query.value(pageParam); !later {
+		if care, err = takeCare(&query); err != nil {
+			return p, nil, err
+		}
+		if list, ok := query.take("_type"); ok {
+			own = params{{Name: "_type", Value: list}}
+		}
+	}
+	if p, err = v.understandHistory(typ, id, query); err != nil {
+		return p, nil, err
+	}
+	asked, err := readParams(p.Params)
+	if err != nil {
+		return p, nil, err
+	}
+	if p.Cursor == "" && len(own) > 0 {
+		asked = append(asked, own...)
+		p.Params = asked.encode()
+	}
+	if !care.From.IsZero() {
+		p.From = care.From.UnixMilli()
+	}
+	if !care.To.IsZero() {
+		p.To = care.To.UnixMilli()
+	}
+	if list, _ := asked.value("_type"); list != "" {
+		types = strings.Split(list, ",")
+		for _, typ := range types {
+			if v.server.types[typ] == nil {
+				return p, nil, refuse(http.StatusBadRequest, "value", "http._type", "_type names resource types that are served here, separated by commas.")
+			}
+		}
+	}
+	return p, types, nil
+}
+
+// takeCare takes start and end, the days of care that are wanted, both inside (FHIR R4 Patient/$everything).
+func takeCare(query *params) (care exchange.Span, err error) {
+	for _, name := range []string{"start", "end"} {
+		text, ok := query.take(name)
+		if !ok {
+			continue
+		}
+		from, to, ok := fhir.ParseDate(text)
+		switch {
+		case !ok:
+			return care, noMoment(name)
+		case name == "start":
+			care.From = from
+		default:
+			care.To = to
+		}
+	}
+	if !care.From.IsZero() && !care.To.IsZero() && !care.From.Before(care.To) {
+		return care, refuse(http.StatusBadRequest, "value", "http.end", "end is before start.")
+	}
+	return care, nil
 }
 
 // gathered is a searchset of rows, of each the part that is wanted.
@@ -144,15 +185,4 @@ func inputs(in *fhir.Value, query params) (params, error) {
 		query = append(query, params{{Name: p.Text("name"), Value: value}}...)
 	}
 	return query, nil
-}
-
-// without is the parameters but those of a name.
-func (p params) without(name string) params {
-	var out params
-	for _, pair := range p {
-		if pair.Name != name {
-			out = append(out, pair)
-		}
-	}
-	return out
 }

@@ -27,11 +27,36 @@ func TestEverything(t *testing.T) {
 	w := f.ask("POST", "/Patient/aino/$everything", `{"resourceType":"Parameters","parameter":[{"name":"_type","valueString":"Task"}]}`)
 	require.Len(t, parsed(t, w).Get("entry").Items(), 1, "%s", w.Body)
 	outcome(t, f.ask("GET", "/Patient/veikko/$everything", ""), 404, "not-found")
-	for _, bad := range []string{"_type=Basic", "_at=2026", "start=2026", "_count=0"} {
+	for _, bad := range []string{"_type=Basic", "_at=2026", "start=soon", "start=2026&end=2025", "_count=0"} {
 		require.Equal(t, 400, f.ask("GET", "/Patient/aino/$everything?"+bad, "").Code, bad)
 	}
 	outcome(t, f.ask("GET", "/Task/t1/$everything", ""), 404, "not-supported")
 	outcome(t, f.ask("PUT", "/Patient/aino/$everything", ""), 405, "not-supported")
+}
+
+// start and end are days of care, both inside; they hold on every page. A plan's everything comes in pages too.
+func TestEverythingOfATimeAndOfAPlan(t *testing.T) {
+	f := newFace(t, func(c *Config) { c.Types = append(c.Types, Type{Name: "CarePlan", Interactions: ReadWrite}) })
+	for _, body := range []string{`{"resourceType":"Patient","id":"aino"}`, `{"resourceType":"CarePlan","id":"c1"}`, `{"resourceType":"Observation","id":"o1"}`} {
+		f.desk.put(body)
+	}
+	for _, of := range []string{"/Patient/aino", "/CarePlan/c1"} {
+		next, seen := base+of+"/$everything?_count=2&start=2026-01&end=2026-02-03&_type=Patient,CarePlan,Observation&_elements=id", 0
+		for next != "" {
+			doc := parsed(t, f.ask("GET", next, ""))
+			seen += len(doc.Get("entry").Items())
+			require.Equal(t, "2026-01-01T00:00:00Z", f.desk.care.From.Format(time.RFC3339))
+			require.Equal(t, "2026-02-04T00:00:00Z", f.desk.care.To.Format(time.RFC3339))
+			next = links(doc)["next"]
+			outcome(t, f.ask("GET", links(doc)["self"]+"&start=2020", ""), 400, "not-supported")
+		}
+		require.Equal(t, 3, seen)
+		w := f.ask("POST", of+"/$everything", `{"resourceType":"Parameters","parameter":[{"name":"end","valueDate":"2026"}]}`)
+		require.Equal(t, 200, w.Code, "%s", w.Body)
+		require.True(t, f.desk.care.From.IsZero())
+		require.Equal(t, 2027, f.desk.care.To.Year())
+	}
+	outcome(t, f.ask("GET", "/CarePlan/absent/$everything", ""), 404, "not-found")
 }
 
 func TestAClientHasSoManyRequestsUnderWay(t *testing.T) {

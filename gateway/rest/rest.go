@@ -40,8 +40,7 @@ type Desk interface {
 	History(ctx context.Context, c exchange.Caller, typ, id string, p exchange.Past) ([]exchange.Resource, int64, error)
 	Histories(ctx context.Context, c exchange.Caller, typ string, p exchange.Past) (*exchange.Page, error)
 	Search(ctx context.Context, c exchange.Caller, q *search.Query) (*exchange.Page, error)
-	Everything(ctx context.Context, c exchange.Caller, client string, types []string, since time.Time, cursor string, count int) (*exchange.Page, error)
-	Graph(ctx context.Context, c exchange.Caller, carePlan string) (*exchange.Page, error)
+	Everything(ctx context.Context, c exchange.Caller, typ, id string, of exchange.Gathering) (*exchange.Page, error)
 	BeginBulk(ctx context.Context, c exchange.Caller, b exchange.Bulk) error
 	CancelBulk(ctx context.Context, c exchange.Caller, b exchange.Bulk) error
 	Cancelled(ctx context.Context, b exchange.Bulk) (bool, error)

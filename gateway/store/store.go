@@ -241,8 +241,15 @@ type VersionQuery struct {
 	// From and To: versions that were the newest (among those that the guard permits) at some moment of this span, From
 	// inside and To outside. Not with Current.
 	From, To time.Time
-	Cursor   string // where the page begins: Result.Next of the page before
-	Limit    int
+	// CareFrom and CareTo: rows of which any date of care (search.CareDates) lies in this span, in part at least, CareFrom
+	// inside and CareTo outside; a zero bound is none. What tells no date of care is kept. With Current only.
+	CareFrom, CareTo time.Time
+	// Process and Rows: only what belongs to the process (CarePlan/…) or is named (Type/id). The guard decides on these rows'
+	// classes, whatever its reach. With Current only.
+	Process string
+	Rows    []string
+	Cursor  string // where the page begins: Result.Next of the page before
+	Limit   int
 }
 
 // EntryQuery finds ledger entries whose content is not erased. Empty fields do not narrow.

@@ -39,7 +39,13 @@ func (n *snapshot) permitVersions(ctx context.Context, q store.VersionQuery, p *
 	if len(q.Clients) > 0 {
 		reach.Only = q.Clients
 	}
-	numbers, err := n.reach(ctx, p, reach, q.Types, q.Current)
+	var numbers []int64
+	var err error
+	if around(q) {
+		numbers, err = n.classesAround(ctx, p, q)
+	} else {
+		numbers, err = n.reach(ctx, p, reach, q.Types, q.Current)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -47,9 +53,13 @@ func (n *snapshot) permitVersions(ctx context.Context, q store.VersionQuery, p *
 	if err != nil {
 		return nil, err
 	}
-	if len(q.Clients) > 0 || q.Personal { // what is about nobody is within every reach
+	if len(q.Clients) > 0 || q.Personal || around(q) { // what is about nobody is within every reach
 		strange := func(c consent.Class) bool {
-			return !slices.ContainsFunc(c.Clients, func(client string) bool { return len(q.Clients) == 0 || slices.Contains(q.Clients, client) })
+			if len(q.Types) > 0 && !slices.Contains(q.Types, c.Type) {
+				return true
+			}
+			return (len(q.Clients) > 0 || q.Personal) &&
+				!slices.ContainsFunc(c.Clients, func(client string) bool { return len(q.Clients) == 0 || slices.Contains(q.Clients, client) })
 		}
 		var about []int64
 		for i, c := range classes {

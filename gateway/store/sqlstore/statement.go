@@ -78,6 +78,11 @@ func (n *snapshot) numbers(ctx context.Context, q *search.Query) (map[ParamKey]i
 			wanted.add(nil, ParamKey{i.Type, param.Name})
 		}
 	}
+	return n.numbersOf(ctx, wanted)
+}
+
+// numbersOf finds the numbers of parameters.
+func (n *snapshot) numbersOf(ctx context.Context, wanted set[ParamKey]) (map[ParamKey]int64, error) {
 	out := make(map[ParamKey]int64, len(wanted))
 	for key := range wanted {
 		no := n.s.names.param(key)

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"sotesilta/gateway/search"
 	"sotesilta/gateway/store"
 )
 
@@ -20,12 +23,12 @@ func (n *snapshot) Versions(ctx context.Context, q store.VersionQuery, g store.G
 	return out, err
 }
 
-func (n *snapshot) versions(ctx context.Context, q store.VersionQuery, g store.Guard) (store.Result, error) {
-	out := store.Result{Total: -1}
+func (n *snapshot) versions(ctx context.Context, q store.VersionQuery, g store.Guard) (out store.Result, err error) {
+	out.Total = -1
 	if q.Limit <= 0 {
 		return out, errors.New("a page of nothing")
 	}
-	print := fingerprint(fmt.Sprintf("%q %q %t %t", q.Types, q.Clients, q.Current, q.Personal))
+	print := fingerprint(fmt.Sprintf("%q %q %t %t %q %q", q.Types, q.Clients, q.Current, q.Personal, q.Process, q.Rows))
 	var from *cursor
 	if q.Cursor != "" {
 		c, err := readCursor(q.Cursor, print, []keyKind{intKey})
@@ -38,6 +41,9 @@ func (n *snapshot) versions(ctx context.Context, q store.VersionQuery, g store.G
 		from = &c
 	}
 	p := &plan{d: n.s.engine, past: true}
+	if p.params, err = n.careParams(ctx, q); err != nil {
+		return out, err
+	}
 	permitted, err := n.permitVersions(ctx, q, p, g)
 	if err != nil || len(permitted) == 0 {
 		return out, err
@@ -68,16 +74,25 @@ func (n *snapshot) versionPage(ctx context.Context, p *plan, q store.VersionQuer
 	own := s.ints(p.own)
 	driver := over(s.d, "("+own+") g")
 	key, tie, order := "v.updated", "v.vid", "p.k DESC, p.t DESC"
-	if q.Current {
+	switch {
+	case around(q):
+		rows, err := s.around(q)
+		if err != nil {
+			return nil, false, err
+		}
+		driver = over(s.d, "("+rows+") g").look("resource", "v", "v.rid = g.v AND v.deleted = 0")
+		driver.and(within("v.class", own))
+		key, tie, order = "0", "v.rid", "p.t"
+	case q.Current:
 		driver.look("resource", "v", "v.class = g.v AND v.deleted = 0")
 		key, tie, order = "0", "v.rid", "p.t"
-	} else {
+	default:
 		driver.look("version", "v", "v.class = g.v"+s.since("v", q.Since))
 	}
 	if q.Current && !q.Since.IsZero() {
 		driver.and("v.updated >= " + s.arg(ceilMillis(q.Since)))
 	}
-	driver.and(s.permittedVersion("v"))
+	driver.and(s.permittedVersion("v")).and(s.caredFor("v", q.CareFrom, q.CareTo))
 	if !q.Current {
 		// A label that was mended closes the versions before it: the class that the resource has now is permitted as well.
 		driver.and(exists("SELECT 1 FROM resource c WHERE c.rid = v.rid AND " + within("c.class", own)))
@@ -135,4 +150,85 @@ func (s *statement) currentWithin(v string, from, to time.Time) string {
 			n, v, s.arg(ceilMillis(from)), s.permittedVersion(n))))
 	}
 	return strings.Join(all, " AND ")
+}
+
+// around says whether a query is of a process and of rows by name.
+func around(q store.VersionQuery) bool { return q.Process != "" || len(q.Rows) > 0 }
+
+// around spells the rows of a process, and those that are named: a column v.
+func (s *statement) around(q store.VersionQuery) (string, error) {
+	byType := map[string][]string{}
+	for _, ref := range q.Rows {
+		typ, id, ok := strings.Cut(ref, "/")
+		if !ok {
+			return "", errors.New("a row that is no Type/id: " + ref)
+		}
+		byType[typ] = append(byType[typ], clean(id))
+	}
+	var parts []string
+	if q.Process != "" {
+		parts = append(parts, over(s.d, "class c").look("resource", "r", "r.class = c.class AND r.deleted = 0").
+			and("c.process = "+s.arg(clean(q.Process))+" AND c.process <> ''").sql("r.rid AS v"))
+	}
+	for _, typ := range slices.Sorted(maps.Keys(byType)) {
+		parts = append(parts, over(s.d, "("+s.d.Texts(s.arg, byType[typ])+") o").
+			look("resource", "r", "r.type = "+s.text(typ)+" AND r.id = o.v").and("r.deleted = 0").sql("r.rid AS v"))
+	}
+	return strings.Join(parts, " UNION "), nil
+}
+
+// classesAround are the numbers of the classes of such rows. store.ErrTooCostly.
+func (n *snapshot) classesAround(ctx context.Context, p *plan, q store.VersionQuery) ([]int64, error) {
+	s := &statement{plan: p}
+	rows, err := s.around(q)
+	if err != nil {
+		return nil, err
+	}
+	out, err := n.column(ctx, over(s.d, "("+rows+") g").look("resource", "r", "r.rid = g.v").sql("DISTINCT r.class")+
+		fmt.Sprintf(" LIMIT %d", store.MaxClasses+1), s.args...)
+	if err == nil && len(out) > store.MaxClasses {
+		err = store.ErrTooCostly
+	}
+	slices.Sort(out)
+	return out, err
+}
+
+// careParams finds the numbers of the parameters that tell of dates of care, if the query asks for such.
+func (n *snapshot) careParams(ctx context.Context, q store.VersionQuery) (map[ParamKey]int64, error) {
+	if q.CareFrom.IsZero() && q.CareTo.IsZero() {
+		return nil, nil
+	}
+	wanted := set[ParamKey]{}
+	for _, typ := range search.CareTypes() {
+		if len(q.Types) > 0 && !slices.Contains(q.Types, typ) {
+			continue
+		}
+		for _, name := range search.CareDates(typ) {
+			wanted.add(nil, ParamKey{typ, name})
+		}
+	}
+	return n.numbersOf(ctx, wanted)
+}
+
+// caredFor spells that a row tells a date of care in a span, or none at all.
+func (s *statement) caredFor(v string, from, to time.Time) string {
+	var numbers []int64
+	for _, no := range s.params {
+		if no != 0 {
+			numbers = append(numbers, no)
+		}
+	}
+	if from.IsZero() && to.IsZero() || len(numbers) == 0 {
+		return ""
+	}
+	slices.Sort(numbers)
+	in := ""
+	if !to.IsZero() {
+		in += " AND x.f < " + s.arg(ceilMillis(to))
+	}
+	if !from.IsZero() {
+		in += " AND x.t > " + s.arg(millis(from))
+	}
+	dated := "SELECT 1 FROM ix_date x WHERE x.rid = " + v + ".rid AND " + within("x.param", s.ints(numbers))
+	return "(NOT " + exists(dated) + " OR " + exists(dated+in) + ")"
 }

@@ -47,6 +47,7 @@ func Run(t *testing.T, e Engine) {
 		{"Paging", testPaging},
 		{"Bytes", testBytes},
 		{"Versions", testVersions},
+		{"Gathering", testGathering},
 		{"Model", testModel},
 		{"Ledger", testLedger},
 		{"Sequence", testSequence},
