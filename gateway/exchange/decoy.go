@@ -29,12 +29,8 @@ var decoyFacts = func() map[string]*consent.Facts {
 	return map[string]*consent.Facts{decoyClient: facts}
 }()
 
-// decoy does for what is absent, of a type, what is done for what is hidden. rec is the record as far as it is made; it
-// stays so.
-func (a *asker) decoy(ctx context.Context, snap store.Snapshot, typ string, rec ledger.Record) error {
-	if _, err := snap.Facts(ctx, decoyClient); err != nil {
-		return unrecorded(err)
-	}
+// decoyClass is the label of the data of the client who never was: of the register that is not the asker's.
+func (a *asker) decoyClass(typ string) consent.Class {
 	class := consent.Class{
 		Type: typ, Clients: []string{decoyClient}, Controller: a.caller.Actor.Controller, Register: consent.Health,
 		Author: decoyClient, Unit: "Organization/" + decoyClient,
@@ -42,6 +38,16 @@ func (a *asker) decoy(ctx context.Context, snap store.Snapshot, typ string, rec 
 	if a.caller.Actor.Register == consent.Health {
 		class.Register = consent.Social
 	}
+	return class
+}
+
+// decoy does for what is absent, of a type, what is done for what is hidden. rec is the record as far as it is made; it
+// stays so.
+func (a *asker) decoy(ctx context.Context, snap store.Snapshot, typ string, rec ledger.Record) error {
+	if _, err := snap.Facts(ctx, decoyClient); err != nil {
+		return unrecorded(err)
+	}
+	class := a.decoyClass(typ)
 	decision := a.decide(consent.Read, class, decoyFacts)
 	rec = deny(describe(rec, class, decoyFacts, covering(&decision, store.Row{Type: typ, ID: decoyClient, Class: class})), &decision)
 	rec.Canonical() // as long as that of what is hidden, where the record itself is shorter

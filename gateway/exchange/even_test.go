@@ -3,6 +3,8 @@ package exchange_test
 import (
 	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -156,6 +158,48 @@ func (s *watchedSnapshot) Close() error {
 		*s.open--
 	}
 	return s.Snapshot.Close()
+}
+
+// A flood of refusals holds nothing while it waits: with hundreds held, on a store with four readers and as many turns for
+// those who read beside their snapshot, others read, search, write, explain and are refused as before.
+func TestHeldAnswersHoldNothing(t *testing.T) {
+	var held atomic.Int64
+	release := make(chan struct{})
+	w := newWorldWith(t, exchange.Config{Wait: func(context.Context, time.Duration) {
+		held.Add(1)
+		<-release
+	}})
+	row := w.put(nurse, observation("aino", "2026-02-01"))
+	seen := w.records(func() { _, _ = w.Read(w.ctx, as(nurse), "Observation", row.ID) })[0][0].ID
+	var flood sync.WaitGroup
+	ask := func(n int, f func()) {
+		for range n {
+			flood.Go(f)
+		}
+	}
+	ask(100, func() { _, _ = w.Read(w.ctx, as(worker), "Observation", row.ID) })
+	ask(100, func() { _, _ = w.Search(w.ctx, as(worker), query(t, "Observation", "_id="+row.ID)) })
+	ask(100, func() { _, _ = w.Evaluate(w.ctx, as(worker), exchange.Read, "Observation", nowhere) })
+	ask(20, func() { _, _ = w.Transact(w.ctx, as(worker), []exchange.Op{remove("Observation", row.ID)}) })
+	ask(20, func() { _, _ = w.ExplainRecord(w.ctx, as("lumi@omaks"), seen, exchange.Narrowing{}) })
+	ask(20, func() {
+		_, _ = w.Simulate(w.ctx, as("lumi@omaks"), exchange.Wish{Consent: doc(t, fmt.Sprintf(countyBan, "aino"))}, nil)
+	})
+	require.Eventually(t, func() bool { return held.Load() == 360 }, time.Minute, 5*time.Millisecond)
+	ctx, stop := context.WithTimeout(w.ctx, 30*time.Second)
+	defer stop()
+	_, err := w.Read(ctx, as(nurse), "Observation", row.ID)
+	require.NoError(t, err)
+	page, err := w.Search(ctx, as(nurse), query(t, "Observation", "_id="+row.ID))
+	require.NoError(t, err)
+	require.Len(t, page.Matches, 1)
+	_, err = w.Transact(ctx, as(nurse), []exchange.Op{create(t, observation("aino", "2026-02-02"))})
+	require.NoError(t, err)
+	_, err = w.ExplainRecord(ctx, as("auditor"), seen, exchange.Narrowing{})
+	require.NoError(t, err)
+	require.Equal(t, int64(360), held.Load())
+	close(release)
+	flood.Wait()
 }
 
 // One hidden row deleted many times in one transaction would take that much longer than an absent one: a transaction that
