@@ -58,121 +58,158 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, p Past) (v
 		}
 		return []Resource{*event}, 0, nil
 	}
-	limit := p.Count
-	if limit <= 0 || limit > maxHistory {
-		limit = maxHistory
-	}
 	l, err := d.look(ctx, c, History, typ+"/"+id)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer l.Close()
+	return l.retrospect(ctx, typ, id, p)
+}
 
-	var out []Resource
-	var next int64
-	left := &disclosed{first: l.rec}
-	denied := l.rec // the record when nothing leaves: that of the newest denial
-	denied.Reason = "absent: there is no such resource"
-	person := false
-	decided := map[string]*consent.Decision{}
-	facts := map[string]*consent.Facts{}
-	// What the current label does not let the caller see, older labels do not either.
-	current, known, found, err := l.current(ctx, typ, id)
+// retrospect is a look at the versions of a resource.
+type retrospect struct {
+	*look
+	wanted  Past
+	limit   int
+	decided map[string]*consent.Decision // by the key of the class
+	facts   map[string]*consent.Facts
+	left    *disclosed
+	denied  ledger.Record // what is recorded when nothing leaves: the newest denial
+	person  bool          // data about persons is among the versions
+	newest  store.Row     // that the caller may see, on visible; nil: none
+	visible *consent.Decision
+	ended   time.Time // when a newer one that the caller may see was made
+	out     []Resource
+	size    int // of the bodies in out
+	next    int64
+}
+
+// retrospect answers the wanted part of a resource's past, and where what follows begins.
+func (l *look) retrospect(ctx context.Context, typ, id string, p Past) ([]Resource, int64, error) {
+	r := &retrospect{
+		look: l, wanted: p, limit: p.Count, decided: map[string]*consent.Decision{}, facts: map[string]*consent.Facts{},
+		left: &disclosed{first: l.rec}, denied: l.rec,
+	}
+	if r.limit <= 0 || r.limit > maxHistory {
+		r.limit = maxHistory
+	}
+	r.denied.Reason = "absent: there is no such resource"
+	current, facts, found, err := l.current(ctx, typ, id)
 	if err != nil {
 		return nil, 0, err
 	}
 	if !found { // what has no current version has none at all
-		return nil, 0, l.conceal(ctx, denied, absent(typ, id))
+		return nil, 0, l.conceal(ctx, r.denied, absent(typ, id))
 	}
-	maps.Copy(facts, known)
-	newer := l.decide(consent.Read, current.Class, facts)
-	decided[current.Class.Key()] = &newer
-	if newer.Outcome != consent.Permitted {
-		denied = deny(describe(denied, current.Class, facts, &newer), &newer)
-		denied.Row = versioned(current)
-		return nil, 0, l.conceal(ctx, denied, absent(typ, id))
+	// What the current label does not let the caller see, older labels do not either.
+	maps.Copy(r.facts, facts)
+	if class := r.decides(current.Class); class.Outcome != consent.Permitted {
+		r.deny(current, class)
+		return nil, 0, l.conceal(ctx, r.denied, absent(typ, id))
 	}
-	var visible *consent.Decision // of the newest version that the caller may see
-	var newest store.Row
-	var ended time.Time
-	size := 0 // of the bodies in out
-	cursor := p.Before
-	if !p.At.From.IsZero() {
+	if err := r.walk(ctx, typ, id); err != nil {
+		return nil, 0, err
+	}
+	switch {
+	case r.visible == nil:
+		return nil, 0, l.conceal(ctx, r.denied, absent(typ, id))
+	case !r.person:
+		return r.out, r.next, nil
+	case len(r.out) == 0: // nothing of what is visible is of the part that is wanted
+		return nil, 0, l.commit(ctx, everyone(l.rec, r.newest.Class.Clients, r.facts, func(rec ledger.Record) ledger.Record {
+			rec = describe(rec, r.newest.Class, r.facts, r.visible)
+			rec.Success = true
+			return rec
+		})...)
+	}
+	if err := l.commit(ctx, r.left.records()...); err != nil {
+		return nil, 0, err
+	}
+	return r.out, r.next, nil
+}
+
+// walk goes through the versions, newest first, until the page is full or there are no more.
+func (r *retrospect) walk(ctx context.Context, typ, id string) error {
+	cursor := r.wanted.Before
+	if !r.wanted.At.From.IsZero() {
 		cursor = 0 // when a version ended is told by the one above it
 	}
-	for next == 0 {
-		rows, err := l.History(ctx, typ, id, cursor, historyPage)
+	for {
+		rows, err := r.History(ctx, typ, id, cursor, historyPage)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return nil, 0, unrecorded(err)
+			return unrecorded(err)
 		}
 		bodies := 0
 		for _, row := range rows {
 			bodies += len(row.Body)
 			cursor = row.Version
-			person = person || recorded(row.Class)
-			key := row.Class.Key()
-			class := decided[key]
-			if class == nil {
-				known, err := l.Facts(ctx, row.Class.Clients...)
-				if err != nil {
-					return nil, 0, unrecorded(err)
-				}
-				maps.Copy(facts, known)
-				made := l.decide(consent.Read, row.Class, facts)
-				class = &made
-				decided[key] = class
+			if err := r.version(ctx, row); err != nil || r.next != 0 {
+				return err
 			}
-			decision := covering(class, row)
-			if decision.Outcome != consent.Permitted {
-				if len(denied.Classes) == 0 {
-					denied = deny(describe(denied, row.Class, facts, decision), decision)
-					denied.Row = versioned(row)
-				}
-				continue
-			}
-			if visible == nil {
-				visible, newest = decision, row
-			}
-			wanted := p.keeps(row.Updated, ended) && (p.Before == 0 || row.Version < p.Before)
-			if ended = row.Updated; !wanted {
-				continue
-			}
-			if len(out) == limit || size >= store.PageBytes {
-				next = out[len(out)-1].Version
-				break
-			}
-			resource, err := released(row, decision)
-			if err != nil {
-				return nil, 0, err
-			}
-			out = append(out, *resource)
-			size += len(resource.Body)
-			left.add(row, decision, facts, "match")
 		}
 		if len(rows) < historyPage && bodies < store.PageBytes {
-			break // those were the last
+			return nil // those were the last
 		}
 	}
-	switch {
-	case visible == nil:
-		return nil, 0, l.conceal(ctx, denied, absent(typ, id))
-	case len(out) == 0 && person: // nothing of what is visible is of the part that is wanted
-		return nil, 0, l.commit(ctx, everyone(l.rec, newest.Class.Clients, facts, func(rec ledger.Record) ledger.Record {
-			rec = describe(rec, newest.Class, facts, visible)
-			rec.Success = true
-			return rec
-		})...)
-	}
-	if person && len(out) > 0 {
-		if err := l.commit(ctx, left.records()...); err != nil {
-			return nil, 0, err
+}
+
+// version decides on one version by its own label, and takes it if it is wanted.
+func (r *retrospect) version(ctx context.Context, row store.Row) error {
+	r.person = r.person || recorded(row.Class)
+	if r.decided[row.Class.Key()] == nil {
+		facts, err := r.Facts(ctx, row.Class.Clients...)
+		if err != nil {
+			return unrecorded(err)
 		}
+		maps.Copy(r.facts, facts)
 	}
-	return out, next, nil
+	decision := covering(r.decides(row.Class), row)
+	if decision.Outcome != consent.Permitted {
+		r.deny(row, decision)
+		return nil
+	}
+	if r.visible == nil {
+		r.visible, r.newest = decision, row
+	}
+	wanted := r.wanted.keeps(row.Updated, r.ended) && (r.wanted.Before == 0 || row.Version < r.wanted.Before)
+	if r.ended = row.Updated; !wanted {
+		return nil
+	}
+	if len(r.out) == r.limit || r.size >= store.PageBytes {
+		r.next = r.out[len(r.out)-1].Version
+		return nil
+	}
+	resource, err := released(row, decision)
+	if err != nil {
+		return err
+	}
+	r.out = append(r.out, *resource)
+	r.size += len(resource.Body)
+	r.left.add(row, decision, r.facts, "match")
+	return nil
+}
+
+// decides is the decision on a class, of whose clients the facts are known.
+func (r *retrospect) decides(class consent.Class) *consent.Decision {
+	key := class.Key()
+	if r.decided[key] == nil {
+		made := r.decide(consent.Read, class, r.facts)
+		r.decided[key] = &made
+	}
+	return r.decided[key]
+}
+
+// deny notes the first denial, which is the newest.
+func (r *retrospect) deny(row store.Row, decision *consent.Decision) {
+	if len(r.denied.Classes) == 0 {
+		r.denied = deny(describe(r.denied, row.Class, r.facts, decision), decision)
+		r.denied.Row = versioned(row)
+	}
 }
 
 // Histories answers a page of the history of a type, or with "" of the system (every type that the caller's scopes let it
-// read), newest first. Each version is decided by its own label, and what the caller may not see takes no part: it is in no page, moves no link, and ends no other version.
+// read), newest first. Each version is decided by its own label, and what the caller may not see takes no part: it is in
+// no page, moves no link, and ends no other version.
 // Deletions are without a body. One record for the question, and one per client whose data left.
 func (d *Desk) Histories(ctx context.Context, c Caller, typ string, p Past) (page *Page, err error) {
 	c = d.complete(c)
