@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -72,6 +73,12 @@ func (v *visit) invoke(i *invocation) (answer, error) {
 	if i.post {
 		var err error
 		if in, err = i.input(); err != nil {
+			var syntax *fhir.SyntaxError
+			if op.Unread && errors.As(err, &syntax) && syntax.Formal() { // as of JSON, whose form is looked at later
+				return answer{status: http.StatusOK, resource: &exchange.Resource{
+					Type: "OperationOutcome", Body: appendOutcome(nil, syntax.Issues()...),
+				}}, nil
+			}
 			return answer{}, err
 		}
 	}

@@ -76,6 +76,11 @@ func (e *SyntaxError) Issues() []Issue {
 	return []Issue{{Severity: "fatal", Code: code, Expression: e.Expression, Diagnostics: e.said()}}
 }
 
+// Formal says whether the document is one and only its form is wrong, not FHIR's: nothing broke the reading off.
+func (e *SyntaxError) Formal() bool {
+	return e.issues != nil && e.issues[len(e.issues)-1].Severity != "fatal"
+}
+
 // Parse reads one JSON value. It keeps the order of members and the spelling of numbers, and refuses, with a
 // *SyntaxError, what is not RFC 8259 JSON in valid UTF-8 (a byte order mark included), members that occur twice in an
 // object, anything after the value, and what exceeds lim. A document longer than lim.Bytes is refused unread.

@@ -72,6 +72,12 @@ func TestAllThatIsWrongWithXMLIsTold(t *testing.T) {
 
 // What breaks the XML itself ends the reading; what was told before is told with it.
 func TestBrokenXMLIsToldAfterWhatWasReadBeforeIt(t *testing.T) {
+	for doc, formal := range map[string]bool{"<nope/></Patient>": true, "<nope/>": false, "<nope></Patient>": false} {
+		_, err := ParseXML([]byte("<Patient xmlns='http://hl7.org/fhir'>"+doc), Limits{})
+		var syntax *SyntaxError
+		require.ErrorAs(t, err, &syntax)
+		require.Equal(t, formal, syntax.Formal(), doc)
+	}
 	issues := faultsOfXML(t, "<Patient xmlns='http://hl7.org/fhir'>\n<nope/>\n<gender value='x'>\n</Patient>")
 	require.Equal(t, "error | structure | Patient.nope | Patient has no such element (line 2, column 1)\n"+
 		"fatal | structure | Patient.gender | an end tag does not fit its start tag (line 4, column 1)\n", told(issues))

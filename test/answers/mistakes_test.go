@@ -57,6 +57,11 @@ func TestMistakesAreToldAlikeInBothForms(t *testing.T) {
 				}
 			}
 		}
+		// $validate tells them as its answer.
+		asked := nurse.Do(t, "POST", "Task/$validate", "<Task xmlns='http://hl7.org/fhir'><nope/><status value='draft'/></Task>", "Content-Type", "application/fhir+xml").Want(t, 200).Doc(t)
+		require.Equal(t, "OperationOutcome", fhir.ResourceType(asked))
+		require.Len(t, asked.Get("issue").Items(), 2, string(asked.JSON()))
+		nurse.Do(t, "POST", "Task/$validate", "<Task xmlns='http://hl7.org/fhir'><nope/>", "Content-Type", "application/fhir+xml").Want(t, 400)
 		// What is no JSON or XML at all has a line and a column in both.
 		for form, body := range map[string]string{
 			"application/fhir+json": "{\"resourceType\":\"Task\",\n\"status\": }", "application/fhir+xml": "<Task xmlns='http://hl7.org/fhir'>\n<status </Task>",
