@@ -154,14 +154,19 @@ func (s *Sequencer) CatchUp(ctx context.Context) error {
 	}
 }
 
-// Settle gives what waits its places, or waits until another who holds the lease did, for as long as a record may wait. It is
-// for who records and ends: what is left then is for the next gateway.
+// leaveTo is how long Settle leaves the work to a gateway that runs: it would lose its lease for seconds.
+const leaveTo = time.Second
+
+// Settle waits until nothing waits for its place any more: a gateway that runs sees to that, and otherwise this does. It is for
+// who records and ends, and waits as long as a record may; what is left then is for the next gateway.
 func (s *Sequencer) Settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, maxLag)
 	defer cancel()
-	for {
-		if _, err := s.Once(ctx); err != nil {
-			return err
+	for began := time.Now(); ; {
+		if time.Since(began) >= leaveTo {
+			if _, err := s.Once(ctx); err != nil {
+				return err
+			}
 		}
 		waits := false
 		for _, err := range s.store.Ledger().Pending(ctx) {
