@@ -20,7 +20,7 @@ import (
 const auditEvent = "AuditEvent"
 
 // AuditParams are the search parameters that AuditEvents answer to: the columns of the ledger.
-var AuditParams = []string{"_id", "_lastUpdated", "date", "patient", "agent", "altid", "entity", "outcome", "policy", "subtype", "ledger"}
+var AuditParams = []string{"_id", "_lastUpdated", "date", "patient", "agent", "altid", "entity", "outcome", "policy", "subtype", "ledger", "retention"}
 
 // AuditModifiers are the modifiers that AuditParams take.
 var AuditModifiers = map[string][]string{"agent": {"identifier"}}
@@ -31,7 +31,7 @@ const AuditSearch = "Views of the ledger, for who supervises the controller; rea
 	"entity is what was asked for or moved, not the directives that weighed. policy is a row of the legal bases that permitted, " +
 	"by its code or as the CodeSystem with the code as fragment. outcome goes by the decision: 0 permitted, also where it was then not done, 4 denied or left to a human. " +
 	"An index leads to _id, ledger, patient, policy alone and to an entity about a client, over all years; other searches look a month back unless date says otherwise. " +
-	"subtype disclose finds disclosures that happened, without _total. ledger is the record's number in the ledger, a whole number without a prefix; one that waits for its place has none yet. date and _lastUpdated are the time of the event."
+	"subtype disclose finds disclosures that happened, without _total. ledger is the record's number in the ledger, a whole number without a prefix; one that waits for its place has none yet. retention is the class that tells how long the record is kept, without _total. date and _lastUpdated are the time of the event."
 
 // auditAgents are the types of those who act: only they are kept for searching.
 var auditAgents = []string{"Practitioner", "Patient", "RelatedPerson"}
@@ -77,7 +77,7 @@ func (d *Desk) readAudit(ctx context.Context, c Caller, id string, i Interaction
 
 // searchAudit answers ledger entries as AuditEvents.
 func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Page, error) {
-	entries, disclosed, err := entryQuery(q)
+	entries, by, err := entryQuery(q)
 	if err != nil {
 		return nil, err
 	}
@@ -108,10 +108,9 @@ func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Pag
 		return page, nil
 	}
 	entries.Controllers = []string{c.Actor.Controller}
-	// That a disclosure happened is told by no column: what was permitted is looked through for them, and a page that
-	// looked through much may hold few.
+	// A page that looked through much may hold few.
 	found, err := l.sift(ctx, entries, noticeLook, func(t *told) (bool, error) {
-		if disclosed && !t.rec.Disclosed() {
+		if !by.keeps(t.rec) {
 			return false, nil
 		}
 		event := viewed(*t)
@@ -241,28 +240,51 @@ func viewed(one told) Resource {
 	}
 }
 
-// entryQuery turns a search for AuditEvents into a query of the ledger's columns; disclosed narrows it further.
-func entryQuery(q *search.Query) (out store.EntryQuery, disclosed bool, _ error) {
+// sieve narrows records by what no column tells: they are looked through for it.
+type sieve struct {
+	disclosed bool     // disclosures that happened
+	classes   []string // of retention; nil: any
+}
+
+func (by *sieve) keeps(rec *ledger.Record) bool {
+	return (!by.disclosed || rec.Disclosed()) && (by.classes == nil || slices.Contains(by.classes, rec.Retention()))
+}
+
+// retentionClasses are the classes that a search names.
+func retentionClasses(clause search.Clause, unsupported func(string) error) (classes []string, _ error) {
+	for _, value := range clause.Values {
+		known := slices.ContainsFunc(ledger.Retentions, func(r ledger.Retention) bool { return r.Class == value.Code })
+		if !known || value.SystemSet && value.System != terms.RetentionClass {
+			return nil, unsupported("a retention that is no code of " + terms.RetentionClass)
+		}
+		classes = append(classes, value.Code)
+	}
+	return classes, nil
+}
+
+// entryQuery turns a search for AuditEvents into a query of the ledger's columns; by narrows it further.
+func entryQuery(q *search.Query) (out store.EntryQuery, by sieve, _ error) {
 	out = store.EntryQuery{Limit: q.Count, After: q.Cursor, Total: q.Total || q.Summary}
 	unsupported := func(what string) error {
 		return Refuse(Invalid, "not-supported", "", "AuditEvent does not support "+what+"; it supports "+strings.Join(AuditParams, ", ")+".")
 	}
 	if len(q.Includes) > 0 {
-		return out, false, unsupported("_include and _revinclude")
+		return out, by, unsupported("_include and _revinclude")
 	}
 	for _, key := range q.Sort {
 		if key.Name != "date" && key.Name != "_lastUpdated" {
-			return out, false, unsupported("_sort by " + key.Name)
+			return out, by, unsupported("_sort by " + key.Name)
 		}
 		out.Ascending = !key.Desc
 	}
+	var err error
 	seen := map[string]bool{}
 	for _, clause := range q.Where {
 		if clause.Param == nil || clause.Chain != nil || clause.Has != nil || clause.Any != nil {
-			return out, false, unsupported("chaining")
+			return out, by, unsupported("chaining")
 		}
 		if clause.Modifier != "" && (clause.Modifier != "identifier" || clause.Param.Name != "agent") {
-			return out, false, unsupported("the modifier :" + clause.Modifier)
+			return out, by, unsupported("the modifier :" + clause.Modifier)
 		}
 		// Several conditions on one column would have to hold together, and the ledger's columns hold one value of most.
 		name := clause.Param.Name
@@ -270,23 +292,29 @@ func entryQuery(q *search.Query) (out store.EntryQuery, disclosed bool, _ error)
 			name += ":" + clause.Modifier
 		}
 		if seen[name] && name != "date" && name != "_lastUpdated" {
-			return out, false, unsupported("the repetition of " + name)
+			return out, by, unsupported("the repetition of " + name)
 		}
 		seen[name] = true
+		if clause.Param.Name == "retention" {
+			if by.classes, err = retentionClasses(clause, unsupported); err != nil {
+				return out, by, err
+			}
+			continue
+		}
 		if err := entryClause(&out, clause, unsupported); err != nil {
-			return out, false, err
+			return out, by, err
 		}
 		if clause.Param.Name == "subtype" && len(out.Interaction) == 0 {
-			disclosed = true
-			if out.Total {
-				return out, false, unsupported("_total and _summary=count of the subtype disclose")
-			}
+			by.disclosed = true
 		}
 	}
-	if disclosed && len(out.Outcome) == 0 {
+	if out.Total && (by.disclosed || by.classes != nil) {
+		return out, by, unsupported("_total and _summary=count of the subtype disclose and of retention")
+	}
+	if by.disclosed && len(out.Outcome) == 0 {
 		out.Outcome = []string{consent.Permitted.String()}
 	}
-	return out, disclosed, nil
+	return out, by, nil
 }
 
 func entryClause(out *store.EntryQuery, clause search.Clause, unsupported func(string) error) error {

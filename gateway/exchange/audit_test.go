@@ -182,6 +182,30 @@ func TestTheSubtypeOfARecordIsSearched(t *testing.T) {
 	require.ElementsMatch(t, operations, w.found("auditor", "AuditEvent", "subtype=match,apply,everything,export,disclosure-report&_count=200"))
 }
 
+// An auditor finds the records of a class of retention, and no two classes have one.
+func TestTheRetentionClassOfARecordIsSearched(t *testing.T) {
+	w := newWorld(t)
+	theirs := w.put("jukola-ehr", observation("onni", "2026-01-10")).ID
+	_, err := w.Read(w.ctx, as(worker), "Observation", theirs)
+	require.NoError(t, err)
+	seen := map[string]string{}
+	for _, class := range []string{"use", "disclosure", "notice", "administration", "erasure"} {
+		for _, ref := range w.found("auditor", "AuditEvent", "retention="+class+"&_count=1000") {
+			require.Empty(t, seen[ref], ref)
+			seen[ref] = class
+			got, err := w.Read(w.ctx, as("auditor"), "AuditEvent", ref[len("AuditEvent/"):])
+			require.NoError(t, err)
+			require.Contains(t, string(got.Body), `"type":"retention","valueString":"`+class+`"`)
+		}
+	}
+	require.Contains(t, seen, w.found("auditor", "AuditEvent", "subtype=disclose")[0])
+	require.Len(t, w.found("auditor", "AuditEvent", "retention=disclosure,notice&patient=Patient/onni"), 1)
+	for _, bad := range []string{"retention=other", "retention=https://elsewhere.example|use", "retention=use&_total=accurate", "retention=use&retention=notice"} {
+		_, err := w.Search(w.ctx, as("auditor"), query(t, "AuditEvent", bad))
+		require.Equal(t, exchange.Invalid, kind(err), bad)
+	}
+}
+
 // A record is opened by its number in the ledger: what the sandbox prints behind #, and the AuditEvent says.
 func TestARecordIsOpenedByItsLedgerNumber(t *testing.T) {
 	w := newWorld(t)
