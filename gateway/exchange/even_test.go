@@ -202,6 +202,20 @@ func TestHeldAnswersHoldNothing(t *testing.T) {
 	flood.Wait()
 }
 
+// Each of the entries of a request waits for no more than its share of the time that the request has left.
+func TestAThousandRefusalsShareTheTime(t *testing.T) {
+	var longest time.Duration
+	w := newWorldWith(t, exchange.Config{Wait: func(_ context.Context, d time.Duration) { longest = max(longest, d) }})
+	ctx, stop := context.WithTimeout(w.ctx, 2*time.Second)
+	defer stop()
+	_, err := w.Read(exchange.Among(ctx, 1000), as(worker), "Observation", nowhere)
+	require.Equal(t, exchange.Absent, kind(err))
+	require.LessOrEqual(t, longest, time.Millisecond)
+	_, err = w.Read(exchange.Among(ctx, 1), as(worker), "Observation", nowhere)
+	require.Equal(t, exchange.Absent, kind(err))
+	require.Greater(t, longest, time.Millisecond, "a question alone waits for its mark")
+}
+
 // One hidden row deleted many times in one transaction would take that much longer than an absent one: a transaction that
 // names a resource twice is refused before any row is looked at.
 func TestATransactionNamesAResourceOnce(t *testing.T) {

@@ -16,10 +16,13 @@ func (v *visit) batch(items []*fhir.Value) (answer, error) {
 			answers[i] = v.refusedAnswer(err)
 		}
 	}
-	for _, i := range processingOrder(entries) {
+	order, whole := processingOrder(entries), v.ctx
+	defer func() { v.ctx = whole }()
+	for done, i := range order {
 		if answers[i].status != 0 {
 			continue
 		}
+		v.ctx = exchange.Among(whole, len(order)-done)
 		a, err := v.perform(entries[i])
 		if err != nil {
 			a = v.refusedAnswer(err)
