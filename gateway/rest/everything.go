@@ -54,6 +54,15 @@ func Own(types []Type) []Operation {
 			Type: t.Name, Name: meta, Instance: true, Definition: "http://hl7.org/fhir/OperationDefinition/Resource-meta",
 			Documentation: "The meta of an instance. By GET or POST.", Asked: map[string]string{},
 		})
+		if !slices.Contains(t.Interactions, exchange.Patch) {
+			continue
+		}
+		for _, i := range []exchange.Interaction{metaAdd, metaDelete} {
+			out = append(out, Operation{
+				Type: t.Name, Name: string(i), Instance: true, Definition: "http://hl7.org/fhir/OperationDefinition/Resource-" + string(i),
+				Documentation: "Adds or deletes profiles and tags of an instance (parameter meta), as a new version; labels of security are changed with the resource alone.",
+			})
+		}
 	}
 	return out
 }

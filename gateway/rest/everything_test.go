@@ -99,3 +99,43 @@ func TestMetaOfAResource(t *testing.T) {
 	outcome(t, f.ask("PUT", "/Patient/aino/$meta", ""), 405, "not-supported")
 	require.Equal(t, []string{"read Patient/aino", "read Patient/veikko", "read Patient/aino", "read Patient/aino"}, f.desk.calls)
 }
+
+// Profiles and tags are added and taken away as a new version; nothing else of meta is.
+func TestMetaIsChanged(t *testing.T) {
+	f := newFace(t)
+	f.desk.put(`{"resourceType":"Patient","id":"aino","meta":{"profile":["http://p/1"],"tag":[{"system":"http://t","code":"a"}]},"gender":"female"}`)
+	change := func(op, meta string) string {
+		w := f.ask("POST", "/Patient/aino/$meta-"+op, `{"resourceType":"Parameters","parameter":[{"name":"meta","valueMeta":`+meta+`}]}`)
+		require.Equal(t, 200, w.Code, "%s", w.Body)
+		got := parsed(t, w).Get("parameter").Items()[0]
+		require.Equal(t, "return", got.Text("name"))
+		doc := parsed(t, f.ask("GET", "/Patient/aino", ""))
+		require.Equal(t, "female", doc.Text("gender"))
+		require.JSONEq(t, string(doc.Get("meta").JSON()), string(got.Get("valueMeta").JSON()))
+		got.Get("valueMeta").Set("lastUpdated", nil)
+		return string(got.Get("valueMeta").JSON())
+	}
+	require.JSONEq(t, `{"versionId":"2","profile":["http://p/1","http://p/2"],"tag":[{"system":"http://t","code":"a"},{"system":"http://t","code":"b"}]}`,
+		change("add", `{"profile":["http://p/2","http://p/1"],"tag":[{"system":"http://t","code":"b"},{"system":"http://t","code":"a","display":"A"}]}`))
+	require.JSONEq(t, `{"versionId":"3","profile":["http://p/2"],"tag":[{"system":"http://t","code":"b"}]}`,
+		change("delete", `{"profile":["http://p/1"],"tag":[{"system":"http://t","code":"a"},{"system":"http://other","code":"b"}]}`))
+	require.JSONEq(t, `{"versionId":"4"}`, change("delete", `{"profile":["http://p/2"],"tag":[{"system":"http://t","code":"b"}]}`))
+
+	for _, bad := range []string{
+		`{"resourceType":"Parameters","parameter":[{"name":"meta","valueMeta":{"security":[{"system":"http://t","code":"b"}]}}]}`,
+		`{"resourceType":"Parameters","parameter":[{"name":"meta","valueMeta":{"versionId":"9"}}]}`, `{"resourceType":"Parameters"}`, `{"resourceType":"Patient"}`, "",
+		`{"resourceType":"Parameters","parameter":[{"name":"meta","valueString":"x"}]}`,
+	} {
+		require.Equal(t, 400, f.ask("POST", "/Patient/aino/$meta-add", bad).Code, bad)
+	}
+	add := `{"resourceType":"Parameters","parameter":[{"name":"meta","valueMeta":{"tag":[{"code":"x"}]}}]}`
+	outcome(t, f.ask("POST", "/Patient/veikko/$meta-add", add), 404, "not-found")
+	f.desk.put(`{"resourceType":"Patient","id":"hidden"}`)
+	f.desk.denied["Patient/hidden"] = true
+	require.Equal(t, f.ask("POST", "/Patient/veikko/$meta-add", add).Body.String(), f.ask("POST", "/Patient/hidden/$meta-add", add).Body.String())
+	outcome(t, f.ask("GET", "/Patient/aino/$meta-add", ""), 405, "not-supported")
+	outcome(t, f.ask("POST", "/AuditEvent/1/$meta-add", add), 404, "not-supported")
+	batch := f.ask("POST", "", bundleOf("batch", `{"request":{"method":"POST","url":"Patient/aino/$meta-add"},"resource":`+add+`}`))
+	require.Equal(t, "5", parsed(t, batch).Get("entry").Items()[0].Text("resource", "parameter", "valueMeta", "versionId"), "%s", batch.Body)
+	outcome(t, f.ask("POST", "", bundleOf("transaction", `{"request":{"method":"POST","url":"Patient/aino/$meta-add"},"resource":`+add+`}`)), 400, "not-supported")
+}

@@ -9,8 +9,7 @@ import (
 // meta is $meta of an instance: it is a read, and decided and recorded as one.
 const meta = "meta"
 
-// meta answers the meta of a resource (FHIR R4 Resource/$meta) as Parameters; HEAD alike. Labels are the gateway's to
-// give, so there is no $meta-add and no $meta-delete.
+// meta answers the meta of a resource (FHIR R4 Resource/$meta) as Parameters; HEAD alike.
 func (v *visit) meta(i *invocation) (answer, error) {
 	query, err := i.params()
 	if err != nil {
@@ -23,7 +22,12 @@ func (v *visit) meta(i *invocation) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	doc, err := fhir.Parse(a.resource.Body, limitsOf(max(len(a.resource.Body), fhir.DefaultLimits.Bytes)))
+	return metaOf(a.resource.Body)
+}
+
+// metaOf is the meta of a resource as an answer.
+func metaOf(body []byte) (answer, error) {
+	doc, err := fhir.Parse(body, limitsOf(max(len(body), fhir.DefaultLimits.Bytes)))
 	if err != nil {
 		return answer{}, err
 	}

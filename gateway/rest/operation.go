@@ -23,6 +23,17 @@ var operations = map[exchange.Interaction]func(*visit, *invocation) (answer, err
 	operation:           (*visit).invoke,
 	exchange.Everything: (*visit).everything,
 	readMeta:            (*visit).meta,
+	metaAdd:             (*visit).changeMeta,
+	metaDelete:          (*visit).changeMeta,
+}
+
+// reads says whether an operation is declared to change nothing.
+func (in *invocation) reads() bool {
+	switch in.interaction {
+	case exchange.Everything, readMeta:
+		return true
+	}
+	return in.operation != nil && in.operation.Asked != nil
 }
 
 // ask carries out the operation that the request is for; HEAD as GET.

@@ -43,6 +43,8 @@ var (
 	atAsked     = methods{http.MethodGet: operation, http.MethodHead: operation, http.MethodPost: operation}
 	atAll       = methods{http.MethodGet: exchange.Everything, http.MethodHead: exchange.Everything, http.MethodPost: exchange.Everything}
 	atMeta      = methods{http.MethodGet: readMeta, http.MethodHead: readMeta, http.MethodPost: readMeta}
+	atMetaAdd   = methods{http.MethodPost: metaAdd}
+	atMetaDrop  = methods{http.MethodPost: metaDelete}
 	atDocument  = methods{http.MethodGet: "", http.MethodHead: ""}
 )
 
@@ -59,6 +61,8 @@ var interactions = map[exchange.Interaction]func(*visit, params) (answer, error)
 	exchange.SearchSystem: (*visit).getSearch,
 
 	readMeta:        (*visit).ask,
+	metaAdd:         (*visit).ask,
+	metaDelete:      (*visit).ask,
 	exchange.Search: (*visit).getSearch,
 	exchange.Create: (*visit).postCreate,
 	exchange.Update: (*visit).putUpdate,
@@ -269,7 +273,7 @@ func (v *visit) exchange() exchange.Caller {
 
 // offers says whether interaction i is one that the target has.
 func (t target) offers(i exchange.Interaction) bool {
-	return t.known == nil || i == operation || i == exchange.Everything || i == readMeta || i == "" || strings.HasPrefix(string(i), export) || t.known.allows[i]
+	return t.known == nil || operations[i] != nil || i == "" || strings.HasPrefix(string(i), export) || t.known.allows[i]
 }
 
 // answeredOf leaves in a list of methods those that are answered: allMethods has more, to refuse them in our own words.
@@ -408,6 +412,9 @@ func (s *server) findOperationNamed(typ, id, name string) (target, error) {
 	}
 	if id != "" && key == meta && t.known.allows[exchange.Read] {
 		return s.findID(typ, id, atMeta)
+	}
+	if changing := map[string]methods{string(metaAdd): atMetaAdd, string(metaDelete): atMetaDrop}[key]; changing != nil && id != "" && t.known.allows[exchange.Patch] {
+		return s.findID(typ, id, changing)
 	}
 	if id != "" {
 		if t, err = s.findID(typ, id, atOperation); err != nil {

@@ -76,7 +76,7 @@ func (v *visit) transaction(items []*fhir.Value) (answer, error) {
 		if entries[i], err = v.entry(item); err != nil {
 			return answer{}, refused(err).inEntry(i)
 		}
-		if asked := entries[i].asked; asked != nil && asked.operation != nil && asked.operation.Asked == nil {
+		if asked := entries[i].asked; asked != nil && !asked.reads() {
 			return answer{}, refused(notInBundle("In a transaction, an operation that may change something")).inEntry(i)
 		}
 	}
