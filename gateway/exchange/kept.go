@@ -44,11 +44,13 @@ type keeping struct {
 	version  int64         // of the key
 }
 
-// held says whether a hold keeps a record.
+// held says whether a hold keeps a record: it is the client's, of data about several of whom the client is one, or of a search
+// that named the client, whatever it found.
 func (k *keeping) held(rec *ledger.Record) bool {
 	return slices.ContainsFunc(k.holds, func(h LegalHold) bool {
-		_, known := rec.Known[h.Client] // data about several clients
-		return h.Client == rec.Client || known
+		_, known := rec.Known[h.Client]
+		return known || h.Client == rec.Client || slices.Contains(rec.Bound, h.Client) ||
+			slices.ContainsFunc(rec.Classes, func(c consent.Class) bool { return slices.Contains(c.Clients, h.Client) })
 	})
 }
 

@@ -3,6 +3,7 @@ package exchange_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -183,6 +184,8 @@ func TestALegalHold(t *testing.T) {
 	_, err := w.Read(w.ctx, as(nurse), "Observation", id)
 	require.NoError(t, err)
 	w.put("jukola-ehr", observation("aino", "2026-01-10"))
+	_, err = w.Search(w.ctx, as(nurse), query(t, "Observation", "patient=Patient/onni"))
+	require.NoError(t, err)
 	var hold exchange.LegalHold
 	records := flat(w.records(func() {
 		hold, err = w.HoldBack(w.ctx, "onni", "Maija Virtanen, asiakirjahallinto", "hallinto-oikeus 123/2038")
@@ -205,11 +208,14 @@ func TestALegalHold(t *testing.T) {
 	retainer := later.Retainer()
 	_, err = retainer.Erase(w.ctx, exchange.EraseAll, nil)
 	require.NoError(t, err)
+	asked := false
 	for _, records := range w.left(t) {
 		for _, rec := range records {
-			require.True(t, rec.Client == "onni" || rec.Interaction == ledger.Erase, "%s %s", rec.Interaction, rec.Client)
+			asked = asked || slices.Contains(rec.Bound, "onni")
+			require.True(t, rec.Client == "onni" || rec.Interaction == ledger.Erase || slices.Contains(rec.Bound, "onni"), "%s %s", rec.Interaction, rec.Client)
 		}
 	}
+	require.True(t, asked, "that somebody searched for the client stays too")
 	counted, err := later.Retained(w.ctx, nil)
 	require.NoError(t, err)
 	require.Equal(t, []exchange.LegalHold{hold}, counted.Holds)
