@@ -2,21 +2,16 @@ package main
 
 import (
 	"context"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/gin-gonic/gin"
-	"github.com/redis/go-redis/v9"
 	"golang.org/x/time/rate"
 
 	"sotesilta/consent"
@@ -28,7 +23,6 @@ import (
 	"sotesilta/gateway/exchange"
 	"sotesilta/gateway/inbound"
 	"sotesilta/gateway/notify"
-	"sotesilta/gateway/openapi"
 	"sotesilta/gateway/process"
 	"sotesilta/gateway/profiles"
 	"sotesilta/gateway/rest"
@@ -38,7 +32,6 @@ import (
 	"sotesilta/gateway/store/sqlite"
 	"sotesilta/gateway/wake"
 	"sotesilta/internal/fhir"
-	"sotesilta/internal/terms"
 	"sotesilta/mappings"
 	"sotesilta/mappings/hl7v2"
 	"sotesilta/mappings/jukola"
@@ -87,28 +80,37 @@ type nodeConfig struct {
 	Log           *slog.Logger
 }
 
-// node is a running gateway.
+// node is a running gateway; startNode fills it in.
 type node struct {
+	root     string
+	log      *slog.Logger
+	store    store.Store
+	policies *policies // the law in force
+	rules    *process.Process
+	profiles *profiles.Set
+	metrics  *metrics
+	memory   *shared.Memory // nil: the node is alone
+	bell     *wake.Bell
+	kept     *ledger.Kept
+	terms    ledger.Terms // how long the controller keeps records
+
+	tree      *ledger.Tree
 	sequencer *exchange.Sequencer
-	store     store.Store
-	clients   *clients
-	policies  *policies
-	kept      *ledger.Kept
-	memory    *shared.Memory // nil: the node is alone
-	bell      *wake.Bell
 	desk      *exchange.Desk
-	terms     ledger.Terms // how long the controller keeps records
-	profiles  *profiles.Set
 	who       *auth.Server
-	root      string
+	clients   *clients
+	allowed   *allowance.Allowance
+	lenses    []*mappings.Lens
+	sealer    *inbound.Sealer
+	sources   map[string]*inbound.Source // of HL7 v2, by client
+	loaded    gate
 	mllp      net.Addr
-	ready     func(ready bool)
-	stop      context.CancelFunc
+
+	stop context.CancelFunc
 	// background ends when the node does.
 	background context.Context
 	running    sync.WaitGroup
 	servers    []*http.Server
-	log        *slog.Logger
 	failed     chan error
 }
 
@@ -128,221 +130,6 @@ func openStore(ctx context.Context, setting string) (store.Store, error) {
 		return nil, fmt.Errorf("SOTESILTA_STORE: %w", err)
 	}
 	return opened, nil
-}
-
-// startNode opens everything and serves. listener is already bound, so that two gateways never share an address.
-func startNode(ctx context.Context, cfg nodeConfig, listener net.Listener) (_ *node, err error) {
-	root, err := cfg.root()
-	if err != nil {
-		return nil, err
-	}
-	n := &node{root: root, log: cfg.Log, terms: cfg.Retention, failed: make(chan error, 4)}
-	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	n.stop, n.background = stop, background
-	defer func() {
-		if err != nil {
-			n.Close()
-		}
-	}()
-
-	if n.store = cfg.Opened; n.store == nil {
-		if n.store, err = openStore(ctx, cfg.Store); err != nil {
-			return nil, err
-		}
-	}
-	engine, err := cfg.law()
-	if err != nil {
-		return nil, err
-	}
-	law := consent.NewInForce(engine)
-	rules, err := process.New()
-	if err != nil {
-		return nil, err
-	}
-	if n.profiles, err = profiles.New(rules); err != nil {
-		return nil, err
-	}
-	metrics := newMetrics()
-	metrics.policy("loaded", law.Version())
-	n.policies = &policies{law: law, read: cfg.law, files: cfg.watched(), metrics: metrics, log: cfg.Log}
-	tree := ledger.NewTree(n.store.Ledger())
-	sealing, err := n.openLedger(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	sequencer := exchange.NewSequencer(n.store, sealing.Seal, ledger.NewID(), cfg.Sequence, cfg.Log,
-		func(entries []ledger.Entry) {
-			sealing.Committed()
-			metrics.sequenced(entries)
-			if cfg.Observe != nil {
-				cfg.Observe(entries)
-			}
-		})
-	var used auth.Used = auth.UsedFunc(n.use)
-	var lost func(context.Context) []string
-	if cfg.RedisURL != "" {
-		options, err := redis.ParseURL(cfg.RedisURL)
-		if err != nil {
-			return nil, errors.New("SOTESILTA_REDIS_URL: not a redis:// URL") // the error would quote its password
-		}
-		n.memory = shared.New(redis.NewClient(options), cfg.Log)
-		used = auth.SpareUsed(used, n.memory)
-		lost = func(ctx context.Context) []string {
-			if n.memory.Ping(ctx) != nil {
-				return []string{"redis"}
-			}
-			return nil
-		}
-	}
-	n.bell = wake.New(n.memory, strings.HasPrefix(cfg.Store, "sqlite:"))
-	bases := []string{root + "/fhir"}
-	for _, twin := range loopbackTwins(root) {
-		bases = append(bases, twin+"/fhir")
-	}
-	if n.desk, err = exchange.New(exchange.Config{
-		Store: n.store, Law: law, Person: func(ref string) (consent.Actor, bool) { return n.who.Party(ref) }, Rules: rules, Profiles: n.profiles.Checks, Bases: bases, Sequencer: sequencer.Err, Tree: tree,
-		Changed: n.bell.Ring, Log: cfg.Log,
-	}); err != nil {
-		return nil, err
-	}
-	if n, err := n.desk.Reindex(ctx); err != nil {
-		return nil, err
-	} else if n > 0 {
-		cfg.Log.Info("the store's rows were indexed anew for this release's search parameters", "rows", n)
-	}
-
-	allowed := allowance.New(cfg.Rate, 0, n.memory)
-	var tokenURLs []string
-	for _, twin := range loopbackTwins(root) {
-		tokenURLs = append(tokenURLs, twin+auth.TokenPath)
-	}
-	who, err := auth.New(auth.Config{
-		BaseURL: root, TokenURLs: tokenURLs, Registry: cfg.Registry, Key: cfg.Keys.token, Used: used,
-		Limits: auth.Limits{Off: !cfg.LimitTokens, Memory: n.memory}, Reasoned: law.Reasoned, Refused: n.desk.RefuseClaim, Log: cfg.Log,
-	})
-	if err != nil {
-		return nil, err
-	}
-	n.who = who
-	n.clients = &clients{who: who, read: cfg.ReadRegistry, file: cfg.RegistryFile, wires: &cfg.MLLP, log: cfg.Log}
-	pageKey, err := hkdf.Key(sha256.New, cfg.Keys.data, nil, "sotesilta page links 1", 32)
-	if err != nil {
-		return nil, err
-	}
-	loaded := newGate()
-	n.ready = loaded.set
-	types := served(n.profiles.ByType)
-	operations := append(rest.Reports(n.desk), []rest.Operation{
-		rest.Match(n.desk, root+"/fhir"),
-		{
-			Type: "PlanDefinition", Name: "apply", Instance: true,
-			Definition:    "http://hl7.org/fhir/OperationDefinition/PlanDefinition-apply",
-			Documentation: "Starts the joint-client process: draft CarePlan, CareTeam and first Task; answers the stored CarePlan.",
-			Handle: func(ctx context.Context, c exchange.Caller, id string, in *fhir.Value) (*exchange.Resource, error) {
-				if terms.Base+"PlanDefinition/"+id != terms.JointClient {
-					return nil, exchange.Refuse(exchange.Absent, "not-found", "", "PlanDefinition/"+id+" cannot be applied.")
-				}
-				return rules.Apply(ctx, n.desk, c, in)
-			},
-		},
-	}...)
-	operations = append(operations, rest.Validate(n.desk, types, n.profiles.Checks)...)
-	operations = append(operations, rest.Terminology(n.desk, conformance.Terms{})...)
-	lenses, err := jukola.Lenses()
-	if err != nil {
-		return nil, err
-	}
-	sealer, err := inbound.NewSealer(cfg.Keys.data)
-	if err != nil {
-		return nil, err
-	}
-	sources, err := n.sources(cfg, lenses)
-	if err != nil {
-		return nil, err
-	}
-	resolver := &inbound.Resolver{Desk: n.desk, Sealer: sealer, Source: func(client string) *inbound.Source { return sources[client] }}
-	operations = append(operations, rest.Resolve(resolver.Resolve))
-	face, err := rest.New(rest.Config{
-		Desk: n.desk, Authenticate: who.Authenticate, Base: root + "/fhir", Types: types,
-		Operations: operations,
-		Documents: func(statement *fhir.Value, beside []rest.Route) ([]rest.Document, error) {
-			return openapi.Documents(statement, root+"/fhir", append(rest.Own(types), operations...), beside)
-		},
-		Terms: conformance.Terms{}, PageKey: pageKey, Origins: cfg.Origins, Allowance: allowed, TokenURL: root + auth.TokenPath,
-		Mount: func(r gin.IRouter) {
-			who.Routes(r)
-			mountLedger(r, tree, n.store.Ledger())
-			access.Routes(r, access.Config{
-				Desk: n.desk, Authenticate: who.Authenticate, Staff: staff(cfg.Registry), Allowance: allowed, Enter: rest.Enter, Log: cfg.Log,
-			})
-		},
-		Ready: func(ctx context.Context) ([]string, error) {
-			if err := loaded.err(); err != nil {
-				return nil, err
-			}
-			without := append(n.policies.lost(), n.clients.lost()...)
-			if lost != nil {
-				without = append(without, lost(ctx)...)
-			}
-			return without, n.desk.Ready(ctx)
-		},
-		Notice: n.desk.Notice, Observe: metrics.seen, Log: cfg.Log, Version: version, Released: release,
-	})
-	if err != nil {
-		return nil, err
-	}
-
-	n.sequencer = sequencer
-	if err := sequencer.CatchUp(ctx); err != nil {
-		return nil, err
-	}
-	n.run(func() { sequencer.Run(background) })
-	n.run(func() { n.bell.Run(background) })
-	n.serve(listener, rest.Server(cfg.Addr, face))
-	if cfg.AdminAddr != "" {
-		admin, err := net.Listen("tcp", cfg.AdminAddr)
-		if err != nil {
-			return nil, fmt.Errorf("SOTESILTA_ADMIN_ADDR: %w", err)
-		}
-		n.serve(admin, rest.Server(cfg.AdminAddr, metrics.handler(cfg.AdminAddr)))
-	}
-	if len(sources) > 0 && cfg.MLLPAddr != "off" {
-		if err := n.listenMLLP(background, cfg, sources, sealer); err != nil {
-			return nil, err
-		}
-	}
-	return n, n.deliver(background, cfg, lenses)
-}
-
-// openLedger makes sure that the ledger in the store is the one that was signed, and not an older state of it, before
-// anything is recorded or signed.
-func (n *node) openLedger(ctx context.Context, cfg nodeConfig) (*ledger.Log, error) {
-	dir := cfg.KeptIn
-	if dir == "" {
-		var err error
-		if dir, err = cfg.keysFolder(); err != nil {
-			return nil, err
-		}
-		dir = cfg.keptFolder(dir)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("the folder of the newest checkpoint: %w", err)
-	}
-	var err error
-	n.kept, err = ledger.OpenKept(dir, cfg.Keys.ledger.Verifier(), func(err error) {
-		cfg.Log.Warn("ledger: the newest checkpoint is not kept outside the store", "error", err)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("the checkpoint beside the keys: %w", err)
-	}
-	sealing := ledger.NewLog(cfg.Keys.ledger)
-	if err := sealing.Open(ctx, n.store.Ledger(), n.kept); err != nil {
-		return nil, err
-	}
-	if signed, err := ledger.Latest(ctx, n.store.Ledger()); err == nil && signed != nil && n.kept.Newest().Size == 0 {
-		cfg.Log.Warn("ledger: no checkpoint was kept beside the keys: nothing here tells whether the store was cut back", "file", n.kept.Path())
-	}
-	return sealing, nil
 }
 
 // retainEvery is how often records over their retention time are looked for.
@@ -438,21 +225,31 @@ func (n *node) system(client string) (func() exchange.Caller, error) {
 	return current, nil
 }
 
-// sources are the registered systems that send messages, by client.
-func (n *node) sources(cfg nodeConfig, lenses []*mappings.Lens) (map[string]*inbound.Source, error) {
-	sources := cfg.MLLP.bare()
-	for client, source := range sources {
+// translate makes ready what takes HL7 v2: the lenses, and the registered systems that send messages.
+func (n *node) translate(_ context.Context, cfg nodeConfig) (err error) {
+	if n.lenses, err = jukola.Lenses(); err != nil {
+		return err
+	}
+	if n.sealer, err = inbound.NewSealer(cfg.Keys.data); err != nil {
+		return err
+	}
+	n.sources = cfg.MLLP.bare()
+	for client, source := range n.sources {
 		caller, err := n.system(client)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		source.Caller, source.Lenses, source.Senders, source.SyntheticOnly = caller, lenses, cfg.MLLP.senders[client], cfg.SyntheticOnly
+		source.Caller, source.Lenses, source.Senders, source.SyntheticOnly = caller, n.lenses, cfg.MLLP.senders[client], cfg.SyntheticOnly
 	}
-	return sources, nil
+	return nil
 }
 
-func (n *node) listenMLLP(ctx context.Context, cfg nodeConfig, sources map[string]*inbound.Source, sealer *inbound.Sealer) error {
-	from, err := inbound.Peers(cfg.MLLP.from(sources)...)
+// listenMLLP takes messages, where any system sends them.
+func (n *node) listenMLLP(cfg nodeConfig) error {
+	if len(n.sources) == 0 || cfg.MLLPAddr == "off" {
+		return nil
+	}
+	from, err := inbound.Peers(cfg.MLLP.from(n.sources)...)
 	if err != nil {
 		return err
 	}
@@ -462,10 +259,10 @@ func (n *node) listenMLLP(ctx context.Context, cfg nodeConfig, sources map[strin
 	}
 	n.mllp = listener.Addr()
 	server := &inbound.Server{
-		Desk: n.desk, Quarantine: inbound.WorkQueueTasks{Desk: n.desk}, Sealer: sealer, Source: from, Log: cfg.Log,
+		Desk: n.desk, Quarantine: inbound.WorkQueueTasks{Desk: n.desk}, Sealer: n.sealer, Source: from, Log: cfg.Log,
 	}
 	n.run(func() {
-		if err := server.Serve(ctx, listener); err != nil {
+		if err := server.Serve(n.background, listener); err != nil {
 			n.failed <- fmt.Errorf("MLLP: %w", err)
 		}
 	})
@@ -473,7 +270,7 @@ func (n *node) listenMLLP(ctx context.Context, cfg nodeConfig, sources map[strin
 }
 
 // deliver starts sending messages to the receivers.
-func (n *node) deliver(ctx context.Context, cfg nodeConfig, lenses []*mappings.Lens) error {
+func (n *node) deliver(cfg nodeConfig) error {
 	worker := &notify.Worker{Desk: n.desk, Bell: n.bell, Log: cfg.Log}
 	for _, to := range cfg.MLLP.receivers {
 		caller, err := n.system(to.client)
@@ -481,7 +278,7 @@ func (n *node) deliver(ctx context.Context, cfg nodeConfig, lenses []*mappings.L
 			return err
 		}
 		worker.Receivers = append(worker.Receivers, notify.Receiver{
-			ID: to.client, Caller: caller, Address: to.address, Lens: mappings.Find(lenses, "jukola-siu"), Types: []string{"Appointment"}, Dial: dialPrivate,
+			ID: to.client, Caller: caller, Address: to.address, Lens: mappings.Find(n.lenses, "jukola-siu"), Types: []string{"Appointment"}, Dial: dialPrivate,
 			Envelope: mappings.Envelope{
 				Sender: hl7v2.HD{"SOTESILTA"}, Receiver: to.name.Application, ReceiverFacility: to.name.Facility,
 			},
@@ -491,7 +288,7 @@ func (n *node) deliver(ctx context.Context, cfg nodeConfig, lenses []*mappings.L
 		return nil
 	}
 	n.run(func() {
-		if err := worker.Run(ctx); err != nil {
+		if err := worker.Run(n.background); err != nil {
 			n.failed <- fmt.Errorf("messages out: %w", err)
 		}
 	})
@@ -528,7 +325,7 @@ func (n *node) Close() error {
 	}
 	n.stop()
 	n.running.Wait()
-	if n.sequencer != nil {
+	if len(n.servers) > 0 { // it served
 		// What was recorded last gets its place too, so that an auditor of the store at rest sees nothing waiting.
 		_, err := n.sequencer.Once(ctx)
 		errs = append(errs, err)
@@ -548,8 +345,6 @@ type gate struct {
 	mu   sync.Mutex
 	open bool
 }
-
-func newGate() *gate { return &gate{} }
 
 func (g *gate) set(open bool) {
 	g.mu.Lock()

@@ -123,7 +123,7 @@ func (s *sandboxCommand) Run(ctx context.Context, out streams) error {
 	if err := feed.Quiesce(ctx, n.store.Ledger(), size); err != nil {
 		return err
 	}
-	n.ready(true)
+	n.loaded.set(true)
 	mllp := "off"
 	if n.mllp != nil {
 		mllp = n.mllp.String()

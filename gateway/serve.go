@@ -75,7 +75,7 @@ func (s *serveCommand) Run(ctx context.Context, out streams) error {
 	if err := n.publish(ctx, operator, docs); err != nil {
 		return fmt.Errorf("SOTESILTA_PUBLISH: what is published at the start is not taken: %w", err)
 	}
-	n.ready(true)
+	n.loaded.set(true)
 	cfg.Log.Info("serving", "version", version, "fhir", n.root+"/fhir")
 	select {
 	case <-ctx.Done():
