@@ -27,6 +27,7 @@ func TestOwnView(t *testing.T) {
 			{StatutoryAct, "ATL-63.2", true},
 			{StatutoryAct, "ATL-63.4", true},
 			{StatutoryAct, "LSL-25", true},
+			{StatutoryAct, "LSL-25.3", true},
 			{StatutoryAct, "LSL-25c", true},
 			{StatutoryAct, "LSL-25d", true},
 			{StatutoryAct, "SHL-35.2", true},

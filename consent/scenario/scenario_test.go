@@ -147,7 +147,7 @@ var rows = map[string]string{
 	// Other Acts.
 	"SHL-35.1": "decides", "SHL-35.2": "human", "SHL-39.3": "human", "SHL-40.1": "decides", "SHL-41": "none", "SHL-42": "none", "THL-32.2": "none",
 	"JÄRJL-10": "none", "VPL-25.1": "human", "VPL-25.2": "human", "VPL-17": "human", "LSL-25": "human", "LSL-25a": "none", "LSL-25c": "human",
-	"LSL-25d": "human", "OHL-23.2": "human", "KAYL-8": "human", "TMEL-15": "human", "JULKL-26": "human", "JULKL-26.3": "human", "JULKL-29": "none",
+	"LSL-25.3": "human", "LSL-25d": "human", "OHL-23.2": "human", "KAYL-8": "human", "TMEL-15": "human", "JULKL-26": "human", "JULKL-26.3": "human", "JULKL-29": "none",
 	// Supervision, upkeep, others.
 	"ATL-6": "human", "ATL-10": "decides", "ATL-9-ICT": "human",
 	// The client and who acts for the client.
