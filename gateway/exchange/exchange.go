@@ -5,6 +5,23 @@
 //
 // rest, inbound, notify and process hold a *Desk and nothing behind it: no package outside this one, store and main
 // names the store (TestOneDoor reads the imports).
+//
+// Where what lies:
+//
+//	exchange, desk, types            what the wires see; the door itself; the rule of each resource type
+//	asker, look, guard, release      who asks the law; the form of every look; rows of a search; what leaves, and how
+//	record, owed, origin             what the ledger is told, and what follows from it for the recipient
+//	even, decoy                      a refusal takes as long whether there was anything or not
+//	read, search, history, match,    the looks
+//	everything, export, push
+//	write…, subjects, label, facts,  a change: its rows, labels and facts, the directives and human acts in it
+//	directives, givers, act, view
+//	outbox, sequencer, publish,      what the gateway does of itself
+//	retain, rights, law
+//	evaluate, explain…, simulate…,   what the law would say or said, without data moving
+//	repeat, past
+//	audit, sift, report,             the ledger, as supervision and clients see it
+//	disclosures
 package exchange
 
 import (
