@@ -120,7 +120,7 @@ type Op struct {
 	// Meet is asked what becomes of the match that a conditional Create found: its next version, made of the match, which
 	// Meet may change, or nil for none. It may be asked again when the change went stale; an *Error refuses the change.
 	Meet    func(match *fhir.Value) (*fhir.Value, error)
-	FullURL string // urn:uuid of the entry; references to it become references to the new id
+	FullURL string // of the entry, a URN or a URL of another server; references to it become references to the new id
 }
 
 // Written is what came of an Op.

@@ -151,9 +151,10 @@ func (w *writing) run(ctx context.Context) ([]Written, error) {
 	return w.commit(ctx)
 }
 
-// target finds what each Op is about: existing rows, matches of conditions, new ids; and resolves urn:uuid references.
+// target finds what each Op is about: existing rows, matches of conditions, new ids; and resolves the references between
+// the entries.
 func (w *writing) target(ctx context.Context) error {
-	urns := map[string]string{}
+	links := links{}
 	seen := map[string]bool{}
 	for i, op := range w.ops {
 		item := &Item{Type: op.Type, ID: op.ID}
@@ -179,11 +180,8 @@ func (w *writing) target(ctx context.Context) error {
 			return entry(err, i)
 		}
 		ref := op.Type + "/" + item.ID
-		if op.FullURL != "" {
-			if _, double := urns[op.FullURL]; double {
-				return entry(Refuse(Invalid, "invalid", "Bundle.entry.fullUrl", "Two entries have the same fullUrl."), i)
-			}
-			urns[op.FullURL] = ref
+		if !links.add(op, ref, w.outcome[i].Resource.Version) {
+			return entry(Refuse(Invalid, "invalid", "Bundle.entry.fullUrl", "Two entries have the same fullUrl."), i)
 		}
 		if w.outcome[i].Existing || w.outcome[i].Deleted {
 			continue
@@ -195,11 +193,11 @@ func (w *writing) target(ctx context.Context) error {
 		w.items[i] = item
 		w.draft.Items = append(w.draft.Items, item)
 	}
-	for _, item := range w.draft.Items {
-		if item.Doc == nil {
+	for i, item := range w.items {
+		if item == nil || item.Doc == nil {
 			continue
 		}
-		if err := w.references(ctx, item.Doc, urns); err != nil {
+		if err := w.references(ctx, item.Doc, w.ops[i].FullURL, links); err != nil {
 			return w.refuse(item, err)
 		}
 	}
@@ -240,7 +238,11 @@ func (w *writing) condition(ctx context.Context, i int, item *Item) error {
 		return err
 	case match == nil:
 		w.unseen = true
-		return w.key(ctx, conditionKey(op), true)
+		key := conditionKey(op)
+		if _, twice := w.keys[key]; twice && op.Meet == nil {
+			return Refuse(Invalid, "duplicate", "", "Another entry creates under the same condition: each would be made, and the condition never hold again.")
+		}
+		return w.key(ctx, key, true)
 	}
 	resource, err := released(match.Row, match.Decision)
 	if err != nil {

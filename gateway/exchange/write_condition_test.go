@@ -79,6 +79,28 @@ func TestConditionsMatchWhatTheCallerSees(t *testing.T) {
 	require.Equal(t, exchange.NotAllowed, kind(err), "deleted is absent")
 }
 
+// Two creates under one condition would both be made, and their condition hold for neither ever again.
+func TestTwoCreatesUnderOneCondition(t *testing.T) {
+	w := newWorld(t)
+	under := func(identifier string) exchange.Op {
+		op := create(t, labelled("aino", "2026-01-01", identifier))
+		op.IfNoneExist = query(t, "Observation", "identifier=https://v.example|"+identifier)
+		return op
+	}
+	_, err := w.Transact(w.ctx, as(nurse), []exchange.Op{under("a"), under("b"), under("a")})
+	require.Equal(t, exchange.Invalid, kind(err))
+	var refusal *exchange.Error
+	require.ErrorAs(t, err, &refusal)
+	require.Equal(t, 2, refusal.Entry)
+	require.Empty(t, w.found(nurse, "Observation", "identifier=https://v.example|a,https://v.example|b"))
+
+	out, err := w.Transact(w.ctx, as(nurse), []exchange.Op{under("a"), under("b")})
+	require.NoError(t, err)
+	again, err := w.Transact(w.ctx, as(nurse), []exchange.Op{under("a"), under("a")})
+	require.NoError(t, err, "both find it")
+	require.Equal(t, []string{out[0].ID, out[0].ID}, []string{again[0].ID, again[1].ID})
+}
+
 // A conditional create may say what becomes of the match that it finds: nothing, its next version, or that the whole change
 // is refused. Each is one exchange, all of it or nothing, recorded once for the client.
 func TestAConditionalCreateMeetsItsMatch(t *testing.T) {

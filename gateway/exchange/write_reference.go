@@ -9,13 +9,62 @@ import (
 	"sotesilta/internal/fhir"
 )
 
-// references resolves those of a resource of a transaction: of urn:uuid and urn:oid to what the entries made (urns, by
-// fullUrl), and conditional ones.
-func (w *writing) references(ctx context.Context, doc *fhir.Value, urns map[string]string) error {
+// links are what the entries of a transaction became, by the fullUrl that the others refer to them by.
+type links map[string]link
+
+type link struct {
+	to      string // Type/id
+	version int64
+}
+
+// add keeps what an entry became, unless another has the same fullUrl. A URN names an entry whatever it asks for; the URL
+// of a server names one that is created, which gets another address here (FHIR R4 § 3.1.0.11.2), and otherwise goes on
+// naming what it named.
+func (l links) add(op Op, to string, version int64) bool {
+	if op.FullURL == "" || op.Interaction != Create && fhir.ParseReference(op.FullURL).Kind != fhir.URNReference {
+		return true
+	}
+	if _, double := l[op.FullURL]; double {
+		return false
+	}
+	l[op.FullURL] = link{to, max(version, 1)}
+	return true
+}
+
+// find is what a reference of the entry with the fullUrl from becomes, "" where it refers to none of the entries. A relative
+// one is of the server that from is of, and one of a version stays so (§ 2.36.4.1, § 3.1.0.11.2).
+func (l links) find(text, from string) string {
+	if to, ok := l[text]; ok {
+		return to.to
+	}
+	ref := fhir.ParseReference(text)
+	base := ref.URL
+	if ref.Kind == fhir.RelativeReference {
+		own := fhir.ParseReference(from)
+		if own.Kind != fhir.AbsoluteReference {
+			return ""
+		}
+		base = own.URL
+	}
+	to, ok := l[base+"/"+ref.Type+"/"+ref.ID]
+	switch {
+	case !ok || ref.Fragment != "":
+		return ""
+	case ref.Version != "":
+		return to.to + "/_history/" + strconv.FormatInt(to.version, 10)
+	}
+	return to.to
+}
+
+// references resolves those of a resource of a transaction, whose entry has the fullUrl from: those to other entries become
+// references to what the entries made, and conditional ones to what they find.
+func (w *writing) references(ctx context.Context, doc *fhir.Value, from string, links links) error {
 	for ref := range fhir.References(doc) {
-		if to, ok := urns[ref.Text()]; ok {
-			ref.Set(to)
-			continue
+		if len(links) > 0 {
+			if to := links.find(ref.Text(), from); to != "" {
+				ref.Set(to)
+				continue
+			}
 		}
 		switch to := ref.Parse(); {
 		case to.Kind == fhir.ConditionalReference:
@@ -27,6 +76,12 @@ func (w *writing) references(ctx context.Context, doc *fhir.Value, urns map[stri
 		case to.Kind == fhir.URNReference && ref.OfReference():
 			return dangling(ref)
 		}
+	}
+	if len(links) > 0 {
+		fhir.RewriteLinks(doc, func(urn string) (string, bool) {
+			to, ok := links[urn]
+			return to.to, ok
+		})
 	}
 	return nil
 }

@@ -88,9 +88,34 @@ func TestReferencesWithinATransaction(t *testing.T) {
 		_, err := w.Transact(w.ctx, as(nurse), ops)
 		require.Equal(t, exchange.Invalid, kind(err), name)
 	}
-	member := func(urn string) string {
-		return strings.Replace(observation("aino", "2026-01-01"), `"status"`, `"hasMember":[{"reference":"`+urn+`"}],"status"`, 1)
+	member := func(to string) string {
+		return strings.Replace(observation("aino", "2026-01-01"), `"status"`, `"hasMember":[{"reference":"`+to+`"}],"status"`, 1)
 	}
+	const of = "https://other.example/fhir/Observation/"
+	for name, c := range map[string]struct{ from, reference, want string }{
+		"its URL":                             {of + "a", of + "b", "Observation/NEW"},
+		"its URL, from an entry without one":  {"", of + "b", "Observation/NEW"},
+		"of the same server":                  {of + "a", "Observation/b", "Observation/NEW"},
+		"of a version":                        {of + "a", "Observation/b/_history/7", "Observation/NEW/_history/1"},
+		"its URL, of a version":               {"urn:uuid:a", of + "b/_history/7", "Observation/NEW/_history/1"},
+		"of this server, as the entry has no": {"", "Observation/b", "Observation/b"},
+		"of this server, as the entry's URN":  {"urn:uuid:a", "Observation/b", "Observation/b"},
+		"of a third server":                   {of + "a", "https://third.example/fhir/Observation/b", "https://third.example/fhir/Observation/b"},
+		"another of the same server":          {of + "a", "Observation/c", "Observation/c"},
+		"what it contains":                    {of + "a", of + "b#c", of + "b#c"},
+	} {
+		ops := []exchange.Op{create(t, member(c.reference), c.from), create(t, observation("aino", "2026-01-01"), of+"b")}
+		out, err := w.Transact(w.ctx, as(nurse), ops)
+		require.NoError(t, err, name)
+		require.Equal(t, strings.Replace(c.want, "NEW", out[1].ID, 1), doc(t, string(out[0].Body)).Text("hasMember", "reference"), name)
+	}
+	_, err = w.Transact(w.ctx, as(nurse), []exchange.Op{create(t, member(of+"b"), of+"b"), create(t, member(of+"b"), of+"b")})
+	require.Equal(t, exchange.Invalid, kind(err), "one fullUrl twice")
+	linked := create(t, strings.Replace(observation("aino", "2026-01-01"), `"status"`, `"extension":[{"url":"https://x.example/e","valueUri":"urn:uuid:b"}],"status"`, 1))
+	out, err = w.Transact(w.ctx, as(nurse), []exchange.Op{linked, create(t, observation("aino", "2026-01-01"), "urn:uuid:b")})
+	require.NoError(t, err)
+	require.Equal(t, "Observation/"+out[1].ID, doc(t, string(out[0].Body)).Text("extension", "valueUri"))
+
 	for name, ops := range map[string][]exchange.Op{
 		"no such fullUrl":       {create(t, observation("aino", "2026-01-01"), "urn:uuid:a"), create(t, member("urn:uuid:c"))},
 		"an entry of no Bundle": {create(t, observation("aino", "2026-01-01")), create(t, member("urn:oid:1.2"))},

@@ -35,8 +35,7 @@ func (e *entry) writes() bool { return e.op.Interaction != "" }
 func (v *visit) entry(item *fhir.Value) (entry, error) {
 	request := item.Get("request")
 	e := entry{method: request.Get("method").Str()}
-	fullURL := item.Get("fullUrl").Str()
-	if isBundleURN(fullURL) {
+	if fullURL := item.Get("fullUrl").Str(); isLink(fullURL) {
 		e.fullURL = fullURL
 	}
 	address, query, hasQuery := strings.Cut(request.Get("url").Str(), "?")

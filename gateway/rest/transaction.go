@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"sotesilta/gateway/exchange"
 	"sotesilta/internal/fhir"
@@ -257,7 +256,9 @@ func (b *bundle) answered(a answer, returns, method string) {
 	b.add("}")
 }
 
-// isBundleURN says whether a fullUrl is one that other entries refer to and that becomes the new id.
-func isBundleURN(fullURL string) bool {
-	return strings.HasPrefix(fullURL, "urn:uuid:") || strings.HasPrefix(fullURL, "urn:oid:")
+// isLink says whether a fullUrl is one that other entries may refer to: a URN, or the address of a resource on the server
+// that the Bundle came from (FHIR R4 § 2.36.4).
+func isLink(fullURL string) bool {
+	ref := fhir.ParseReference(fullURL)
+	return ref.Kind == fhir.URNReference || ref.Kind == fhir.AbsoluteReference && ref.Type != ""
 }

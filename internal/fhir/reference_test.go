@@ -132,3 +132,20 @@ func FuzzParseReference(f *testing.F) {
 		}
 	})
 }
+
+// The links of a transaction stand in uris and narratives too; what names itself, a canonical and prose are left.
+func TestLinksByURNAreRewritten(t *testing.T) {
+	const urn = "urn:uuid:6f1c2a52-9d0c-4c55-8b0e-5d6f1f0e7a01"
+	v := parsed(t, strings.ReplaceAll(`{"resourceType":"PlanDefinition","url":"URN","status":"draft","library":["URN"],"_title":{"extension":[{"url":"https://x.example/a","valueUri":"URN"}]},`+
+		`"extension":[{"url":"https://x.example/b","valueUri":"URN"},{"url":"https://x.example/c","valueString":"URN"},{"url":"https://x.example/d","valueUri":"urn:uuid:other"}],`+
+		`"relatedArtifact":[{"type":"documentation","url":"URN","document":{"url":"URN"}}],`+
+		`"contained":[{"resourceType":"DocumentReference","id":"d","status":"current","content":[{"attachment":{"url":"URN"}}]}],`+
+		`"text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\"><a class='x' href='URN'>href=\"URN\"</a><img alt=\"\" src=\"URN\"/><a title=\"URN\" href=\"urn:uuid:other\">y</a></div>"}}`, "URN", urn))
+	RewriteLinks(v, func(to string) (string, bool) { return "Task/new", to == urn })
+	want := strings.ReplaceAll(`{"resourceType":"PlanDefinition","url":"URN","status":"draft","library":["URN"],"_title":{"extension":[{"url":"https://x.example/a","valueUri":"Task/new"}]},`+
+		`"extension":[{"url":"https://x.example/b","valueUri":"Task/new"},{"url":"https://x.example/c","valueString":"URN"},{"url":"https://x.example/d","valueUri":"urn:uuid:other"}],`+
+		`"relatedArtifact":[{"type":"documentation","url":"Task/new","document":{"url":"Task/new"}}],`+
+		`"contained":[{"resourceType":"DocumentReference","id":"d","status":"current","content":[{"attachment":{"url":"Task/new"}}]}],`+
+		`"text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\"><a class='x' href='Task/new'>href=\"URN\"</a><img alt=\"\" src=\"Task/new\"/><a title=\"URN\" href=\"urn:uuid:other\">y</a></div>"}}`, "URN", urn)
+	assert.Equal(t, want, string(v.JSON()))
+}
