@@ -344,6 +344,7 @@ type Decision struct {
 	Exclude    []string // rows ("Type/id") that a ban of single documents leaves out
 	Redact     []string // members to leave out, such as address (turvakielto)
 	Directives []string // Consent versions that weighed, such as Consent/1/_history/2
+	Bans       []string // of Directives those that stop, or leave rows out: bans, a minor's denial, what cannot be read
 	Evidence   []string // relationships that weighed
 	Reason     string   // why, for the ledger only; never for the asker
 	// Obligations are what the exchange owes on the bases it rests on: inform (812/2000 § 12.2), confirm (703/2023
@@ -388,7 +389,7 @@ func (d *Decision) Of(client string) *Decision {
 		if p.Client != client {
 			continue
 		}
-		one.Directives, one.Evidence, one.Covers, one.Disclosure = p.Directives, p.Evidence, p.Covers, p.Disclosure
+		one.Directives, one.Bans, one.Evidence, one.Covers, one.Disclosure = p.Directives, p.Bans, p.Evidence, p.Covers, p.Disclosure
 		if one.Outcome == Permitted {
 			one.Bases = p.Bases
 		}
@@ -461,7 +462,7 @@ func (d *Decision) For(row string, recorded time.Time) *Decision {
 	}
 	narrow := *d
 	narrow.Bases, narrow.Directives, narrow.Covers, narrow.Recorded, narrow.Exclude = nil, nil, nil, nil, nil
-	narrow.Obligations = nil
+	narrow.Obligations, narrow.Bans = nil, nil
 	covered := map[string]bool{}
 	for i := range d.Covers {
 		c := &d.Covers[i]
@@ -478,7 +479,11 @@ func (d *Decision) For(row string, recorded time.Time) *Decision {
 	}
 	for _, ok := range covered {
 		if !ok {
-			return d.outside(d.missed(row, recorded))
+			out := d.outside(d.missed(row, recorded))
+			if slices.ContainsFunc(d.Covers, func(c Cover) bool { return slices.Contains(c.Exclude, row) }) {
+				out.Bans = d.Bans
+			}
+			return out
 		}
 	}
 	return &narrow

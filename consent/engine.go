@@ -380,6 +380,7 @@ func both(a, b Decision) Decision {
 	out := Decision{
 		Outcome: min(a.Outcome, b.Outcome), Disclosure: a.Disclosure || b.Disclosure,
 		Directives: append(a.Directives[:len(a.Directives):len(a.Directives)], b.Directives...),
+		Bans:       append(a.Bans[:len(a.Bans):len(a.Bans)], b.Bans...),
 		Evidence:   append(a.Evidence[:len(a.Evidence):len(a.Evidence)], b.Evidence...),
 	}
 	switch {
@@ -457,6 +458,7 @@ type Row struct {
 	Direction   string    // from whom to whom, for people: health → social
 	DirectionFi string    // the same in Finnish
 	Scope       string    // which data, for people
+	ScopeFi     string    // the same in Finnish
 	Obligations []string  // confirm, inform
 	File        string    // where it is written, such as permits.cedar
 	Line        int

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
 
@@ -102,4 +103,25 @@ func TestUnderABanAPermitOpensNothing(t *testing.T) {
 	if tried == 0 {
 		t.Fatal("nothing was tried")
 	}
+}
+
+// A decision says of the directives that weighed which of them stopped it, so that nobody reads a ban as a basis.
+func TestBansAreToldApartFromPermits(t *testing.T) {
+	e := propertyEngine(t)
+	req, class, facts := aQuestion(0, true)
+	d := e.Decide(req, class, facts)
+	require.Equal(t, Denied, d.Outcome)
+	require.Equal(t, []string{"Consent/p/_history/1", "Consent/b/_history/1"}, d.Directives)
+	require.Equal(t, []string{"Consent/b/_history/1"}, d.Bans)
+
+	// A ban of one document leaves that out, and is no part of what the others rest on.
+	ban := &facts[0].Directives[len(facts[0].Directives)-1]
+	ban.AllHealth, ban.Documents = false, []string{"Observation/1"}
+	d = e.Decide(req, class, facts)
+	require.Equal(t, Permitted, d.Outcome)
+	require.Equal(t, []string{"Consent/b/_history/1"}, d.Bans)
+	require.Equal(t, []string{"Consent/b/_history/1"}, d.For("Observation/1", noon).Bans)
+	require.Equal(t, Denied, d.For("Observation/1", noon).Outcome)
+	require.Empty(t, d.For("Observation/2", noon).Bans)
+	require.Equal(t, []string{"Consent/p/_history/1"}, d.For("Observation/2", noon).Directives)
 }

@@ -319,7 +319,7 @@ func readSchema(files map[string][]byte) (*validate.Validator, error) {
 // Annotations that a policy may carry, and those it must.
 var (
 	mustAnnotate = []types.AnnotationKey{"id", "citation", "title_fi", "title_en", "from"}
-	mayAnnotate  = []types.AnnotationKey{"to", "ban", "outcome", "limit", "basis", "obligations", "own_view", "direction", "direction_fi", "scope"}
+	mayAnnotate  = []types.AnnotationKey{"to", "ban", "outcome", "limit", "basis", "obligations", "own_view", "direction", "direction_fi", "scope", "scope_fi"}
 )
 
 // compile checks one policy and its annotations.
@@ -547,7 +547,7 @@ func (p *policy) row() Row {
 	row := Row{
 		Basis: p.basis, From: p.from, To: p.to, Limit: p.cedar.Effect() == cedar.Forbid, Human: p.outcome == NeedsHuman, Act: p.discloses(),
 		Obligations: strings.Fields(string(notes["obligations"])), File: path.Base(at.Filename), Line: at.Line,
-		Direction: string(notes["direction"]), DirectionFi: string(notes["direction_fi"]), Scope: string(notes["scope"]),
+		Direction: string(notes["direction"]), DirectionFi: string(notes["direction_fi"]), Scope: string(notes["scope"]), ScopeFi: string(notes["scope_fi"]),
 	}
 	if !row.Limit {
 		row.Ban = cmp.Or(string(notes["ban"]), "yes")

@@ -467,7 +467,11 @@ func (w *weighing) gather(out *Decision, rows []*policy, withBans bool) {
 			weighs = (t.Kind != Ban || bans(t, w.class) || slices.ContainsFunc(t.Documents, w.ofType)) && w.inForce(t)
 		}
 		if weighs {
-			out.Directives = append(out.Directives, directiveVersion(t))
+			version := directiveVersion(t)
+			out.Directives = append(out.Directives, version)
+			if t.Kind != Permit && t.Kind != Assent {
+				out.Bans = append(out.Bans, version)
+			}
 		}
 	}
 }

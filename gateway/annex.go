@@ -82,22 +82,28 @@ func bases(w io.Writer, law *consent.Engine) {
 			if r.Human || r.Act {
 				who = "ihminen"
 			}
-			return []string{r.ID, r.TitleFi, r.Citation, direction(r), r.Scope, banInFinnish(r.Ban, law.Switches()), strings.Join(duties(r.Obligations), ", "), who}
+			return []string{r.ID, r.TitleFi, r.Citation, direction(r), scope(r), banInFinnish(r.Ban, law.Switches()), strings.Join(duties(r.Obligations), ", "), who}
 		})
-	section("Rajoitukset", "| tunnus | rajoitus | säännös |\n|---|---|---|",
+	section("Rajoitukset", "| tunnus | rajoitus | säännös | suunta | tiedot |\n|---|---|---|---|---|",
 		func(r consent.Row) bool { return r.Limit },
-		func(r consent.Row) []string { return []string{r.ID, r.TitleFi, r.Citation} })
-	section("Säännökset, jotka eivät anna oikeutta tietoon", "| tunnus | säännös | oikeuden antaa |\n|---|---|---|",
+		func(r consent.Row) []string { return []string{r.ID, r.TitleFi, r.Citation, direction(r), scope(r)} })
+	section("Säännökset, jotka eivät anna oikeutta tietoon", "| tunnus | otsikko | säännös | oikeuden antaa |\n|---|---|---|---|",
 		func(r consent.Row) bool { return r.GivesNone },
-		func(r consent.Row) []string { return []string{r.ID, r.Citation, strings.Join(r.Instead, ", ")} })
+		func(r consent.Row) []string {
+			return []string{r.ID, r.TitleFi, r.Citation, strings.Join(r.Instead, ", ")}
+		})
 }
 
-// direction is from whom to whom, in Finnish with the English of the policy files beside it, which their readers look for.
-func direction(r consent.Row) string {
-	if r.DirectionFi == "" || r.DirectionFi == r.Direction {
-		return r.Direction
+// direction is from whom to whom, and scope which data.
+func direction(r consent.Row) string { return both(r.DirectionFi, r.Direction) }
+func scope(r consent.Row) string     { return both(r.ScopeFi, r.Scope) }
+
+// both is the Finnish with the English of the policy files beside it, which their readers look for.
+func both(fi, en string) string {
+	if fi == "" || fi == en {
+		return en
 	}
-	return r.DirectionFi + " (" + r.Direction + ")"
+	return fi + " (" + en + ")"
 }
 
 // banInFinnish says in Finnish what a ban does to a row.

@@ -23,11 +23,13 @@ func TestTheAnnexSaysWhatTheGatewayDoes(t *testing.T) {
 	require.NoError(t, err)
 	for _, r := range law.Rows() {
 		require.True(t, strings.Contains(text, "| "+r.ID+" | "), "%s is missing", r.ID)
+		require.Equal(t, r.Scope == "", r.ScopeFi == "", "%s tells its data in both languages", r.ID)
 		require.Equal(t, r.Direction == "", r.DirectionFi == "", "%s tells its direction in both languages", r.ID)
 	}
 	for _, part := range []string{
 		"703/2023 § 53.2", "jukola-", "12 vuotta", "| O1 | needs-human |", "ihminen päättää (O1)",
 		"| terveydenhuolto → sosiaalihuollon viranomainen (health → social authority) |", law.Version(),
+		"| välttämättömät potilastiedot; enintään § 19.2 (necessary patient data; cap § 19.2) |", "| SHL-42 | Omatyöntekijä | 1301/2014 § 42 |",
 	} {
 		require.True(t, strings.Contains(text, part), "%q is missing", part)
 	}

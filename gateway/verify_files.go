@@ -162,6 +162,7 @@ func printRecord(w io.Writer, r *ledger.Record) {
 	line("outcome", outcome)
 	line("basis", bases...)
 	line("directives", r.Directives...)
+	line("bans", r.Bans...)
 	line("relation", r.Evidence...)
 	line("moved", moved...)
 	line("policy", r.Policy)

@@ -339,9 +339,13 @@ func (r *Record) entities(s shape, disclosed bool, seq int64) []*fhir.Value {
 		))
 	}
 	for _, ref := range r.Directives {
+		weighed := "directive that weighed"
+		if slices.Contains(r.Bans, ref) {
+			weighed = "ban that weighed"
+		}
 		out = append(out, object(
 			"what", reference(ref), "type", coding(systemResource, "Consent", "Consent"),
-			"role", coding(systemObject, "13", "Security Resource"), "description", text("directive that weighed"),
+			"role", coding(systemObject, "13", "Security Resource"), "description", text(weighed),
 		))
 	}
 	for _, ref := range r.Evidence {

@@ -25,7 +25,7 @@ func moveOpen(to, from *Record) {
 	to.Actor.Kind, to.Actor.App, to.Actor.Controller = from.Actor.Kind, from.Actor.App, from.Actor.Controller
 	to.Actor.Register, to.Actor.Unit = from.Actor.Register, from.Actor.Unit
 	to.Purpose, to.Client, to.Controller, to.Register, to.Disclosure = from.Purpose, from.Client, from.Controller, from.Register, from.Disclosure
-	to.Target, to.Entities, to.Bases, to.Directives, to.Policy = from.Target, from.Entities, from.Bases, from.Directives, from.Policy
+	to.Target, to.Entities, to.Bases, to.Directives, to.Bans, to.Policy = from.Target, from.Entities, from.Bases, from.Directives, from.Bans, from.Policy
 }
 
 // Open is what of a record its client may be shown.

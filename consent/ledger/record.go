@@ -39,6 +39,7 @@ type Record struct {
 	Bases       []consent.Basis   `json:"bases,omitempty"`
 	Obligations []string          `json:"obligations,omitempty"` // what the exchange owes: inform, source, onward
 	Directives  []string          `json:"directives,omitempty"`  // Consent versions that weighed
+	Bans        []string          `json:"bans,omitempty"`        // of these those that stop, or leave rows out
 	Evidence    []string          `json:"evidence,omitempty"`    // relationships that weighed
 	Facts       int64             `json:"facts,omitempty"`       // version of the client's facts
 	Policy      string            `json:"policy,omitempty"`      // hash of the policies in force

@@ -151,6 +151,7 @@ func (r *Record) appendOpen(b []byte) []byte {
 		o.shut(outer)
 	})
 	o.texts("directives", r.Directives)
+	o.texts("bans", r.Bans)
 	o.text("policy", r.Policy)
 	o.shut(top)
 	return o.b

@@ -35,7 +35,7 @@ func follow(first ledger.Record) ledger.Record {
 	next := first
 	next.ID = ledger.NewID()
 	next.Client, next.Controller, next.Register = "", "", ""
-	next.Entities, next.Bases, next.Directives, next.Evidence, next.Classes = nil, nil, nil, nil, nil
+	next.Entities, next.Bases, next.Directives, next.Bans, next.Evidence, next.Classes = nil, nil, nil, nil, nil, nil
 	next.Asked, next.Known, next.Row, next.Bound, next.Ruled = nil, nil, "", nil, false
 	next.Facts, next.Disclosure, next.Reason, next.Obligations = 0, false, "", nil
 	next.Outcome, next.Success = "deny", false
@@ -94,6 +94,7 @@ func describe(rec ledger.Record, class consent.Class, facts map[string]*consent.
 	}
 	rec.Obligations = union(rec.Obligations, decision.Obligations)
 	rec.Directives = union(rec.Directives, decision.Directives)
+	rec.Bans = union(rec.Bans, decision.Bans)
 	rec.Evidence = union(rec.Evidence, decision.Evidence)
 	return rec
 }
@@ -146,7 +147,7 @@ func deny(rec ledger.Record, decision *consent.Decision) ledger.Record {
 	rec.Reason = decision.Reason
 	rec.Obligations = nil
 	rec.Bases, rec.Entities, rec.Evidence, rec.Disclosure = nil, nil, union(nil, decision.Evidence), decision.Disclosure
-	rec.Directives = union(nil, decision.Directives)
+	rec.Directives, rec.Bans = union(nil, decision.Directives), union(nil, decision.Bans)
 	return rec
 }
 

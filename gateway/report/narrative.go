@@ -77,11 +77,11 @@ func (r *Report) narrative() string {
 	if r.Next != "" {
 		put(" Lokitietoja on lisää: seuraava sivu on pyydettävä erikseen.")
 	}
-	b.WriteString(`</p><table><thead><tr><th>Aika</th><th>Kuka</th><th>Mitä</th><th>Tapa</th><th>Peruste</th><th>Ratkaisu</th></tr></thead><tbody>`)
+	b.WriteString(`</p><table><thead><tr><th>Aika</th><th>Kuka</th><th>Mitä</th><th>Tapa</th><th>Peruste</th><th>Kielto tai muu este</th><th>Ratkaisu</th></tr></thead><tbody>`)
 	for i := range r.Lines {
 		rec := r.Lines[i].Record
 		b.WriteString("<tr>")
-		for _, cell := range []string{r.clock(rec.Time), r.who(rec), r.what(rec), kind(rec), basis(rec), answer(rec)} {
+		for _, cell := range []string{r.clock(rec.Time), r.who(rec), r.what(rec), kind(rec), basis(rec), hindrance(rec), answer(rec)} {
 			b.WriteString("<td>")
 			put(cell)
 			b.WriteString("</td>")
@@ -89,7 +89,7 @@ func (r *Report) narrative() string {
 		b.WriteString("</tr>")
 	}
 	if len(r.Lines) == 0 {
-		b.WriteString(`<tr><td colspan="6">Ei lokitietoja.</td></tr>`)
+		b.WriteString(`<tr><td colspan="7">Ei lokitietoja.</td></tr>`)
 	}
 	b.WriteString("</tbody></table></div>")
 	return b.String()
@@ -175,20 +175,52 @@ func kind(rec *ledger.Record) string {
 	return "käyttö"
 }
 
+// basis is what the exchange rested on: rows of the law, with the permits and consents that weighed for them. What was denied
+// rested on nothing.
 func basis(rec *ledger.Record) string {
+	if rec.Outcome != permitted {
+		return ""
+	}
 	var parts []string
 	for _, b := range rec.Bases {
 		parts = append(parts, b.ID+" "+b.TitleFi+" ("+b.Citation+")")
 	}
-	if len(rec.Directives) > 0 {
-		parts = append(parts, strings.Join(rec.Directives, ", "))
+	if will := others(rec); len(will) > 0 {
+		parts = append(parts, strings.Join(will, ", "))
 	}
 	return strings.Join(parts, "; ")
 }
 
+// hindrance is what stopped an exchange, or left a part out of it: the client's bans by name. Of what was denied without
+// one, that no basis stood; whatever else weighed opened it not.
+func hindrance(rec *ledger.Record) string {
+	bans := strings.Join(rec.Bans, ", ")
+	switch {
+	case rec.Outcome == permitted && bans != "":
+		return "kielto rajasi osan pois: " + bans + " (703/2023 § 59)"
+	case rec.Outcome == permitted:
+		return ""
+	case bans != "":
+		return "asiakkaan kielto: " + bans + " (703/2023 § 59)"
+	}
+	out := "peruste puuttui tai ei riittänyt"
+	if will := others(rec); len(will) > 0 {
+		out += "; huomioon otettiin: " + strings.Join(will, ", ")
+	}
+	return out
+}
+
+// others are the directives that weighed and ban nothing.
+func others(rec *ledger.Record) []string {
+	return slices.DeleteFunc(slices.Clone(rec.Directives), func(d string) bool { return slices.Contains(rec.Bans, d) })
+}
+
+// permitted is the outcome of what was permitted.
+const permitted = "permit"
+
 func answer(rec *ledger.Record) string {
 	switch {
-	case rec.Outcome != "permit":
+	case rec.Outcome != permitted:
 		return "evätty"
 	case !rec.Success:
 		return "sallittu, ei tehty"
