@@ -53,12 +53,14 @@ type Engine struct {
 	law      law
 	switches map[string]string
 	codes    codes
-	acts     acts
-	joint    map[place]string // signed place → controller
-	public   map[string]bool
-	version  string
-	rulings  rulings
-	confirms confirmations
+	// eventless: a ban of a service event stops patient data that name none (O14)
+	eventless bool
+	acts      acts
+	joint     map[place]string // signed place → controller
+	public    map[string]bool
+	version   string
+	rulings   rulings
+	confirms  confirmations
 }
 
 // place is a joint service at its location.
@@ -100,6 +102,7 @@ func newEngine(files map[string][]byte, cfg Config) (*Engine, error) {
 	if e.switches, err = readSwitches(files, cfg.Switches); err != nil {
 		return nil, err
 	}
+	e.eventless = e.switches["O14"] == "stops"
 	if e.codes, err = readCodes(files, e.switches); err != nil {
 		return nil, err
 	}

@@ -251,7 +251,7 @@ func (w *weighing) effect(t *Terms) (effect, row string) {
 		return "consents", t.Statute
 	case Ban:
 		switch {
-		case bans(t, w.class):
+		case w.bans(t):
 			return "bans", ""
 		case slices.ContainsFunc(t.Documents, w.ofType):
 			return "bans-documents", ""

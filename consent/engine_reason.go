@@ -159,7 +159,11 @@ func (e *Engine) stopped(permits, forbids []*policy, w *weighing, req *Request, 
 		switch {
 		case f.ban && w.banning > 0:
 			b.WriteString(" (ban ")
-			b.WriteString(directiveVersion(&w.facts.Directives[w.banning-1]))
+			ban := &w.facts.Directives[w.banning-1]
+			b.WriteString(directiveVersion(ban))
+			if len(ban.ServiceEvents) > 0 && w.eventless() {
+				b.WriteString(" of a service event; the data name none (O14)")
+			}
 			b.WriteString(")")
 		case f.basis.ID == "ATL-26.2":
 			b.WriteString(" (not confirmed)")

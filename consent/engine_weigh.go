@@ -327,7 +327,7 @@ func (e *Engine) directive(w *weighing, i int, t *Terms) {
 	case Denial:
 		w.set(socialDenied, w.has(minor) && w.inForce(t))
 	case Ban:
-		if bans(t, w.class) && w.inForce(t) {
+		if w.bans(t) && w.inForce(t) {
 			w.flags |= banned
 			note(&w.banning, i)
 		}
@@ -394,9 +394,11 @@ func (e *Engine) agrees(w *weighing, t *Terms) bool {
 	return e.reaches(t, to.Controller, to.Unit)
 }
 
-// bans says whether a ban names the data of a class as a whole (703/2023 § 59). Its targets are alternatives: each one
-// that fits bans. Social data that carry no service task may belong to a banned one, and are taken to.
-func bans(t *Terms, class *Class) bool {
+// bans says whether a ban names the data of the class as a whole (703/2023 § 59). Its targets are alternatives: each one
+// that fits bans. Social data that carry no service task may belong to a banned one, and are taken to; so are patient data
+// that name no service event, which § 26.3 asks of them, as long as nobody has answered otherwise (O14).
+func (w *weighing) bans(t *Terms) bool {
+	class := w.class
 	switch {
 	case t.AllHealth && class.In(Health):
 		return true
@@ -406,8 +408,16 @@ func bans(t *Terms, class *Class) bool {
 		return true
 	case anyEvent(class.ServiceEvent, t.ServiceEvents):
 		return true
+	case len(t.ServiceEvents) > 0 && w.engine.eventless && w.eventless():
+		return true
 	}
 	return false
+}
+
+// eventless says whether the class is of patient data that name no service event, though such data are recorded in one. The
+// documents of a process are not, and what is invited to or asked for carries nothing from a register.
+func (w *weighing) eventless() bool {
+	return w.class.ServiceEvent == "" && w.class.Process == "" && w.class.In(Health) && w.req.Action != Invite && w.req.Action != Ask
 }
 
 // exclude lists the rows that bans of single documents leave out of the class.
@@ -464,7 +474,7 @@ func (w *weighing) gather(out *Decision, rows []*policy, withBans bool) {
 		case t.Kind == Denial:
 			weighs = w.req.Actor.Kind == Guardian && w.class.In(Social) && w.inForce(t)
 		case withBans:
-			weighs = (t.Kind != Ban || bans(t, w.class) || slices.ContainsFunc(t.Documents, w.ofType)) && w.inForce(t)
+			weighs = (t.Kind != Ban || w.bans(t) || slices.ContainsFunc(t.Documents, w.ofType)) && w.inForce(t)
 		}
 		if weighs {
 			version := directiveVersion(t)
