@@ -81,12 +81,12 @@ type held struct {
 }
 
 // hold begins a question of a caller, where its answer may come to tell of rows.
-func (d *Desk) hold(c Caller, i Interaction) *held {
-	return &held{d, pacing{c.Actor.App, i}, time.Now()}
+func (d *Desk) hold(c Caller, i Interaction) held {
+	return held{d, pacing{c.Actor.App, i}, time.Now()}
 }
 
 // wait holds the answer, one that says no or that found nothing, until its mark.
-func (h *held) wait(ctx context.Context) {
+func (h held) wait(ctx context.Context) {
 	p, known := h.desk.paces.Load(h.of)
 	if !known {
 		p, _ = h.desk.paces.LoadOrStore(h.of, &pace{})
