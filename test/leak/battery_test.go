@@ -55,7 +55,7 @@ func TestBatteryIsClean(t *testing.T) {
 
 // How long an answer takes does not tell either, in a small sample; TestSoakTimes takes a larger one.
 func TestTimesTellNothing(t *testing.T) {
-	gatewaytest.Own(t, func(t *testing.T, g *gatewaytest.Gateway) { times(t, g, "veikko", 60) })
+	gatewaytest.Own(t, func(t *testing.T, g *gatewaytest.Gateway) { times(t, g, "veikko", 40) })
 }
 
 // times measures what the social worker is answered about health data of a client.
