@@ -28,7 +28,7 @@ var AuditModifiers = map[string][]string{"agent": {"identifier"}}
 // AuditSearch tells what AuditParams find, where that is less than FHIR's own words promise.
 const AuditSearch = "Views of the ledger, for who supervises the controller; reading them is itself recorded. patient is the client whose data it is about. " +
 	"agent is the person who used or received data (Practitioner, Patient or RelatedPerson), with :identifier the API client; altid is that client's own id of its user. " +
-	"entity is what was asked for or moved, not the directives that weighed. policy is a row of the legal bases that permitted, " +
+	"entity is what was asked for or moved; a Consent also as the directive that weighed, so it finds what a ban stopped (with outcome=4) and a permit opened. policy is a row of the legal bases that permitted, " +
 	"by its code or as the CodeSystem with the code as fragment. outcome goes by the decision: 0 permitted, also where it was then not done, 4 denied or left to a human. " +
 	"An index leads to _id, ledger, patient, policy alone and to an entity about a client, over all years; other searches look a month back unless date says otherwise. " +
 	"subtype disclose finds disclosures that happened, without _total. ledger is the record's number in the ledger, a whole number without a prefix; one that waits for its place has none yet. retention is the class that tells how long the record is kept, without _total. date and _lastUpdated are the time of the event."
@@ -91,6 +91,7 @@ func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Pag
 		if entries.TargetOf, err = l.clientsOf(ctx, entries.Target); err != nil {
 			return nil, err
 		}
+		by.weighing(&entries)
 	}
 	since, err := window(&entries, d.clock())
 	if err != nil {
@@ -242,13 +243,36 @@ func viewed(one told) Resource {
 
 // sieve narrows records by what no column tells: they are looked through for it.
 type sieve struct {
-	disclosed bool     // disclosures that happened
-	classes   []string // of retention; nil: any
+	disclosed  bool     // disclosures that happened
+	classes    []string // of retention; nil: any
+	directives []string // Type/id, a Consent among them: what was asked for or moved, or weighed; nil: any
 }
 
 func (by *sieve) keeps(rec *ledger.Record) bool {
-	return (!by.disclosed || rec.Disclosed()) && (by.classes == nil || slices.Contains(by.classes, rec.Retention()))
+	return (!by.disclosed || rec.Disclosed()) && (by.classes == nil || slices.Contains(by.classes, rec.Retention())) && by.names(rec)
 }
+
+func (by *sieve) names(rec *ledger.Record) bool {
+	if by.directives == nil {
+		return true
+	}
+	named := func(ref string) bool {
+		ref, _, _ = strings.Cut(ref, "/_history/")
+		return slices.Contains(by.directives, ref)
+	}
+	return named(rec.Target) || slices.ContainsFunc(rec.Directives, named) ||
+		slices.ContainsFunc(rec.Entities, func(e ledger.Entity) bool { return named(e.What) })
+}
+
+// weighing widens a search for directives to the records that they weighed in, which lie among their clients' (what did this
+// ban stop?): no column tells those, so the records are looked through.
+func (by *sieve) weighing(q *store.EntryQuery) {
+	if len(q.TargetOf) > 0 && slices.ContainsFunc(q.Target, isConsent) {
+		by.directives, q.TargetLed = q.Target, true
+	}
+}
+
+func isConsent(ref string) bool { return strings.HasPrefix(ref, "Consent/") }
 
 // retentionClasses are the classes that a search names.
 func retentionClasses(clause search.Clause, unsupported func(string) error) (classes []string, _ error) {
@@ -308,8 +332,8 @@ func entryQuery(q *search.Query) (out store.EntryQuery, by sieve, _ error) {
 			by.disclosed = true
 		}
 	}
-	if out.Total && (by.disclosed || by.classes != nil) {
-		return out, by, unsupported("_total and _summary=count of the subtype disclose and of retention")
+	if out.Total && (by.disclosed || by.classes != nil || slices.ContainsFunc(out.Target, isConsent)) {
+		return out, by, unsupported("_total and _summary=count of the subtype disclose, of retention and of an entity that is a Consent")
 	}
 	if by.disclosed && len(out.Outcome) == 0 {
 		out.Outcome = []string{consent.Permitted.String()}

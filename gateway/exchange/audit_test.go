@@ -3,6 +3,7 @@ package exchange_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"log/slog"
 	"maps"
@@ -401,6 +402,44 @@ func TestARecordIsFoundByWhateverItNames(t *testing.T) {
 		}
 	}
 	require.Greater(t, tried, 40)
+}
+
+// What a ban stopped, and what a permit opened, is asked by the directive: beside what was done to it, the records that it
+// weighed in, over all years, permitted and denied apart.
+func TestTheAuditorAsksWhatADirectiveStoppedAndOpened(t *testing.T) {
+	w := newWorld(t)
+	seen := w.put(nurse, observation("onni", "2026-01-01"))
+	other := w.put(nurse, observation("aino", "2026-01-01"))
+	read := func(id string) []string {
+		var out []string
+		for _, rec := range flat(w.records(func() { _, _ = w.Read(w.ctx, as(worker), "Observation", id) })) {
+			out = append(out, "AuditEvent/"+rec.ID)
+		}
+		require.Len(t, out, 1)
+		return out
+	}
+	permit := w.give(nurse, "onni", `{"resourceType":"Consent","status":"active","scope":{"coding":[{"code":"patient-privacy"}]},"category":[{"coding":[{"system":"https://sotesilta.example/fhir/CodeSystem/permit-direction","code":"1"}]}],"patient":{"reference":"Patient/onni"},"policyRule":{"text":"lupa"},"provision":{"type":"permit"}}`)
+	opened := read(seen.ID)
+	ban := w.give(nurse, "onni", fmt.Sprintf(countyBan, "onni"))
+	stopped := read(seen.ID)
+	elsewhere := read(other.ID)
+	ask := func(params string) []string {
+		t.Helper()
+		page, err := w.Search(w.ctx, as("auditor"), query(t, "AuditEvent", params))
+		require.NoError(t, err)
+		require.Zero(t, page.Since, params)
+		return refs(page.Matches)
+	}
+	require.Equal(t, stopped, ask("outcome=4&entity=Consent/"+ban))
+	require.Subset(t, ask("entity=Consent/"+permit), slices.Concat(opened, stopped))
+	require.NotContains(t, ask("outcome=4&entity=Consent/"+permit), opened[0])
+	require.Len(t, ask("subtype=create&entity=Consent/"+ban), 0)
+	require.NotContains(t, ask("entity=Consent/"+ban), elsewhere[0])
+	require.NotContains(t, ask("entity=Consent/"+ban), opened[0])
+	require.Equal(t, stopped, ask("patient=onni&outcome=4&entity=Consent/"+ban))
+	require.Empty(t, ask("patient=aino&outcome=4&entity=Consent/"+ban))
+	_, err := w.Search(w.ctx, as("auditor"), query(t, "AuditEvent", "_summary=count&entity=Consent/"+ban))
+	require.Equal(t, exchange.Invalid, kind(err), "looked through, not counted")
 }
 
 // ledgerOf is a store with pending entries of several nodes.

@@ -140,6 +140,9 @@ func (r *Replay) Run(ctx context.Context, each func(Difference) error) (*Repeate
 		out.Asked++
 		out.Policies[rec.Policy]++
 		then, again := answerOf(rec), answerOf(now)
+		if then.Outcome != consent.Permitted.String() {
+			rows = nil // what was withheld did not leave
+		}
 		tell := func(again Answer, rows []string, same bool) error {
 			return each(Difference{
 				Record: rec.ID, Seq: entry.Seq, Time: rec.Time, Policy: rec.Policy, SamePolicy: same, Interaction: rec.Interaction,

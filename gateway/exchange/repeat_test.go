@@ -73,6 +73,35 @@ func (m mistaken) Decide(req consent.Request, class consent.Class, facts []*cons
 	return out
 }
 
+// hesitant is the law that leaves to a human what it should deny.
+type hesitant struct{ consent.Decider }
+
+func (h hesitant) Decide(req consent.Request, class consent.Class, facts []*consent.Facts) consent.Decision {
+	out := h.Decider.Decide(req, class, facts)
+	if out.Outcome == consent.Denied {
+		out.Outcome = consent.NeedsHuman
+	}
+	return out
+}
+
+func TestReplayDoesNotSayOfWhatWasWithheldThatItWouldNotLeave(t *testing.T) {
+	s := ownCounty(t)
+	d, err := exchange.New(exchange.Config{Store: s, Law: mistaken{law()}, Person: registry().Person, Bases: []string{base}})
+	require.NoError(t, err)
+	page, err := d.Search(t.Context(), as(worker), query(t, "Observation", "patient=Patient/aino"))
+	require.NoError(t, err)
+	lawful, err := exchange.New(exchange.Config{Store: s, Law: law(), Person: registry().Person, Bases: []string{base}})
+	require.NoError(t, err)
+	_, err = lawful.Read(t.Context(), as(worker), "Observation", page.Matches[0].ID)
+	require.Equal(t, exchange.Absent, kind(err))
+	differences, _ := replayed(t, s, hesitant{law()})
+	last := differences[len(differences)-1]
+	require.Equal(t, "read", last.Interaction)
+	require.Equal(t, "deny", last.Then.Outcome)
+	require.Equal(t, "needs-human", last.Now.Outcome)
+	require.Empty(t, last.Rows)
+}
+
 func TestReplayNamesAnAnswerThatThePoliciesDoNotGive(t *testing.T) {
 	s := ownCounty(t)
 	d, err := exchange.New(exchange.Config{Store: s, Law: mistaken{law()}, Person: registry().Person, Bases: []string{base}})

@@ -268,7 +268,10 @@ type EntryQuery struct {
 	Target      []string // Type/id
 	// TargetOf are the clients whose data the Target are and ever were, where that is known: with them Target is found by
 	// index. It does not narrow: records of others that name a Target in vain are found too.
-	TargetOf  []string
+	TargetOf []string
+	// TargetLed lets Target lead, with TargetOf, and not narrow: whoever asks looks through what is found for records that
+	// name a Target elsewhere.
+	TargetLed bool
 	From, To  time.Time
 	Ascending bool
 	After     string // cursor

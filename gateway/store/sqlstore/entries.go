@@ -195,12 +195,17 @@ func (n *snapshot) Entries(ctx context.Context, q store.EntryQuery) (store.Entry
 	oneOf([]string{"e.outcome"}, q.Outcome)
 	oneOf([]string{"e.interaction"}, q.Interaction)
 	var ways []way
+	targeted := func() {
+		if !q.TargetLed {
+			listed("e.target", q.Target)
+		}
+	}
 	switch led := len(q.ID)+len(q.Place)+len(q.Client) > 0 || q.Exchange != ""; { // by an index that is told of already
 	case !led && len(q.TargetOf) > 0:
-		listed("e.target", q.Target)
+		targeted()
 		ways = targetWays(q)
 	case !led && len(q.Basis) > 0:
-		listed("e.target", q.Target)
+		targeted()
 		var err error
 		if ways, err = n.basisWays(ctx, q.Basis); err != nil {
 			return out, fmt.Errorf("sqlstore: entries: %w", err)
@@ -212,7 +217,7 @@ func (n *snapshot) Entries(ctx context.Context, q store.EntryQuery) (store.Entry
 			return out, nil
 		}
 	default:
-		listed("e.target", q.Target)
+		targeted()
 	}
 	if len(q.TargetOf) > 0 || len(ways) == 0 {
 		listed("e.basis", q.Basis)
@@ -234,7 +239,7 @@ func (n *snapshot) Entries(ctx context.Context, q store.EntryQuery) (store.Entry
 	}
 	limit := min(q.Limit, maxEntries)
 	print := fingerprint(fmt.Sprint(q.Controllers, q.ID, q.Place, q.Exchange, q.Client, q.App, q.User, q.Person, q.Outcome, q.Basis,
-		q.Interaction, q.Target, q.TargetOf, q.From.UnixMilli(), q.To.UnixMilli(), q.Ascending))
+		q.Interaction, q.Target, q.TargetOf, q.TargetLed, q.From.UnixMilli(), q.To.UnixMilli(), q.Ascending))
 	sign, direction := " < ", " DESC"
 	if q.Ascending {
 		sign, direction = " > ", ""
