@@ -17,14 +17,12 @@ const (
 // metaList is a list of meta that clients may add to and take from, with what tells its items apart.
 type metaList struct {
 	name string
-	same func(a, b *fhir.Value) bool
+	key  func(*fhir.Value) [2]string
 }
 
 var metaLists = []metaList{
-	{"profile", func(a, b *fhir.Value) bool { return a.Str() == b.Str() }},
-	{"tag", func(a, b *fhir.Value) bool {
-		return a.Text("system") == b.Text("system") && a.Text("code") == b.Text("code")
-	}},
+	{"profile", func(v *fhir.Value) [2]string { return [2]string{v.Str()} }},
+	{"tag", func(v *fhir.Value) [2]string { return [2]string{v.Text("system"), v.Text("code")} }},
 }
 
 // changeMeta adds profiles and tags to a resource, or takes them away (FHIR R4 Resource/$meta-add and $meta-delete). It is
@@ -77,21 +75,30 @@ func metaIn(in *fhir.Value) (*fhir.Value, error) {
 	return items[0].Get("valueMeta"), nil
 }
 
-// changedMeta is a meta with what is given added to it, or taken away; nil where nothing is left.
+// changedMeta is a meta with what is given added to it, or taken away; nil where nothing is left. A body holds many items:
+// each is looked up, not looked for.
 func changedMeta(meta, given *fhir.Value, without bool) *fhir.Value {
 	out := fhir.NewObject(meta.Members()...)
 	for _, c := range metaLists {
-		list := fhir.NewArray()
-		listed := func(in []*fhir.Value, item *fhir.Value) bool {
-			return slices.ContainsFunc(in, func(other *fhir.Value) bool { return c.same(item, other) })
-		}
-		for _, item := range meta.Get(c.name).Items() {
-			if !without || !listed(given.Get(c.name).Items(), item) {
-				list.Append(item)
+		list, sent := fhir.NewArray(), given.Get(c.name).Items()
+		listed := make(map[[2]string]bool, len(sent))
+		if without {
+			for _, item := range sent {
+				listed[c.key(item)] = true
 			}
 		}
-		for _, item := range given.Get(c.name).Items() {
-			if !without && !listed(list.Items(), item) {
+		for _, item := range meta.Get(c.name).Items() {
+			if without && listed[c.key(item)] {
+				continue
+			}
+			list.Append(item)
+			if !without {
+				listed[c.key(item)] = true
+			}
+		}
+		for _, item := range sent {
+			if key := c.key(item); !without && !listed[key] {
+				listed[key] = true
 				list.Append(item)
 			}
 		}
