@@ -282,10 +282,18 @@ func (d *document) operation(op rest.Operation) {
 			"description": op.Documentation, "externalDocs": object{"url": op.Definition}, "parameters": in,
 		}, answersOf(answers))
 	}
-	d.add(place, "post", id, op.Type, "$"+op.Name+": "+op.Type, object{
+	post := object{
 		"description": op.Documentation, "externalDocs": object{"url": op.Definition},
 		"requestBody": object{"content": d.content(ref("schemas", "Resource"))},
-	}, answersOf(answers))
+	}
+	if op.Beside != nil {
+		beside := list{}
+		for _, name := range slices.Sorted(maps.Keys(op.Beside)) {
+			beside = append(beside, queryParam(name, "", object{"type": "string"}))
+		}
+		post["parameters"] = beside
+	}
+	d.add(place, "post", id, op.Type, "$"+op.Name+": "+op.Type, post, answersOf(answers))
 }
 
 // export adds the addresses that an export leads to; they are opaque, and named by the answers before them.

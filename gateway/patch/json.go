@@ -11,7 +11,7 @@ import (
 // JSON reads a JSON Patch (RFC 6902), an array of operations. The error is an *Error.
 func JSON(doc *fhir.Value) (*Patch, error) {
 	if doc.Kind() != fhir.Array || len(doc.Items()) == 0 {
-		return nil, wrong("a JSON Patch is an array of operations")
+		return nil, wrong("a JSON Patch is an array of operations, one at least")
 	}
 	if len(doc.Items()) > MaxOperations {
 		return nil, wrong("it has more than %d operations", MaxOperations)

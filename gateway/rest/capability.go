@@ -61,7 +61,7 @@ func (s *server) describe() *fhir.Value {
 		"kind", "instance",
 		"software", object("name", "Sotesilta", "version", s.Version, "releaseDate", instantOrNone(s.Released)),
 		"implementation", object("description", "The gateway at "+s.Base, "url", s.Base),
-		"fhirVersion", "4.0.1",
+		"fhirVersion", r4Version,
 		"format", texts(formats()...),
 		"patchFormat", texts(patchFormats()...),
 		"rest", fhir.NewArray(object(

@@ -164,7 +164,7 @@ func inSet(a asking) (*fhir.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(asked) == 0 {
+	if len(asked) == 0 || a.text("code") != "" && a.text("system") == "" { // false would be taken for a word about the code
 		return nil, refuse(http.StatusBadRequest, "required", "Parameters.parameter", "The operation needs a code with its system, a coding or a codeableConcept.")
 	}
 	_, entries, err := a.members()
@@ -233,7 +233,8 @@ func expand(a asking) (*fhir.Value, error) {
 		}
 		contains.Append(item)
 	}
-	out := object("resourceType", "ValueSet", "url", a.text("url"), "status", "active")
+	url, version, _ := strings.Cut(a.text("url"), "|")
+	out := object("resourceType", "ValueSet", "url", url, "version", version, "status", "active")
 	for _, name := range []string{"url", "version", "name", "title", "status"} {
 		if text := doc.Text(name); text != "" {
 			out.Set(name, fhir.NewString(text))

@@ -120,6 +120,17 @@ func parsed(t testing.TB, w *httptest.ResponseRecorder) *fhir.Value {
 	return doc
 }
 
+// What a client calls its request is given back to it beside the id that the gateway gave.
+func TestARequestIsCorrelated(t *testing.T) {
+	f := newFace(t)
+	for sent, want := range map[string]string{"vendor-77": "vendor-77", "": "", "two words": "", "ä": "", strings.Repeat("x", 129): ""} {
+		h := f.ask("GET", "/Patient/nobody", "", "X-Request-Id", sent).Header()
+		require.Equal(t, want, h.Get("X-Correlation-Id"), sent)
+		require.NotEqual(t, sent, h.Get("X-Request-Id"))
+	}
+	require.Empty(t, f.ask("GET", "/Patient/nobody", "", "X-Request-Id", "010190-900R").Header().Get("X-Correlation-Id"))
+}
+
 // outcome demands an OperationOutcome and gives its first issue.
 func outcome(t testing.TB, w *httptest.ResponseRecorder, status int, code string) *fhir.Value {
 	t.Helper()

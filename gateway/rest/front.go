@@ -64,6 +64,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				"POST Patient/_search with identifier as a form parameter, or POST Patient/$match."))
 		return
 	}
+	if sent := r.Header.Get("X-Request-Id"); isCorrelation(sent) {
+		h["X-Correlation-Id"] = []string{sent}
+	}
 	if v.origin() {
 		return
 	}
@@ -85,6 +88,17 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	v.r = s.withoutSlash(r)
 	s.engine.ServeHTTP(v, v.r)
+}
+
+// isCorrelation says whether an X-Request-Id that a client sent is given back to it as X-Correlation-Id (FHIR R4 § 3.1.0.1.6),
+// beside our own. Nothing else is done with it.
+func isCorrelation(id string) bool {
+	for i := range len(id) {
+		if id[i] <= ' ' || id[i] > '~' {
+			return false
+		}
+	}
+	return id != "" && len(id) <= 128 && !textCarriesIdentityCode(id)
 }
 
 // WriteHeader notes the status on its way out.

@@ -100,7 +100,10 @@ func best(accept []string) *codec {
 }
 
 // isR4 says whether the media type parameter fhirVersion, if given, is ours.
-func isR4(version string) bool { return version == "" || version == "4.0" || version == "4.0.1" }
+func isR4(version string) bool { return version == "" || version == "4.0" || version == r4Version }
+
+// r4Version is the version of FHIR that is served.
+const r4Version = "4.0.1"
 
 // prefer reads one Prefer header (RFC 7240); preferences that are not understood are ignored, as it asks.
 func (w *wants) prefer(header string) {

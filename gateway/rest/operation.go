@@ -74,7 +74,14 @@ func (v *visit) invoke(i *invocation) (answer, error) {
 	var in *fhir.Value
 	if !i.post {
 		var err error
-		if in, query, err = asked(op, query); err != nil {
+		if in, query, err = asked(op.Asked, query); err != nil {
+			return answer{}, err
+		}
+	}
+	var beside *fhir.Value
+	if i.post && op.Beside != nil {
+		var err error
+		if beside, query, err = asked(op.Beside, query); err != nil {
 			return answer{}, err
 		}
 	}
@@ -93,6 +100,15 @@ func (v *visit) invoke(i *invocation) (answer, error) {
 			return answer{}, err
 		}
 	}
+	if list := beside.Get("parameter"); len(list.Items()) > 0 {
+		if fhir.ResourceType(in) == "Parameters" {
+			return answer{}, refuse(http.StatusBadRequest, "invalid", "Parameters", "Parameters stand in the body or in the URL, not in both.")
+		}
+		if in != nil {
+			list.Append(object("name", "resource", "resource", in))
+		}
+		in = beside
+	}
 	if in != nil && !op.Unread {
 		if err := sound(in); err != nil {
 			return answer{}, err
@@ -108,11 +124,11 @@ func (v *visit) invoke(i *invocation) (answer, error) {
 	return answer{status: http.StatusOK, resource: resource}, nil
 }
 
-// asked is the Parameters of an operation that is asked with GET, and what else stands in the URL.
-func asked(op *Operation, query params) (in *fhir.Value, rest params, err error) {
+// asked is the Parameters that an operation takes from the URL, each as the member named, and what else stands there.
+func asked(takes map[string]string, query params) (in *fhir.Value, rest params, err error) {
 	list := fhir.NewArray()
 	for _, p := range query {
-		member := op.Asked[p.Name]
+		member := takes[p.Name]
 		value := fhir.NewString(p.Value)
 		switch _, err := strconv.ParseInt(p.Value, 10, 32); {
 		case member == "":

@@ -16,7 +16,7 @@ import (
 var (
 	corsMethods = []string{"GET, HEAD, POST, PUT, PATCH, DELETE"}
 	corsHeaders = []string{"Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer"}
-	corsExposed = []string{"Allow, Content-Location, ETag, Last-Modified, Link, Location, Retry-After, WWW-Authenticate, X-Request-Id"}
+	corsExposed = []string{"Allow, Content-Location, ETag, Last-Modified, Link, Location, Retry-After, WWW-Authenticate, X-Correlation-Id, X-Request-Id"}
 	corsMaxAge  = []string{"600"}
 	varyOrigin  = []string{"Origin"}
 )

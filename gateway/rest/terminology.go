@@ -331,6 +331,9 @@ func (v *vocabulary) ValueSet(canonical string) (*fhir.Value, []terminology.Entr
 	if doc != nil || err != nil {
 		return doc, nil, err
 	}
+	if _, version, ok := strings.Cut(canonical, "|"); ok && version != r4Version {
+		return nil, nil, nil // what R4 binds is R4's
+	}
 	members, held := v.held.Members(canonical)
 	if !held {
 		return nil, nil, nil

@@ -32,6 +32,8 @@ func TestValidateTellsEverythingAndKeepsNothing(t *testing.T) {
 		},
 		"rules nobody knows":       {"/Task/$validate", `{"resourceType":"Task","status":"draft","intent":"order","implicitRules":"http://example.org/r"}`, "error", "not-supported", "Task.implicitRules", "rules"},
 		"an unknown profile":       {"/Task/$validate", parameters(good, `,{"name":"profile","valueUri":"http://example.org/p"}`), "error", "not-supported", "Task", "profile"},
+		"a profile in the URL":     {"/Task/$validate?profile=http%3A%2F%2Fexample.org%2Fp", good, "error", "not-supported", "Task", "profile"},
+		"a mode in the URL":        {"/Task/$validate?mode=update", good, "error", "value", "Task.id", "id of its address"},
 		"an update without its id": {"/Task/$validate", parameters(good, `,{"name":"mode","valueCode":"update"}`), "error", "value", "Task.id", "id of its address"},
 	} {
 		w := f.ask("POST", c.target, c.body)
@@ -52,6 +54,10 @@ func TestValidateTellsEverythingAndKeepsNothing(t *testing.T) {
 	outcome(t, f.ask("POST", "/Task/$validate", `{"resourceType":"Parameters","parameter":[{"name":"nope","valueCode":"x"}]}`), 400, "not-supported")
 	outcome(t, f.ask("POST", "/Task/$validate", `{"resourceType":"Parameters"}`), 400, "required")
 	outcome(t, f.ask("POST", "/Task/nobody/$validate", ""), 404, "not-found")
+
+	outcome(t, f.ask("POST", "/Task/$validate?mode=create", parameters(good, "")), 400, "invalid")
+	outcome(t, f.ask("POST", "/Task/$validate?mode=nope", good), 400, "not-supported")
+	outcome(t, f.ask("POST", "/Task/$validate?nope=1", good), 400, "not-supported")
 
 	made := parsed(t, f.ask("POST", "/Task", narrated))
 	kept := parsed(t, f.ask("POST", "/Task/"+fhir.ID(made)+"/$validate", ""))

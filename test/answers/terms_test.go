@@ -184,5 +184,11 @@ func TestTerminology(t *testing.T) {
 		post("ValueSet/$expand", `{"name":"valueSet","resource":{"resourceType":"ValueSet","status":"draft","compose":{"include":[{"system":"http://snomed.info/sct"}]}}}`, 422)
 		get("ValueSet/$expand", 400)
 		get("ValueSet/$expand?url=urn:nobody", 404)
+		const bound = "http://hl7.org/fhir/ValueSet/observation-status"
+		if doc := get("ValueSet/$expand?url="+bound+"|4.0.1", 200); doc.Text("url") != bound || doc.Text("version") != "4.0.1" {
+			t.Errorf("the expansion of a version: %s", doc.JSON())
+		}
+		get("ValueSet/$expand?url="+bound+"|9", 404)
+		get("ValueSet/$validate-code?url="+bound+"&code=final", 400) // a code of which system?
 	})
 }
