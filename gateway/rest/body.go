@@ -2,6 +2,7 @@ package rest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"mime"
@@ -112,6 +113,9 @@ func (v *visit) mediaType() (string, error) {
 // wrongMediaType refuses a body, unread, that is none of what is taken.
 func (v *visit) wrongMediaType(taken ...string) error {
 	v.unread = true
+	if v.r.Method == http.MethodPatch { // RFC 5789 § 2.2
+		v.Header().Set("Accept-Patch", strings.Join(taken, ", "))
+	}
 	return refuse(http.StatusUnsupportedMediaType, "not-supported", "",
 		"The body must be "+strings.Join(taken, " or ")+" in UTF-8, not compressed; Content-Type must say so.")
 }
@@ -137,6 +141,8 @@ func (v *visit) read(limit int) ([]byte, error) {
 	}
 	n, err := buf.ReadFrom(io.LimitReader(v.r.Body, int64(limit)+1))
 	switch {
+	case err != nil && errors.Is(v.ctx.Err(), context.DeadlineExceeded): // it is the sender who is slow
+		return nil, &refusal{status: http.StatusRequestTimeout, cause: err, issues: issue("timeout", "", "The body did not come in time.")}
 	case err != nil && v.ctx.Err() != nil:
 		return nil, v.ctx.Err()
 	case err != nil:

@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
@@ -129,6 +131,33 @@ func TestARequestIsCorrelated(t *testing.T) {
 		require.NotEqual(t, sent, h.Get("X-Request-Id"))
 	}
 	require.Empty(t, f.ask("GET", "/Patient/nobody", "", "X-Request-Id", "010190-900R").Header().Get("X-Correlation-Id"))
+}
+
+// A body that does not come is the sender's fault, and no failure of the gateway (503).
+func TestABodyThatDoesNotCome(t *testing.T) {
+	f := newFace(t)
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(50*time.Millisecond))
+	defer cancel()
+	r := httptest.NewRequestWithContext(ctx, "POST", base+"/Task", untilDone{ctx})
+	r.Header.Set("Authorization", "Bearer nurse")
+	r.Header.Set("Content-Type", fhirJSON)
+	w := httptest.NewRecorder()
+	f.ServeHTTP(w, r)
+	outcome(t, w, 408, "timeout")
+	require.Empty(t, w.Header().Get("Retry-After"))
+}
+
+type untilDone struct{ ctx context.Context }
+
+func (u untilDone) Read([]byte) (int, error) {
+	<-u.ctx.Done()
+	return 0, os.ErrDeadlineExceeded
+}
+
+func TestWhatPatchesAreTakenIsSaid(t *testing.T) {
+	w := newFace(t).ask("PATCH", "/Task/t1", "{}", "Content-Type", "application/merge-patch+json")
+	outcome(t, w, 415, "not-supported")
+	require.Contains(t, w.Header().Get("Accept-Patch"), jsonPatch)
 }
 
 // outcome demands an OperationOutcome and gives its first issue.
