@@ -113,6 +113,20 @@ test("what belongs to a client is searched by compartment", async () => {
   for (const e of found.entry.filter((e) => e.search.mode === "match")) assert.equal(e.resource.subject.reference, "Patient/onni");
 });
 
+test("a Bundle of another server is linked as it was there", async () => {
+  const there = "https://other.example/fhir/";
+  const visit = { resourceType: "Encounter", status: "in-progress", subject: patient, serviceProvider: { reference: "Organization/jukola" },
+    class: { system: "http://terminology.hl7.org/CodeSystem/v3-ActCode", code: "AMB" } };
+  const post = (id, resource) => ({ fullUrl: there + id, request: { method: "POST", url: resource.resourceType }, resource });
+  const done = await client.transaction({ body: { resourceType: "Bundle", type: "transaction", entry: [
+    post("Observation/1", observation(70, { encounter: { reference: "Encounter/7" } })),
+    post("Observation/2", observation(71, { encounter: { reference: there + "Encounter/7" } })),
+    post("Encounter/7", visit),
+  ] } });
+  const [one, two, encounter] = done.entry.map((e) => e.response.location.split("/").slice(0, 2).join("/"));
+  for (const reference of [one, two]) assert.equal((await client.resolve({ reference })).encounter.reference, encounter);
+});
+
 test("a transaction is all or nothing, a batch is not", async () => {
   const visit = crypto.randomUUID();
   const entries = [
