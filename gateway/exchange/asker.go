@@ -24,8 +24,12 @@ func (a *asker) decide(action consent.Action, class consent.Class, facts map[str
 	return a.ask(a.request(action), class, facts)
 }
 
-// ask asks the law a question about one class.
+// ask asks the law a question about one class. What was decided about retention is the gateway's own: a legal hold names a
+// client, but nobody is asked about, so that no basis opens it, not their own either.
 func (a *asker) ask(req consent.Request, class consent.Class, facts map[string]*consent.Facts) consent.Decision {
+	if class.Type == keepingType {
+		return consent.Decision{Outcome: consent.Denied, Reason: "kept for the gateway itself: no interaction serves it"}
+	}
 	return a.caller.law.Decide(req, class, ofClass(class, facts))
 }
 

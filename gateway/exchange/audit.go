@@ -29,7 +29,7 @@ var AuditModifiers = map[string][]string{"agent": {"identifier"}}
 const AuditSearch = "Views of the ledger, for who supervises the controller; reading them is itself recorded. patient is the client whose data it is about. " +
 	"agent is the person who used or received data (Practitioner, Patient or RelatedPerson), with :identifier the API client; altid is that client's own id of its user. " +
 	"entity is what was asked for or moved; a Consent also as the directive that weighed, so it finds what a ban stopped (with outcome=4) and a permit opened. policy is a row of the legal bases that permitted, " +
-	"by its code or as the CodeSystem with the code as fragment. outcome goes by the decision: 0 permitted, also where it was then not done, 4 denied or left to a human. " +
+	"by its code or as the CodeSystem with the code as fragment. Of entity and policy at most 20 values are taken. outcome goes by the decision: 0 permitted, also where it was then not done, 4 denied or left to a human. " +
 	"An index leads to _id, ledger, patient, policy alone and to an entity about a client, over all years; other searches look a month back unless date says otherwise. " +
 	"subtype disclose finds disclosures that happened, without _total. ledger is the record's number in the ledger, a whole number without a prefix; one that waits for its place has none yet. retention is the class that tells how long the record is kept, without _total. date and _lastUpdated are the time of the event."
 
@@ -133,6 +133,14 @@ func (d *Desk) searchAudit(ctx context.Context, c Caller, q *search.Query) (*Pag
 		return nil, err
 	}
 	return page, nil
+}
+
+// maxListed bounds the values of an entity or policy: each is looked for in the list that every record on the way has, so
+// that hundreds of them kept a reader of the store until the request's deadline.
+const maxListed = 20
+
+func tooManyListed(name string) error {
+	return Refuse(Invalid, "too-costly", "", "A search of AuditEvents has at most "+strconv.Itoa(maxListed)+" values of "+name+": ask for the rest in further searches.")
 }
 
 // maxPlace is the highest number that a search names exactly.
@@ -390,6 +398,9 @@ func entryClause(out *store.EntryQuery, clause search.Clause, unsupported func(s
 			if value.RefType == "" || value.RefID == "" {
 				return unsupported("an entity that is not Type/id of this gateway")
 			}
+			if len(out.Target) == maxListed {
+				return tooManyListed(clause.Param.Name)
+			}
 			out.Target = append(out.Target, value.RefType+"/"+value.RefID)
 		case "outcome":
 			// The AuditEvent's own codes: 0 permitted; 4 denied or left to a human; no record has another.
@@ -410,6 +421,9 @@ func entryClause(out *store.EntryQuery, clause search.Clause, unsupported func(s
 			}
 			out.Place = append(out.Place, int64(place))
 		case "policy":
+			if len(out.Basis) == maxListed {
+				return tooManyListed(clause.Param.Name)
+			}
 			out.Basis = append(out.Basis, strings.TrimPrefix(value.Text, terms.LegalBasis+"#"))
 		case "subtype":
 			if value.SystemSet && value.System == "" {

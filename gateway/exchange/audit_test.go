@@ -554,3 +554,19 @@ func TestTheFutureIsNotReported(t *testing.T) {
 	})
 	require.NotEqual(t, exchange.Invalid, kind(err), "yesterday's request")
 }
+
+// Hundreds of rows or bases in one search of the ledger are refused before any record is looked at.
+func TestAnAuditorNamesFewRowsAtATime(t *testing.T) {
+	w := newWorld(t)
+	for param, value := range map[string]string{"entity": "Observation/x", "policy": "ATL-x"} {
+		many := param + "=" + value
+		for i := range 20 {
+			many += fmt.Sprint(",", value, i)
+		}
+		commits := w.records(func() {
+			_, err := w.Search(w.ctx, as("auditor"), query(t, "AuditEvent", many))
+			require.Equal(t, exchange.Invalid, kind(err), param)
+		})
+		require.Empty(t, commits)
+	}
+}

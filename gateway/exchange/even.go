@@ -96,10 +96,23 @@ func (h held) wait(ctx context.Context) {
 	left := p.(*pace).leave(now, took) - took
 	if n, of := ctx.Value(among{}).(int); of {
 		if end, bounded := ctx.Deadline(); bounded {
-			left = min(left, end.Sub(now)/time.Duration(2*n))
+			left = min(left, sooner(took, end.Sub(now)/time.Duration(2*n)))
 		}
 	}
 	h.desk.wait(ctx, left)
+}
+
+// sooner is how long an answer waits, at most so long, that was ready so long after its question came: until the next of
+// marks that lie as far apart as that allows. If it waited for most itself, the times of a thousand answers would add up in
+// that of their batch, whatever each is told by.
+func sooner(took, most time.Duration) time.Duration {
+	apart := tick << slowest
+	for apart > most {
+		if apart /= 2; apart == 0 {
+			return 0
+		}
+	}
+	return apart - took%apart
 }
 
 // among is the key of how many questions of a context's request are still to be answered.

@@ -216,9 +216,9 @@ func (d *Desk) HoldBack(ctx context.Context, client, by, reason string) (LegalHo
 		return hold, err
 	}
 	err := d.deciding(ctx, func(snap store.Snapshot, k *keeping) error {
-		patient, err := snap.Get(ctx, "Patient", client)
+		_, err := snap.Get(ctx, "Patient", client) // one that is deleted still has records
 		switch {
-		case errors.Is(err, store.ErrNotFound) || err == nil && patient.Deleted:
+		case errors.Is(err, store.ErrNotFound):
 			return Refuse(Invalid, "not-found", "", "There is no client Patient/"+client+".")
 		case err != nil:
 			return unrecorded(err)

@@ -117,3 +117,22 @@ func TestThePaceFollowsTheLoad(t *testing.T) {
 	}
 	require.Equal(t, 640*time.Millisecond, leave(time.Millisecond), "no load makes it later")
 }
+
+// Answers of a request that may not wait for their mark leave at nearer ones, which are marks nonetheless: answers that
+// were ready at somewhat other times leave together, however many questions a request asks.
+func TestWhoMayNotWaitForTheMarkLeavesAtANearerOne(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		took := time.Duration(rapid.Int64Range(0, int64(2*time.Second)).Draw(t, "took"))
+		most := time.Duration(rapid.Int64Range(1, int64(20*time.Second)).Draw(t, "most"))
+		left := sooner(took, most)
+		require.Positive(t, left)
+		require.LessOrEqual(t, left, most)
+	})
+	for _, took := range []time.Duration{time.Millisecond, 1020 * time.Microsecond, 4 * time.Millisecond} {
+		require.Equal(t, 5*time.Millisecond, took+sooner(took, 9*time.Millisecond))
+		require.Equal(t, 10*time.Millisecond, took+sooner(took, 11*time.Millisecond))
+	}
+	require.Equal(t, 1250*time.Microsecond, 700*time.Microsecond+sooner(700*time.Microsecond, 2*time.Millisecond))
+	require.Zero(t, sooner(time.Millisecond, 0))
+	require.Zero(t, sooner(time.Millisecond, -time.Second))
+}

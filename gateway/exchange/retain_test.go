@@ -299,3 +299,53 @@ func TestNothingIsErasedWithoutTerms(t *testing.T) {
 	require.True(t, errors.As(err, &refusal))
 	require.Equal(t, exchange.Forbidden, refusal.Kind)
 }
+
+// A legal hold is read by nobody over any wire: not by the client, not by those who treat them, not by who supervises; and
+// no question about many rows lists it.
+func TestALegalHoldIsServedToNobody(t *testing.T) {
+	w := newAged(t)
+	hold, err := w.HoldBack(w.ctx, "lumi", "Maija Virtanen", "hallinto-oikeus 123/2038")
+	require.NoError(t, err)
+	for _, who := range []string{nurse, worker, "lumi@omaks", "auditor", "jukola-ehr", "county-social"} {
+		for _, id := range []string{hold.ID, "retention-terms"} {
+			_, err := w.Read(w.ctx, as(who), "Basic", id)
+			require.Error(t, err, who)
+		}
+		for what, ask := range map[string]func() (*exchange.Page, error){
+			"everything": func() (*exchange.Page, error) {
+				return w.Everything(w.ctx, as(who), "Patient", "lumi", exchange.Gathering{Count: 1000})
+			},
+			"history": func() (*exchange.Page, error) {
+				return w.Histories(w.ctx, as(who), "", exchange.Past{Count: 1000})
+			},
+		} {
+			page, err := ask()
+			if err != nil {
+				continue
+			}
+			for _, m := range page.Matches {
+				require.NotEqual(t, "Basic", m.Type, "%s of %s", what, who)
+			}
+		}
+	}
+}
+
+// Disputes outlive what they are about: the records of a client whose Patient is deleted are held back as others are.
+func TestRecordsOfADeletedClientAreHeldBack(t *testing.T) {
+	w := newAged(t)
+	patient, err := w.store.Snapshot(w.ctx)
+	require.NoError(t, err)
+	row, err := patient.Get(w.ctx, "Patient", "onni")
+	patient.Close()
+	require.NoError(t, err)
+	row.Version, row.Deleted, row.Body, row.Method = row.Version+1, true, nil, "DELETE"
+	require.NoError(t, w.store.Commit(w.ctx, store.Change{
+		Expect: []store.Expect{{Type: row.Type, ID: row.ID, Version: row.Version - 1}}, Put: []store.Row{row},
+		Records: []ledger.Record{{ID: ledger.NewID(), Interaction: "delete", Time: time.Now(), Outcome: "permit", Success: true, Client: "onni"}},
+	}))
+	hold, err := w.HoldBack(w.ctx, "onni", "Maija Virtanen", "hallinto-oikeus 123/2038")
+	require.NoError(t, err)
+	require.Equal(t, "onni", hold.Client)
+	_, err = w.HoldBack(w.ctx, "nobody", "Maija Virtanen", "hallinto-oikeus 123/2038")
+	require.Error(t, err)
+}

@@ -112,7 +112,10 @@ func (v *visit) transaction(items []*fhir.Value) (answer, error) {
 			answers[at[n]] = changed(ops[n].Interaction, &written[n])
 		}
 	}
-	for _, i := range reads {
+	whole := v.ctx
+	defer func() { v.ctx = whole }()
+	for done, i := range reads {
+		v.ctx = exchange.Among(whole, len(reads)-done)
 		a, err := v.get(entries[i])
 		if err != nil {
 			if len(ops) == 0 {
