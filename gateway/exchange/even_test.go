@@ -25,8 +25,7 @@ const nowhere = "0badc0de-0000-4000-8000-000000000000"
 // nothing of any row, is not held. While an answer waits, no snapshot is open.
 func TestRefusalsLeaveAtMarks(t *testing.T) {
 	held, open := 0, 0
-	var w *world
-	w = newWorldWith(t, exchange.Config{Wait: func(_ context.Context, d time.Duration) {
+	w := newWorldWith(t, exchange.Config{Wait: func(_ context.Context, d time.Duration) {
 		require.Positive(t, d)
 		require.Zero(t, open, "a snapshot is open while an answer waits")
 		held++

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"sotesilta/internal/fhir"
+	"sotesilta/internal/terms"
 	"sotesilta/test/gatewaytest"
 )
 
@@ -122,5 +123,29 @@ func TestTheDescriptionIsTheStatement(t *testing.T) {
 				require.NotEqual(t, 404, g.Send(t, "POST", path, nil).Status, path)
 			}
 		}
+	})
+}
+
+// TestOurOperationsAreDefined: what /metadata names as the definition of an operation of our own is here to be read, and is
+// of that operation.
+func TestOurOperationsAreDefined(t *testing.T) {
+	gatewaytest.Each(t, func(t *testing.T, g *gatewaytest.Gateway) {
+		statement := g.Send(t, "GET", "/fhir/metadata", nil).Want(t, 200).Doc(t)
+		defined := 0
+		for _, resource := range statement.All("rest", "resource") {
+			for _, op := range resource.All("operation") {
+				canonical := op.Text("definition")
+				if !strings.HasPrefix(canonical, terms.Base) {
+					continue
+				}
+				id := strings.TrimPrefix(canonical, terms.Base+"OperationDefinition/")
+				definition := g.Nurse().Get(t, "OperationDefinition/"+id).Want(t, 200).Doc(t)
+				require.Equal(t, canonical, definition.Text("url"))
+				require.Equal(t, op.Text("name"), definition.Text("code"))
+				require.Equal(t, resource.Text("type"), definition.All("resource")[0].Str())
+				defined++
+			}
+		}
+		require.Equal(t, 6, defined)
 	})
 }
