@@ -93,8 +93,8 @@ func Migrate(ctx context.Context, dialect goose.Dialect, db *sql.DB, words Words
 	bases := goose.NewGoMigration(5, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
 		for _, statement := range []string{
 			"CREATE INDEX ledger_entry_basis ON ledger_entry (basis, time, entry) WHERE basis <> ''",
-			"CREATE INDEX ledger_entry_target ON ledger_entry (target, time, entry) WHERE target <> '' AND (client = '' OR interaction NOT IN " +
-				"('read', 'vread', 'search-type', 'history-instance', 'history-type', 'history-system', 'everything', 'export', 'create', 'notify'))",
+			`CREATE INDEX ledger_entry_target ON ledger_entry (target, time, entry) WHERE target <> '' AND length(target) <= 300 AND target NOT LIKE '%","%' ` +
+				"AND (client = '' OR interaction NOT IN ('read', 'vread', 'search-type', 'history-instance', 'history-type', 'history-system', 'everything', 'export', 'create', 'notify'))",
 			`CREATE INDEX ledger_entry_several ON ledger_entry (time, entry) WHERE client = '' AND target LIKE '%","%'`,
 		} {
 			if _, err := tx.ExecContext(ctx, statement); err != nil {

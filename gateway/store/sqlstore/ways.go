@@ -21,8 +21,9 @@ type way func(*statement) string
 const rowReads = "'read', 'vread', 'search-type', 'history-instance', 'history-type', 'history-system', 'everything', 'export', 'create', 'notify'"
 
 // probed are the entries with one target that their client does not lead to, as the index ledger_entry_target has them:
-// of nobody, as of what was absent, and of attempts, which name what somebody wanted.
-const probed = "target <> '' AND (client = '' OR interaction NOT IN (" + rowReads + "))"
+// of nobody, as of what was absent, and of attempts, which name what somebody wanted. A list of several is not looked up by
+// its whole, and may be longer than PostgreSQL takes into an index; a Type/id never is.
+const probed = "target <> '' AND length(target) <= 300 AND target NOT LIKE '%\",\"%' AND (client = '' OR interaction NOT IN (" + rowReads + "))"
 
 // severalOfNobody are the entries of nobody with several targets, as the index ledger_entry_several has them.
 const severalOfNobody = "client = '' AND target LIKE '%\",\"%'"

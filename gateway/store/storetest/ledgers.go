@@ -108,11 +108,19 @@ func testLedger(t *testing.T, e Engine) {
 		long.Bases = append(long.Bases, consent.Basis{ID: "ATL-53.2"}, consent.Basis{ID: `odd "one"`})
 		long.Assertion = consent.Assertion{Reason: "Ääkköset \u2028 <&>\n", Facts: map[string]string{"b": "2", "a": "1"}}
 		bare := ledger.Record{ID: ledger.NewID(), Time: noon, Interaction: "search-type", Outcome: "deny"}
-		records := []ledger.Record{record(), long, bare}
+		// A page of the auditor's names a thousand rows of nobody, and may rest on every row of the law.
+		crowd := ledger.Record{ID: ledger.NewID(), Time: noon, Interaction: "search-type", Outcome: "permit", Success: true}
+		for i := range 1000 {
+			crowd.Entities = append(crowd.Entities, ledger.Entity{What: fmt.Sprintf("AuditEvent/%s-%d", crowd.ID, i), Role: "match"})
+		}
+		for i := range 100 {
+			crowd.Bases = append(crowd.Bases, consent.Basis{ID: fmt.Sprintf("ATL-%d.1-H", 100+i)})
+		}
+		records := []ledger.Record{record(), long, bare, crowd}
 		commit(t, s, store.Change{Records: records[:2]})
 		commit(t, s, store.Change{Records: records[2:]})
 		pending := all(t, s.Ledger().Pending(t.Context()))
-		require.Len(t, pending, 3)
+		require.Len(t, pending, len(records))
 		intact(t, pending)
 		for i, r := range records {
 			require.Equal(t, r.Canonical(), pending[i].Canonical)
