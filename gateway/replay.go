@@ -38,7 +38,7 @@ type lawSettings struct {
 // Run prints every difference, then counts by basis. It fails with errNotWell when a record cannot be repeated, or is
 // answered otherwise under its own policy version.
 func (r *replayCommand) Run(ctx context.Context, out streams) error {
-	if err := r.place(); err != nil {
+	if _, err := r.place(&r.settings); err != nil {
 		return err
 	}
 	law, err := r.law(cmp.Or(r.Policy, r.Policies), r.Switch)
@@ -71,21 +71,21 @@ func (r *replayCommand) Run(ctx context.Context, out streams) error {
 	return nil
 }
 
-// place finds the store: without one, that of the sandbox on this address, under the sandbox's law.
-func (r *replayCommand) place() error {
-	if r.Store == "" {
-		folder, err := sandboxFolder(r.Addr)
-		if err != nil {
-			return err
+// place finds the store: without one, that of the sandbox on this address, under the sandbox's law; folder is the sandbox's
+// then, otherwise "".
+func (r *lawSettings) place(s *settings) (folder string, err error) {
+	if s.Store == "" {
+		if folder, err = sandboxFolder(s.Addr); err != nil {
+			return "", err
 		}
-		r.Store, r.Sandbox = "sqlite:"+folder+"/sandbox.db", true
+		s.Store, r.Sandbox = "sqlite:"+folder+"/sandbox.db", true
 	}
-	if path, isFile := strings.CutPrefix(r.Store, "sqlite:"); isFile {
+	if path, isFile := strings.CutPrefix(s.Store, "sqlite:"); isFile {
 		if _, err := os.Stat(path); err != nil {
-			return fmt.Errorf("the store: %w", err)
+			return "", fmt.Errorf("the store: %w", err)
 		}
 	}
-	return nil
+	return folder, nil
 }
 
 // law is the law of these settings: with the files of a folder in the place of those built in ("": none), and answers to open

@@ -58,14 +58,9 @@ func (r *retainCommand) open(ctx context.Context, out streams) (_ *node, sealing
 	if err != nil {
 		return nil, nil, err
 	}
-	place := replayCommand{settings: r.settings, lawSettings: r.lawSettings}
-	if err := place.place(); err != nil {
+	if cfg.KeptIn, err = r.place(&r.settings); err != nil { // where the sandbox keeps its checkpoint
 		return nil, nil, err
 	}
-	if r.Store == "" {
-		cfg.KeptIn = strings.TrimSuffix(strings.TrimPrefix(place.Store, "sqlite:"), "/sandbox.db") // where the sandbox keeps its checkpoint
-	}
-	r.settings, r.lawSettings = place.settings, place.lawSettings
 	cfg.settings = r.settings
 	law, err := r.law(r.Policies, nil)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"sotesilta/consent/ledger"
 	"sotesilta/gateway/store"
 	"sotesilta/internal/fhir"
+	"sotesilta/internal/terms"
 )
 
 // keepingType is the type under which the gateway keeps what a controller decided about retention: how long each class is
@@ -109,7 +110,7 @@ func (k *keeping) read(row *store.Row) error {
 }
 
 // keepingURL is where the names of what a row tells begin.
-const keepingURL = "https://sotesilta.example/fhir/StructureDefinition/retention-"
+const keepingURL = terms.Base + "StructureDefinition/retention-"
 
 // keepingDoc is a row's resource: names and values in turn.
 func keepingDoc(row store.Row, client string, told ...string) *fhir.Value {
