@@ -8,7 +8,7 @@ import (
 
 // Which lines the log report of the own view tells by itself (703/2023 § 74.2; 621/1999 § 11.2; switch O13).
 func TestOwnView(t *testing.T) {
-	for answer, held := range map[string]bool{"": true, "withheld": true, "shown": false} {
+	for answer, withheld := range map[string]bool{"": true, "withheld": true, "shown": false} {
 		cfg := Config{}
 		if answer != "" {
 			cfg.Switches = map[string]string{"O13": answer}
@@ -43,7 +43,7 @@ func TestOwnView(t *testing.T) {
 			if c.basis != "" {
 				bases = []Basis{{ID: c.basis}}
 			}
-			require.Equal(t, c.kept && held, !e.OwnView(c.purpose, bases), "%s on %s, O13 %q", c.purpose, c.basis, answer)
+			require.Equal(t, c.kept && withheld, !e.OwnView(c.purpose, bases), "%s on %s, O13 %q", c.purpose, c.basis, answer)
 		}
 	}
 }

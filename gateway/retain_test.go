@@ -89,8 +89,8 @@ func TestRetain(t *testing.T) {
 			require.Contains(t, said, "a person's decision")
 			_, said = command(exitFailed, "retain", "--hold", "nobody", "--by", "Maija Virtanen", "--reason", "dispute")
 			require.Contains(t, said, "There is no client Patient/nobody")
-			held, _ := command(0, "retain", "--hold", "Patient/liisa", "--by", "Maija Virtanen", "--reason", "hallinto-oikeus 1/2038", "--json")
-			hold := held["hold"].(map[string]any)["id"].(string)
+			put, _ := command(0, "retain", "--hold", "Patient/liisa", "--by", "Maija Virtanen", "--reason", "hallinto-oikeus 1/2038", "--json")
+			hold := put["hold"].(map[string]any)["id"].(string)
 
 			erased, _ := command(0, "retain", "--json")
 			require.EqualValues(t, 2, erased["erased"])

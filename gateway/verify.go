@@ -107,8 +107,8 @@ func (v *verifyCommand) Run(ctx context.Context, out streams) error {
 	return nil
 }
 
-// printReport prints what Verify saw. held says that a checkpoint from outside the store was among what it was held against.
-func printReport(out streams, report *ledger.Report, held bool) {
+// printReport prints what Verify saw. outside says that a checkpoint from outside the store was among what it was held against.
+func printReport(out streams, report *ledger.Report, outside bool) {
 	fmt.Fprintf(out.out, "ledger %s: %d records in the tree, %d waiting, by %d node(s), under %d checkpoint(s)\n",
 		report.Origin, report.Size, report.Pending, report.Nodes, report.Checkpoints)
 	if report.Root == [32]byte{} {
@@ -131,7 +131,7 @@ func printReport(out streams, report *ledger.Report, held bool) {
 	switch {
 	case !report.OK():
 		fmt.Fprintln(out.out, "NOT WELL")
-	case held:
+	case outside:
 		fmt.Fprintln(out.out, "all is well: nothing edited, deleted, inserted, reordered or cut")
 	default:
 		fmt.Fprintln(out.out, "all is well: nothing edited, deleted, inserted or reordered; whether newer records were cut away with their checkpoints, only a checkpoint kept elsewhere can tell (--seen FILE)")

@@ -224,7 +224,7 @@ func checkFile(text []byte, key string, seen [][]byte, witnesses []string) (file
 	if proof.Kind == ledger.KindInclusion {
 		shown = fmt.Sprintf("the leaf at place %d is in the tree of %d records", *proof.Leaf, newest.Size)
 	}
-	return fileChecked{Shown: shown, Problems: held([]byte(proof.Checkpoint), key, seen, witnesses)}, nil
+	return fileChecked{Shown: shown, Problems: against([]byte(proof.Checkpoint), key, seen, witnesses)}, nil
 }
 
 var errUnknown = errors.New("it is none of these: a log report, a proof of a record, an AuditEvent, a proof of inclusion or consistency, a checkpoint")
@@ -236,7 +236,7 @@ func checkCheckpoint(signed []byte, key string, seen [][]byte, witnesses []strin
 	}
 	return fileChecked{
 		Shown:    fmt.Sprintf("the pinned key signed this checkpoint of %d records, root %x", c.Size, c.Root),
-		Problems: held(signed, key, seen, witnesses),
+		Problems: against(signed, key, seen, witnesses),
 	}, nil
 }
 
@@ -251,7 +251,7 @@ func checkProof(proof *ledger.Proof, key string, seen [][]byte, witnesses []stri
 	}
 	return fileChecked{
 		Shown:  fmt.Sprintf("%s %s is in the ledger at place %d", what, rec.ID, proof.Seq),
-		Record: rec, seq: proof.Seq, Problems: held(proof.Checkpoint, key, seen, witnesses),
+		Record: rec, seq: proof.Seq, Problems: against(proof.Checkpoint, key, seen, witnesses),
 	}, nil
 }
 
@@ -263,7 +263,7 @@ func checkReport(doc *fhir.Value, key string, seen [][]byte, witnesses []string)
 	problems := checked.Problems
 	told := map[string]bool{}
 	for i := range checked.Report.Lines {
-		for _, problem := range held(checked.Report.Lines[i].Proof.Checkpoint, key, seen, witnesses) {
+		for _, problem := range against(checked.Report.Lines[i].Proof.Checkpoint, key, seen, witnesses) {
 			if !told[problem] {
 				told[problem] = true
 				problems = append(problems, problem)
@@ -277,8 +277,8 @@ func checkReport(doc *fhir.Value, key string, seen [][]byte, witnesses []string)
 	}, nil
 }
 
-// held holds a signed checkpoint against those seen before, and asks for the cosignatures of the witnesses.
-func held(signed []byte, key string, seen [][]byte, witnesses []string) []string {
+// against holds a signed checkpoint against those seen before, and asks for the cosignatures of the witnesses.
+func against(signed []byte, key string, seen [][]byte, witnesses []string) []string {
 	c, err := ledger.OpenCheckpoint(signed, key)
 	if err != nil {
 		return []string{err.Error()}

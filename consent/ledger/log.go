@@ -125,8 +125,8 @@ func (l *Log) Seal(ctx context.Context, src Source, size int64, entries []Entry)
 	if err := l.settle(ctx, src, size); err != nil {
 		return nil, fmt.Errorf("ledger: not sealed: %w", err)
 	}
-	if held := int64(l.edge.End()); held > size {
-		return nil, fmt.Errorf("ledger: not sealed: the ledger held %d entries and now holds %d", held, size)
+	if had := int64(l.edge.End()); had > size {
+		return nil, fmt.Errorf("ledger: not sealed: the ledger held %d entries and now holds %d", had, size)
 	}
 	next := copyRange(l.edge)
 	if err := extend(ctx, next, src, size); err != nil {

@@ -217,17 +217,17 @@ func (t *Tree) node(ctx context.Context, id compact.NodeID) ([]byte, error) {
 	return t.above[id.Level-tileHeight][id.Index], nil
 }
 
-// grow reads the tiles that are not held yet, up to the number given.
+// grow reads the tiles that were not read yet, up to the number given.
 func (t *Tree) grow(ctx context.Context, tiles int64) error {
 	if len(t.above) == 0 {
 		t.above = make([][][]byte, 1, 16)
 	}
-	held := int64(len(t.above[0]))
-	if tiles <= held {
+	read := int64(len(t.above[0]))
+	if tiles <= read {
 		return nil
 	}
 	tile := make([][]byte, 0, TileWidth)
-	for c, err := range leafData(ctx, t.src, held*TileWidth, tiles*TileWidth) {
+	for c, err := range leafData(ctx, t.src, read*TileWidth, tiles*TileWidth) {
 		if err != nil {
 			return errors.Join(ErrOutside, err)
 		}

@@ -39,10 +39,10 @@ var meanings = sync.OnceValue(func() map[string]map[string]search.Concept {
 
 // Concept is what a code of a code system of ours means: known is false of a code that the system does not have, held of
 // another system.
-func (Terms) Concept(system, code string) (c search.Concept, known, held bool) {
-	codes, held := meanings()[system]
+func (Terms) Concept(system, code string) (c search.Concept, known, here bool) {
+	codes, here := meanings()[system]
 	c, known = codes[code]
-	return c, known, held
+	return c, known, here
 }
 
 // Systems are our own code systems, in the order of their URLs.

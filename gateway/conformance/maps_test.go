@@ -54,7 +54,7 @@ func TestOurSidesOfConceptMapsAreCodesOfOurs(t *testing.T) {
 		for _, group := range m.Get("group").Items() {
 			for _, e := range group.Get("element").Items() {
 				for system, code := range map[string]string{group.Text("source"): e.Text("code"), group.Text("target"): e.Text("target", "code")} {
-					if _, known, held := (Terms{}).Concept(system, code); held {
+					if _, known, here := (Terms{}).Concept(system, code); here {
 						require.True(t, known, "%s|%s", system, code)
 						checked++
 					}

@@ -24,10 +24,10 @@ func (d *Desk) Evaluate(ctx context.Context, c Caller, i Interaction, typ, id st
 	if allowed(c, typ, Read) != nil || allowed(c, typ, i) != nil {
 		return false, nil
 	}
-	held := d.hold(c, Evaluate)
+	asked := d.question(c, Evaluate)
 	defer func() {
 		if !yes {
-			held.wait(ctx)
+			asked.wait(ctx)
 		}
 	}()
 	if typ == auditEvent {

@@ -10,7 +10,7 @@ import (
 // and so on. What is hidden takes some microseconds longer to refuse than what is absent (decoy.go makes their work alike,
 // as far as it can), and enough questions would tell the two apart (law 2). At a mark both leave alike, but for the few
 // whose own times lie on both sides of one. So that there are few on any machine under any load, the first mark is one
-// that nearly all of late came before (pace); test/leak/README.md says how few. Answers with data are not held, nor are
+// that nearly all of late came before (pace); test/leak/README.md says how few. Answers with data do not wait, nor do
 // those that no row was looked at for.
 //
 // While an answer waits it holds no snapshot, no connection of the store and no turn: nothing but itself. Whoever waits
@@ -73,33 +73,33 @@ type pacing struct {
 	i   Interaction
 }
 
-// held is a question whose answer may have to wait.
-type held struct {
+// question is one whose answer may have to wait.
+type question struct {
 	desk  *Desk
 	of    pacing
 	began time.Time
 }
 
-// hold begins a question of a caller, where its answer may come to tell of rows.
-func (d *Desk) hold(c Caller, i Interaction) held {
-	return held{d, pacing{c.Actor.App, i}, time.Now()}
+// question begins a question of a caller, where its answer may come to tell of rows.
+func (d *Desk) question(c Caller, i Interaction) question {
+	return question{d, pacing{c.Actor.App, i}, time.Now()}
 }
 
-// wait holds the answer, one that says no or that found nothing, until its mark.
-func (h held) wait(ctx context.Context) {
-	p, known := h.desk.paces.Load(h.of)
+// wait keeps the answer, one that says no or that found nothing, until its mark.
+func (q question) wait(ctx context.Context) {
+	p, known := q.desk.paces.Load(q.of)
 	if !known {
-		p, _ = h.desk.paces.LoadOrStore(h.of, &pace{})
+		p, _ = q.desk.paces.LoadOrStore(q.of, &pace{})
 	}
 	now := time.Now()
-	took := now.Sub(h.began)
+	took := now.Sub(q.began)
 	left := p.(*pace).leave(now, took) - took
 	if n, of := ctx.Value(among{}).(int); of {
 		if end, bounded := ctx.Deadline(); bounded {
 			left = min(left, sooner(took, end.Sub(now)/time.Duration(2*n)))
 		}
 	}
-	h.desk.wait(ctx, left)
+	q.desk.wait(ctx, left)
 }
 
 // sooner is how long an answer waits, at most so long, that was ready so long after its question came: until the next of

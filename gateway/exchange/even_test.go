@@ -22,13 +22,13 @@ import (
 const nowhere = "0badc0de-0000-4000-8000-000000000000"
 
 // What says no, or finds nothing, leaves at a mark, whichever way it was asked, hidden or absent; what gives data, or says
-// nothing of any row, is not held. While an answer waits, no snapshot is open.
+// nothing of any row, does not wait. While an answer waits, no snapshot is open.
 func TestRefusalsLeaveAtMarks(t *testing.T) {
-	held, open := 0, 0
+	waited, open := 0, 0
 	w := newWorldWith(t, exchange.Config{Wait: func(_ context.Context, d time.Duration) {
 		require.Positive(t, d)
 		require.Zero(t, open, "a snapshot is open while an answer waits")
-		held++
+		waited++
 	}})
 	w.store.snapshot = func(s store.Snapshot) store.Snapshot {
 		open++
@@ -115,13 +115,13 @@ func TestRefusalsLeaveAtMarks(t *testing.T) {
 		},
 	} {
 		for what, id := range map[string]string{"hidden": row.ID, "absent": nowhere} {
-			held = 0
+			waited = 0
 			ask(worker, id)
-			require.Equal(t, 1, held, "%s of what is %s", name, what)
+			require.Equal(t, 1, waited, "%s of what is %s", name, what)
 			require.Zero(t, open, name)
 		}
 	}
-	held = 0
+	waited = 0
 	without := as(worker, func(c *exchange.Caller) { c.Allows = func(string, exchange.Interaction) bool { return false } })
 	for name, ask := range map[string]func(){
 		"read of data":            func() { _, _ = w.Read(w.ctx, as(nurse), "Observation", row.ID) },
@@ -140,7 +140,7 @@ func TestRefusalsLeaveAtMarks(t *testing.T) {
 		"malformed wish":       func() { _, _ = w.Simulate(w.ctx, as(aino), exchange.Wish{}, nil) },
 	} {
 		ask()
-		require.Zero(t, held, name)
+		require.Zero(t, waited, name)
 	}
 }
 
@@ -159,13 +159,13 @@ func (s *watchedSnapshot) Close() error {
 	return s.Snapshot.Close()
 }
 
-// A flood of refusals holds nothing while it waits: with hundreds held, on a store with four readers and as many turns for
+// A flood of refusals takes nothing while it waits: with hundreds waiting, on a store with four readers and as many turns for
 // those who read beside their snapshot, others read, search, write, explain and are refused as before.
-func TestHeldAnswersHoldNothing(t *testing.T) {
-	var held atomic.Int64
+func TestAnswersThatWaitTakeNothing(t *testing.T) {
+	var waited atomic.Int64
 	release := make(chan struct{})
 	w := newWorldWith(t, exchange.Config{Wait: func(context.Context, time.Duration) {
-		held.Add(1)
+		waited.Add(1)
 		<-release
 	}})
 	row := w.put(nurse, observation("aino", "2026-02-01"))
@@ -184,7 +184,7 @@ func TestHeldAnswersHoldNothing(t *testing.T) {
 	ask(20, func() {
 		_, _ = w.Simulate(w.ctx, as("lumi@omaks"), exchange.Wish{Consent: doc(t, fmt.Sprintf(countyBan, "aino"))}, nil)
 	})
-	require.Eventually(t, func() bool { return held.Load() == 360 }, time.Minute, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return waited.Load() == 360 }, time.Minute, 5*time.Millisecond)
 	ctx, stop := context.WithTimeout(w.ctx, 30*time.Second)
 	defer stop()
 	_, err := w.Read(ctx, as(nurse), "Observation", row.ID)
@@ -196,7 +196,7 @@ func TestHeldAnswersHoldNothing(t *testing.T) {
 	require.NoError(t, err)
 	_, err = w.ExplainRecord(ctx, as("auditor"), seen, exchange.Narrowing{})
 	require.NoError(t, err)
-	require.Equal(t, int64(360), held.Load())
+	require.Equal(t, int64(360), waited.Load())
 	close(release)
 	flood.Wait()
 }

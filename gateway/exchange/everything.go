@@ -32,10 +32,10 @@ func (d *Desk) Everything(ctx context.Context, c Caller, typ, id string, of Gath
 	if err := allowed(c, typ, Everything); err != nil {
 		return nil, err
 	}
-	held := d.hold(c, Everything)
+	asked := d.question(c, Everything)
 	defer func() {
 		if err != nil || len(page.Matches) == 0 {
-			held.wait(ctx)
+			asked.wait(ctx)
 		}
 	}()
 	row, err := d.visible(ctx, c, typ, id)

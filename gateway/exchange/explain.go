@@ -125,10 +125,10 @@ func (d *Desk) ExplainRecord(ctx context.Context, c Caller, id string, of Narrow
 			return nil, err
 		}
 	}
-	held := d.hold(c, Explain)
+	asked := d.question(c, Explain)
 	defer func() {
 		if err != nil {
-			held.wait(ctx)
+			asked.wait(ctx)
 		}
 	}()
 	l, err := d.lookBeside(ctx, c, Explain, auditEvent+"/"+id)
@@ -355,10 +355,10 @@ func (d *Desk) ExplainHypothesis(ctx context.Context, c Caller, h Hypothesis) (_
 	if !ok {
 		return nil, unrecorded(errors.New("exchange: the law explains nothing"))
 	}
-	held := d.hold(c, Explain)
+	asked := d.question(c, Explain)
 	defer func() {
 		if err != nil {
-			held.wait(ctx)
+			asked.wait(ctx)
 		}
 	}()
 	l, err := d.look(ctx, c, Explain, h.Type+"/"+h.ID)

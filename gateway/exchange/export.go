@@ -42,10 +42,10 @@ func (d *Desk) BeginBulk(ctx context.Context, c Caller, b Bulk) (err error) {
 	if err := allowed(c, "Patient", Export); err != nil {
 		return err
 	}
-	held := d.hold(c, Export)
+	asked := d.question(c, Export)
 	defer func() {
 		if err != nil {
-			held.wait(ctx)
+			asked.wait(ctx)
 		}
 	}()
 	_, err = d.members(ctx, c, b)
@@ -87,10 +87,10 @@ func (d *Desk) Bulk(ctx context.Context, c Caller, b Bulk, typ, cursor string) (
 	if err := allowed(c, typ, Export); err != nil {
 		return nil, err
 	}
-	held := d.hold(c, Export)
+	asked := d.question(c, Export)
 	defer func() {
 		if err != nil || len(page.Matches) == 0 {
-			held.wait(ctx)
+			asked.wait(ctx)
 		}
 	}()
 	cancelled, err := d.Cancelled(ctx, b)

@@ -45,10 +45,10 @@ func (d *Desk) History(ctx context.Context, c Caller, typ, id string, p Past) (v
 	if err := allowed(c, typ, History); err != nil {
 		return nil, 0, err
 	}
-	held := d.hold(c, History)
+	asked := d.question(c, History)
 	defer func() {
 		if err != nil {
-			held.wait(ctx)
+			asked.wait(ctx)
 		}
 	}()
 	if typ == auditEvent {
@@ -227,10 +227,10 @@ func (d *Desk) Histories(ctx context.Context, c Caller, typ string, p Past) (pag
 	if typ == auditEvent {
 		return nil, Refuse(NotAllowed, "not-supported", "", "AuditEvents have no versions: search them.")
 	}
-	held := d.hold(c, i)
+	asked := d.question(c, i)
 	defer func() {
 		if err != nil || len(page.Matches) == 0 {
-			held.wait(ctx)
+			asked.wait(ctx)
 		}
 	}()
 	return d.versions(ctx, c, i, typ, q)

@@ -28,10 +28,10 @@ func (d *Desk) Match(ctx context.Context, c Caller, id Identification) (_ *Resou
 	if err := allowed(c, "Patient", Match); err != nil {
 		return nil, err
 	}
-	held := d.hold(c, Match)
+	asked := d.question(c, Match)
 	defer func() {
 		if err != nil {
-			held.wait(ctx)
+			asked.wait(ctx)
 		}
 	}()
 	l, err := d.look(ctx, c, Match, "Patient/$match")

@@ -11,21 +11,17 @@ import (
 // maxEvents bounds one look at the outbox.
 const maxEvents = 1000
 
-// Hold is how one node at a time deals with the events of a consumer: a lease in the store.
-type Hold struct {
-	Consumer string        // such as notify/jukola-ehr
-	Holder   string        // names the node, unlike any other
-	Life     time.Duration // how long it lasts without being renewed
+// Lease is how one node at a time deals with the events of a consumer; the store keeps it.
+type Lease struct {
+	Name   string        // of the consumer, such as notify/jukola-ehr
+	Holder string        // names the node, unlike any other
+	Life   time.Duration // how long it lasts without being renewed
 }
 
-func (h Hold) lease() store.Lease {
-	return store.Lease{Name: h.Consumer, Holder: h.Holder, Life: h.Life}
-}
-
-// Hold takes or renews a hold, or, with a Life of 0, gives it back; false: another node's lasts.
-func (d *Desk) Hold(ctx context.Context, h Hold) (bool, error) {
-	held, err := d.store.Hold(ctx, h.lease())
-	return held, d.failed(err)
+// TakeLease takes or renews a lease, or, with a Life of 0, gives it back; false: another node's lasts.
+func (d *Desk) TakeLease(ctx context.Context, l Lease) (bool, error) {
+	taken, err := d.store.TakeLease(ctx, store.Lease(l))
+	return taken, d.failed(err)
 }
 
 // Position is how far a consumer has come: the Seq of the last event that it dealt with, 0 at first.
@@ -64,12 +60,12 @@ func (d *Desk) Events(ctx context.Context, after int64, limit int) ([]Event, err
 	return out, nil
 }
 
-// Advance writes down that the holder dealt with the events after from up to to, and renews the hold. Conflict: another
-// node has, or had, the hold meanwhile, and nothing is written down.
-func (d *Desk) Advance(ctx context.Context, h Hold, from, to int64) error {
-	err := d.store.Advance(ctx, h.lease(), from, to)
+// Advance writes down that the holder dealt with the events after from up to to, and renews the lease. Conflict: another
+// node has, or had, the lease meanwhile, and nothing is written down.
+func (d *Desk) Advance(ctx context.Context, l Lease, from, to int64) error {
+	err := d.store.Advance(ctx, store.Lease(l), from, to)
 	if errors.Is(err, store.ErrStale) {
-		return Refuse(Conflict, "conflict", "", "Another node deals with the events of "+h.Consumer+".")
+		return Refuse(Conflict, "conflict", "", "Another node deals with the events of "+l.Name+".")
 	}
 	return d.failed(err)
 }

@@ -26,10 +26,10 @@ func (d *Desk) readOne(ctx context.Context, c Caller, typ, id string, i Interact
 	if err := allowed(c, typ, i); err != nil {
 		return nil, err
 	}
-	held := d.hold(c, i)
+	asked := d.question(c, i)
 	defer func() {
 		if err != nil {
-			held.wait(ctx)
+			asked.wait(ctx)
 		}
 	}()
 	if typ == auditEvent {

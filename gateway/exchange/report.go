@@ -63,10 +63,10 @@ func (d *Desk) Report(ctx context.Context, c Caller, q ReportRequest) (_ *report
 	if err := q.complete(at); err != nil {
 		return nil, err
 	}
-	held := d.hold(c, DisclosureReport)
+	asked := d.question(c, DisclosureReport)
 	defer func() {
 		if err != nil {
-			held.wait(ctx)
+			asked.wait(ctx)
 		}
 	}()
 	for deadline := d.now().Add(placing); ; {
@@ -223,7 +223,7 @@ func (d *Desk) reportOnce(ctx context.Context, c Caller, q ReportRequest, at tim
 		case err != nil && !errors.Is(err, ledger.ErrUnplaced):
 			return nil, false, unrecorded(err)
 		}
-		if _, held := q.Withheld[line.Record.ID]; held {
+		if _, withheld := q.Withheld[line.Record.ID]; withheld {
 			out.Withheld++ // which ones is told in the assertion, which no client is shown
 			continue
 		}
@@ -407,10 +407,10 @@ func (d *Desk) Prove(ctx context.Context, c Caller, id string) (_ *ledger.Proof,
 	if err := allowed(c, auditEvent, Read); err != nil {
 		return nil, err
 	}
-	held := d.hold(c, DisclosureReport)
+	asked := d.question(c, DisclosureReport)
 	defer func() {
 		if err != nil {
-			held.wait(ctx)
+			asked.wait(ctx)
 		}
 	}()
 	if _, err := d.readAudit(ctx, c, id, Read, 0); err != nil {

@@ -27,10 +27,10 @@ func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (page *Pag
 			return nil, err
 		}
 	}
-	held := d.hold(c, i)
+	asked := d.question(c, i)
 	defer func() {
 		if page == nil || len(page.Matches) == 0 {
-			held.wait(ctx)
+			asked.wait(ctx)
 		}
 	}()
 	switch {

@@ -96,10 +96,10 @@ func (d *Desk) Simulate(ctx context.Context, c Caller, wish Wish, professionals 
 	if err != nil {
 		return nil, err
 	}
-	held := d.hold(c, Simulate)
+	asked := d.question(c, Simulate)
 	defer func() {
 		if err != nil {
-			held.wait(ctx)
+			asked.wait(ctx)
 		}
 	}()
 	l, err := d.lookBeside(ctx, c, Simulate, "Consent")

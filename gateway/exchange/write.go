@@ -48,10 +48,10 @@ func (d *Desk) Transact(ctx context.Context, c Caller, ops []Op) (_ []Written, e
 		}
 		named[ref] = true
 	}
-	held, unseen := d.hold(c, ops[0].Interaction), false
+	asked, unseen := d.question(c, ops[0].Interaction), false
 	defer func() {
 		if err != nil || unseen {
-			held.wait(ctx)
+			asked.wait(ctx)
 		}
 	}()
 	for range attempts {

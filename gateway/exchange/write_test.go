@@ -355,25 +355,25 @@ func TestEverythingIsBounded(t *testing.T) {
 		}
 	}
 	require.Equal(t, []int64{5, 4, 3, 2, 1}, seen)
-	hold := exchange.Hold{Consumer: "somebody", Holder: "this node", Life: time.Minute}
+	lease := exchange.Lease{Name: "somebody", Holder: "this node", Life: time.Minute}
 	from, err := w.Position(w.ctx, "somebody")
 	require.NoError(t, err)
 	events, err := w.Events(w.ctx, from, 0)
 	require.NoError(t, err)
 	require.Len(t, events, 1)
-	held, err := w.Hold(w.ctx, hold)
+	taken, err := w.TakeLease(w.ctx, lease)
 	require.NoError(t, err)
-	require.True(t, held)
-	require.NoError(t, w.Advance(w.ctx, hold, from, events[0].Seq))
+	require.True(t, taken)
+	require.NoError(t, w.Advance(w.ctx, lease, from, events[0].Seq))
 	next, err := w.Events(w.ctx, events[0].Seq, 1)
 	require.NoError(t, err)
 	require.Greater(t, next[0].Seq, events[0].Seq)
 
-	hold.Holder = "another node"
-	held, err = w.Hold(w.ctx, hold)
+	lease.Holder = "another node"
+	taken, err = w.TakeLease(w.ctx, lease)
 	require.NoError(t, err)
-	require.False(t, held)
-	require.Equal(t, exchange.Conflict, kind(w.Advance(w.ctx, hold, events[0].Seq, next[0].Seq)))
+	require.False(t, taken)
+	require.Equal(t, exchange.Conflict, kind(w.Advance(w.ctx, lease, events[0].Seq, next[0].Seq)))
 	at, err := w.Position(w.ctx, "somebody")
 	require.NoError(t, err)
 	require.Equal(t, events[0].Seq, at)

@@ -39,7 +39,7 @@ type county struct {
 	matched  []exchange.Identification
 	matching error
 	writing  error
-	hold     chan struct{}
+	stall    chan struct{}
 	updated  int
 }
 
@@ -58,8 +58,8 @@ func (c *county) Match(_ context.Context, caller exchange.Caller, id exchange.Id
 }
 
 func (c *county) Transact(_ context.Context, caller exchange.Caller, ops []exchange.Op) ([]exchange.Written, error) {
-	if c.hold != nil {
-		<-c.hold
+	if c.stall != nil {
+		<-c.stall
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -429,7 +429,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 
 func TestAMessageUnderWayIsAnsweredBeforeTheEnd(t *testing.T) {
 	r := start(t, nil)
-	r.desk.hold = make(chan struct{})
+	r.desk.stall = make(chan struct{})
 	idle, busy := dial(t, r.address), dial(t, r.address)
 	require.NoError(t, hl7v2.WriteFrame(busy, []byte(visit)))
 	require.Eventually(t, func() bool { r.desk.mu.Lock(); defer r.desk.mu.Unlock(); return len(r.desk.matched) == 1 }, 5*time.Second, time.Millisecond)
@@ -442,7 +442,7 @@ func TestAMessageUnderWayIsAnsweredBeforeTheEnd(t *testing.T) {
 		t.Fatal("stopped with a message under way")
 	case <-time.After(50 * time.Millisecond):
 	}
-	close(r.desk.hold)
+	close(r.desk.stall)
 	require.Equal(t, "AA", receive(t, busy).Get("MSA-1"))
 	require.NoError(t, <-stopped)
 	require.Len(t, r.desk.all(), 1)

@@ -24,10 +24,10 @@ import (
 // Desk is what this package needs of the one door; *exchange.Desk is it.
 type Desk interface {
 	GatherWith(ctx context.Context, c exchange.Caller, more func([]*exchange.Resource) []string, refs ...string) ([]*exchange.Resource, error)
-	Hold(ctx context.Context, h exchange.Hold) (bool, error)
+	TakeLease(ctx context.Context, l exchange.Lease) (bool, error)
 	Position(ctx context.Context, consumer string) (int64, error)
 	Events(ctx context.Context, after int64, limit int) ([]exchange.Event, error)
-	Advance(ctx context.Context, h exchange.Hold, from, to int64) error
+	Advance(ctx context.Context, l exchange.Lease, from, to int64) error
 }
 
 // Receiver is a registered system that wants messages.

@@ -36,7 +36,7 @@ type outbox struct {
 	rows     map[string]*exchange.Resource
 	gathered []string
 	holder   map[string]string
-	away     int // Holds refused because another has the turn
+	away     int // leases refused because another has the turn
 	broken   int // Gathers that fail before one succeeds
 	stuck    int // Advances that fail before one succeeds
 }
@@ -96,14 +96,14 @@ func (o *outbox) Events(_ context.Context, after int64, limit int) ([]exchange.E
 	return append([]exchange.Event(nil), next[:min(len(next), limit)]...), nil
 }
 
-func (o *outbox) Hold(_ context.Context, h exchange.Hold) (bool, error) {
+func (o *outbox) TakeLease(_ context.Context, l exchange.Lease) (bool, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	held := o.held(h)
-	if !held {
+	taken := o.take(l)
+	if !taken {
 		o.away++
 	}
-	return held, nil
+	return taken, nil
 }
 
 // turn is who has the turn at a consumer's events, and how often others were turned away.
@@ -113,12 +113,12 @@ func (o *outbox) turn(consumer string) (holder string, away int) {
 	return o.holder[consumer], o.away
 }
 
-func (o *outbox) held(h exchange.Hold) bool {
-	if by := o.holder[h.Consumer]; by != "" && by != h.Holder {
+func (o *outbox) take(l exchange.Lease) bool {
+	if by := o.holder[l.Name]; by != "" && by != l.Holder {
 		return false
 	}
-	if o.holder[h.Consumer] = h.Holder; h.Life == 0 {
-		delete(o.holder, h.Consumer)
+	if o.holder[l.Name] = l.Holder; l.Life == 0 {
+		delete(o.holder, l.Name)
 	}
 	return true
 }
@@ -127,17 +127,17 @@ func (o *outbox) Position(_ context.Context, consumer string) (int64, error) {
 	return o.at(consumer), nil
 }
 
-func (o *outbox) Advance(_ context.Context, h exchange.Hold, from, to int64) error {
+func (o *outbox) Advance(_ context.Context, l exchange.Lease, from, to int64) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.stuck > 0 {
 		o.stuck--
 		return exchange.Refuse(exchange.Unrecorded, "exception", "", "no store")
 	}
-	if !o.held(h) || o.position[h.Consumer] != from {
+	if !o.take(l) || o.position[l.Name] != from {
 		return exchange.Refuse(exchange.Conflict, "conflict", "", "another's")
 	}
-	o.position[h.Consumer] = to
+	o.position[l.Name] = to
 	return nil
 }
 

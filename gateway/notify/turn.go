@@ -23,7 +23,7 @@ type turn struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	desk   Desk
-	hold   exchange.Hold
+	lease  exchange.Lease
 	ended  chan struct{} // the renewing
 
 	at   int64 // the event that was dealt with last
@@ -33,13 +33,13 @@ type turn struct {
 
 // take takes the turn at a consumer's events; nil when another node has it.
 func (w *Worker) take(ctx context.Context, consumer string) (*turn, error) {
-	hold := exchange.Hold{Consumer: consumer, Holder: w.node, Life: turnLife}
+	lease := exchange.Lease{Name: consumer, Holder: w.node, Life: turnLife}
 	began := time.Now()
-	held, err := w.Desk.Hold(ctx, hold)
-	if err != nil || !held {
+	taken, err := w.Desk.TakeLease(ctx, lease)
+	if err != nil || !taken {
 		return nil, err
 	}
-	t := &turn{desk: w.Desk, hold: hold, ended: make(chan struct{})}
+	t := &turn{desk: w.Desk, lease: lease, ended: make(chan struct{})}
 	t.ctx, t.cancel = context.WithCancel(ctx)
 	go t.renew(began)
 	t.kept, err = w.Desk.Position(t.ctx, consumer)
@@ -64,9 +64,9 @@ func (t *turn) renew(began time.Time) {
 		case <-tick.C:
 		}
 		began := time.Now()
-		switch held, err := t.desk.Hold(t.ctx, t.hold); {
+		switch taken, err := t.desk.TakeLease(t.ctx, t.lease); {
 		case err != nil: // the timer tells when it is too late
-		case !held:
+		case !taken:
 			t.cancel()
 		default:
 			over.Reset(time.Until(began.Add(turnLife - margin)))
@@ -78,7 +78,7 @@ func (t *turn) renew(began time.Time) {
 // when the turn ended.
 func (t *turn) keep(w *Worker) error {
 	for failures := 1; t.kept < t.at; failures++ {
-		err := t.desk.Advance(t.ctx, t.hold, t.kept, t.at)
+		err := t.desk.Advance(t.ctx, t.lease, t.kept, t.at)
 		var refusal *exchange.Error
 		switch {
 		case err == nil:
@@ -90,7 +90,7 @@ func (t *turn) keep(w *Worker) error {
 			t.cancel()
 			return err
 		}
-		w.log().LogAttrs(t.ctx, slog.LevelWarn, "position in the outbox not kept", slog.String("consumer", t.hold.Consumer), slog.Int("failures", failures))
+		w.log().LogAttrs(t.ctx, slog.LevelWarn, "position in the outbox not kept", slog.String("consumer", t.lease.Name), slog.Int("failures", failures))
 		w.sleep(t.ctx, w.pause(failures), nil)
 	}
 	return nil
@@ -102,10 +102,10 @@ func (t *turn) end() {
 	<-t.ended
 	ctx, cancel := context.WithTimeout(context.Background(), margin)
 	defer cancel()
-	if t.kept < t.at && t.desk.Advance(ctx, t.hold, t.kept, t.at) != nil {
+	if t.kept < t.at && t.desk.Advance(ctx, t.lease, t.kept, t.at) != nil {
 		return // another has it, or will when its life is over
 	}
-	given := t.hold
+	given := t.lease
 	given.Life = 0
-	_, _ = t.desk.Hold(ctx, given) // likewise
+	_, _ = t.desk.TakeLease(ctx, given) // likewise
 }

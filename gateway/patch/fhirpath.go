@@ -312,8 +312,8 @@ func (op *pathOp) replace(resource *fhir.Value, b *budget) error {
 	if p.in == nil {
 		return wrong("the resource itself cannot be replaced: PUT it")
 	}
-	held, _ := p.over.Member(p.name)
-	value, e, err := op.content(p.over, held.Name, b)
+	member, _ := p.over.Member(p.name)
+	value, e, err := op.content(p.over, member.Name, b)
 	if err != nil {
 		return err
 	}

@@ -91,11 +91,11 @@ func Check(doc *fhir.Value, verifier string) (*Checked, error) {
 		return out, nil // the rest cannot be made anew
 	}
 	if r.Counted != nil {
-		switch held := int64(len(r.Lines) + r.Withheld); {
-		case r.Next == "" && held != r.Counted.all():
-			problem("incomplete: it counts %d lines in the ledger and holds or withholds %d", r.Counted.all(), held)
-		case held > r.Counted.all():
-			problem("edited: it counts %d lines in the ledger and holds or withholds %d", r.Counted.all(), held)
+		switch lines := int64(len(r.Lines) + r.Withheld); {
+		case r.Next == "" && lines != r.Counted.all():
+			problem("incomplete: it counts %d lines in the ledger and holds or withholds %d", r.Counted.all(), lines)
+		case lines > r.Counted.all():
+			problem("edited: it counts %d lines in the ledger and holds or withholds %d", r.Counted.all(), lines)
 		case len(r.Lines) > 0 && r.Counted.Size != out.Size:
 			problem("edited: its lines are counted in a tree of %d entries and proved in one of %d", r.Counted.Size, out.Size)
 		}

@@ -132,7 +132,7 @@ func (v *visit) read(limit int) ([]byte, error) {
 	if expected < 0 {
 		expected = limit
 	}
-	if err := v.hold(expected); err != nil {
+	if err := v.take(expected); err != nil {
 		return nil, err
 	}
 	var buf bytes.Buffer
@@ -154,11 +154,11 @@ func (v *visit) read(limit int) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// hold takes the bytes of a body out of what all bodies together may be, until the visit is over. A document takes
+// take takes the bytes of a body out of what all bodies together may be, until the visit is over. A document takes
 // many times the memory of its text, so many large ones at once would take the process down.
-func (v *visit) hold(bytes int) error {
-	v.held += int64(bytes)
-	if v.server.held.Add(int64(bytes)) <= int64(v.server.Limits.Bodies) {
+func (v *visit) take(bytes int) error {
+	v.taken += int64(bytes)
+	if v.server.taken.Add(int64(bytes)) <= int64(v.server.Limits.Bodies) {
 		return nil
 	}
 	v.unread = true

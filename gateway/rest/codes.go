@@ -28,7 +28,7 @@ func lookup(a asking) (*fhir.Value, error) {
 		return nil, err
 	}
 	if system == nil {
-		return nil, notHeld
+		return nil, notHere
 	}
 	c, known := system.Find(asked[0].Code)
 	if !known {
@@ -78,7 +78,7 @@ func inSystem(a asking) (*fhir.Value, error) {
 	}
 	switch {
 	case system == nil:
-		return nil, notHeld
+		return nil, notHere
 	case asked[0].System != system.URL:
 		return verdict(false, "The coding is of another code system.", "", ""), nil
 	}
@@ -127,7 +127,7 @@ func subsumes(a asking) (*fhir.Value, error) {
 		}
 	}
 	if system == nil {
-		return nil, notHeld
+		return nil, notHere
 	}
 	outcome, err := system.Subsumption(codes[0], codes[1])
 	if err != nil {
@@ -149,11 +149,11 @@ func (a asking) members() (doc *fhir.Value, entries []terminology.Entry, err err
 		return doc, entries, err
 	}
 	if a.text("valueSetVersion") != "" {
-		return nil, nil, notHeld
+		return nil, nil, notHere
 	}
 	_, entries, err = a.vocabulary.ValueSet(a.text("url"))
 	if err == nil && entries == nil {
-		err = notHeld
+		err = notHere
 	}
 	return nil, entries, err
 }

@@ -21,8 +21,8 @@ type entry struct {
 	history bool          // GET Type/id/_history or Type/_history
 	within  search.Within // GET Type/id/Members: of the resource Type/id; typ is Members then
 	search  *search.Query
-	place   place // of a search or history
-	held    held  // of a read: what the caller has
+	place   place  // of a search or history
+	cached  cached // of a read: what the caller has
 	asked   *invocation
 	// document is metadata, asked with these parameters.
 	document *params
@@ -122,7 +122,7 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 	}
 	if !write {
 		request := item.Get("request")
-		e.held = held{tags: textsOf(request.Get("ifNoneMatch")), since: request.Get("ifModifiedSince").Str()}
+		e.cached = cached{tags: textsOf(request.Get("ifNoneMatch")), since: request.Get("ifModifiedSince").Str()}
 		return e, v.readOf(&e, i, query)
 	}
 	return e, v.changeOf(&e, i, condition, item)
@@ -317,7 +317,7 @@ func (v *visit) getEntry(e entry) (answer, error) {
 	var err error
 	if e.version != "" {
 		a, err = v.readVersion(e.typ, e.id, e.version)
-	} else if a, err = v.readResource(e.typ, e.id); err == nil && e.held.still(a.resource) {
+	} else if a, err = v.readResource(e.typ, e.id); err == nil && e.cached.still(a.resource) {
 		a.status = http.StatusNotModified
 	}
 	if err == nil {

@@ -37,7 +37,7 @@ type visit struct {
 	wants               wants
 	entered             bool          // counted among the API client's requests under way
 	unread              bool          // a body was refused before its end
-	held                int64         // bytes of bodies taken; see hold
+	taken               int64         // bytes of bodies; see take
 	answered            int           // bytes of the answers to a Bundle's entries so far
 	effort              *patch.Effort // of the patches; nil: none yet
 }
@@ -149,7 +149,7 @@ func (v *visit) survive() {
 
 // finish logs the answer and tells the metrics. Neither ever sees a path, a query or a body.
 func (v *visit) finish() {
-	v.server.held.Add(-v.held)
+	v.server.taken.Add(-v.taken)
 	if v.entered {
 		v.server.clients.leave(v.caller.Actor.App)
 	}

@@ -74,7 +74,7 @@ func TestLargeBodiesTakeTurns(t *testing.T) {
 	w := f.ask("POST", "/Task", `{"resourceType":"Task","description":"`+strings.Repeat("x", 100)+`"}`)
 	outcome(t, w, 503, "throttled")
 	require.Equal(t, "1", w.Header().Get("Retry-After"))
-	require.Equal(t, 201, f.ask("POST", "/Task", `{"resourceType":"Task"}`).Code, "what was held is given back")
+	require.Equal(t, 201, f.ask("POST", "/Task", `{"resourceType":"Task"}`).Code, "what was taken is given back")
 }
 
 func TestServerWaitsForNobodyLong(t *testing.T) {

@@ -38,9 +38,9 @@ func TestTheStatementIsSentOnceAndCompressed(t *testing.T) {
 	require.Equal(t, "no-cache", whole.Header().Get("Cache-Control"))
 	require.Equal(t, []string{"Accept", "Accept-Encoding"}, whole.Header().Values("Vary"))
 	require.Empty(t, whole.Header().Get("Content-Encoding"))
-	for _, held := range []string{tag, strings.TrimPrefix(tag, "W/"), `W/"other", ` + tag, "*"} {
-		w := f.ask("GET", "/metadata", "", "If-None-Match", held)
-		require.Equal(t, 304, w.Code, held)
+	for _, cached := range []string{tag, strings.TrimPrefix(tag, "W/"), `W/"other", ` + tag, "*"} {
+		w := f.ask("GET", "/metadata", "", "If-None-Match", cached)
+		require.Equal(t, 304, w.Code, cached)
 		require.Zero(t, w.Body.Len())
 		require.Equal(t, tag, w.Header().Get("ETag"))
 	}
@@ -108,10 +108,10 @@ func TestPartsOfTheStatement(t *testing.T) {
 	require.Nil(t, normative.First("rest").Get("security"))
 	require.Empty(t, normative.All("rest", "resource", "searchInclude"))
 
-	held := get("mode=terminology")
-	require.Equal(t, "TerminologyCapabilities", fhir.ResourceType(held))
-	require.Equal(t, "https://vendor.example/steps", held.Text("codeSystem", "uri"))
-	require.Equal(t, "3", held.Text("codeSystem", "version", "code"))
+	terms := get("mode=terminology")
+	require.Equal(t, "TerminologyCapabilities", fhir.ResourceType(terms))
+	require.Equal(t, "https://vendor.example/steps", terms.Text("codeSystem", "uri"))
+	require.Equal(t, "3", terms.Text("codeSystem", "version", "code"))
 
 	outcome(t, f.ask("GET", "/metadata?mode=all", ""), 400, "value")
 	outcome(t, f.ask("GET", "/metadata?_elements=rest/resource", ""), 400, "value")

@@ -13,7 +13,7 @@ func (v *visit) getRead(query params) (answer, error) {
 		return answer{}, err
 	}
 	a, err := v.readResource(v.target.typ, v.target.id)
-	if err == nil && v.holds().still(a.resource) {
+	if err == nil && v.cached().still(a.resource) {
 		a.status = http.StatusNotModified
 	}
 	if err == nil {

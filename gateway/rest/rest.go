@@ -191,7 +191,7 @@ type server struct {
 	busy       atomic.Int64 // requests being answered
 	clients    clients      // the same by API client
 	streams    clients      // files of exports being given, by API client
-	held       atomic.Int64 // bytes of their bodies
+	taken      atomic.Int64 // bytes of their bodies
 }
 
 // registered is a Type as routes look it up.

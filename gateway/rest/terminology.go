@@ -18,9 +18,9 @@ import (
 // Terms are the code systems, value sets and concept maps that are held here; conformance.Terms is the real one.
 type Terms interface {
 	search.Terms
-	// Concept is a code of a code system that is held with its texts; held is false of another system, known of a code
-	// that a held system does not have.
-	Concept(system, code string) (c search.Concept, known, held bool)
+	// Concept is a code of a code system that is held with its texts; here is false of another system, known of a code
+	// that a system held here does not have.
+	Concept(system, code string) (c search.Concept, known, here bool)
 	// Systems are the code systems that are held, as CodeSystem resources, in the order of their URLs.
 	Systems() []*fhir.Value
 	// Definition is the CodeSystem, ValueSet or ConceptMap with a canonical URL, or nil.
@@ -33,7 +33,7 @@ type Terms interface {
 // code systems, $expand and $validate-code of value sets, $translate by concept maps. They answer of what is held, of what
 // a resource says that the caller sends or may see here (by its url or at its id), and of others 404 not-supported. Definitions
 // tell of nobody, so nothing is recorded but the reading of one that names a client.
-func Terminology(desk Desk, held Terms) []Operation {
+func Terminology(desk Desk, terms Terms) []Operation {
 	var out []Operation
 	for _, o := range []struct {
 		typ, name, says, takes string
@@ -76,7 +76,7 @@ func Terminology(desk Desk, held Terms) []Operation {
 			if err != nil {
 				return nil, err
 			}
-			doc, err := o.answer(asking{given: given, id: id, vocabulary: &vocabulary{ctx: ctx, caller: c, desk: desk, held: held}})
+			doc, err := o.answer(asking{given: given, id: id, vocabulary: &vocabulary{ctx: ctx, caller: c, desk: desk, terms: terms}})
 			if err != nil {
 				return nil, faulty(err)
 			}
@@ -191,7 +191,7 @@ func (g given) codings(system string) ([]terminology.Coded, error) {
 
 var (
 	needsCode = refuse(http.StatusBadRequest, "required", "Parameters.parameter", "The operation needs a code with its system, or a coding.")
-	notHeld   = refuse(http.StatusNotFound, "not-supported", "", "The code system, value set or concept map is not held here, or not in that version.")
+	notHere   = refuse(http.StatusNotFound, "not-supported", "", "The code system, value set or concept map is not held here, or not in that version.")
 )
 
 // faulty is an error of terminology as HTTP says it.
@@ -215,7 +215,7 @@ type vocabulary struct {
 	ctx     context.Context
 	caller  exchange.Caller
 	desk    Desk
-	held    Terms
+	terms   Terms
 	made    int // exchanges with the Desk
 	systems map[string]*terminology.CodeSystem
 }
@@ -250,7 +250,7 @@ func (v *vocabulary) find(typ, url, version string) (*fhir.Value, error) {
 	if url == "" {
 		return nil, nil
 	}
-	if own := v.held.Definition(typ, url); own != nil {
+	if own := v.terms.Definition(typ, url); own != nil {
 		if version != "" && own.Text("version") != version {
 			return nil, nil
 		}
@@ -334,13 +334,13 @@ func (v *vocabulary) ValueSet(canonical string) (*fhir.Value, []terminology.Entr
 	if _, version, ok := strings.Cut(canonical, "|"); ok && version != r4Version {
 		return nil, nil, nil // what R4 binds is R4's
 	}
-	members, held := v.held.Members(canonical)
-	if !held {
+	members, known := v.terms.Members(canonical)
+	if !known {
 		return nil, nil, nil
 	}
 	codes := make([]terminology.Entry, len(members))
 	for i, m := range members {
-		c, _, _ := v.held.Concept(m.System, m.Code)
+		c, _, _ := v.terms.Concept(m.System, m.Code)
 		codes[i] = terminology.Entry{Coding: fhir.Coding{System: m.System, Code: m.Code, Display: c.Display}, Definition: c.Definition}
 	}
 	return nil, codes, nil

@@ -53,7 +53,7 @@ func (a asking) maps() ([]*fhir.Value, error) {
 	source, target := a.text("source"), a.text("target")
 	if a.id == "" && a.value("conceptMap") == nil && a.text("url") == "" {
 		var out []*fhir.Value
-		for _, m := range a.vocabulary.held.ConceptMaps() {
+		for _, m := range a.vocabulary.terms.ConceptMaps() {
 			if between(m, source, target) {
 				out = append(out, m)
 			}
@@ -65,9 +65,9 @@ func (a asking) maps() ([]*fhir.Value, error) {
 	case err != nil:
 		return nil, err
 	case m == nil:
-		return nil, notHeld
+		return nil, notHere
 	case a.text("conceptMapVersion") != "" && m.Text("version") != a.text("conceptMapVersion"):
-		return nil, notHeld
+		return nil, notHere
 	case !between(m, source, target):
 		return nil, refuse(http.StatusUnprocessableEntity, "not-supported", "Parameters.parameter", "The ConceptMap is between other value sets than source and target.")
 	}

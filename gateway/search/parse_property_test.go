@@ -18,7 +18,7 @@ func TestEveryParameterIsUnderstoodWithItsModifiers(t *testing.T) {
 		"missing": "true", "in": "http://x/vs", "not-in": "http://x/vs", "above": "s|a", "below": "s|a", "of-type": "a|b|c",
 	}
 	opt := testOptions
-	opt.Terms = held{}
+	opt.Terms = hierarchy{}
 	for _, typ := range fhir.Types() {
 		for _, d := range Params(typ) {
 			plain := values[d.Type]

@@ -178,10 +178,10 @@ func TestOfTypeLooksIntoTheTypesOfIdentifiers(t *testing.T) {
 	require.NotContains(t, q.Raw, "131052")
 }
 
-// held are terms of a small hierarchy.
-type held struct{}
+// hierarchy is terms of a small hierarchy.
+type hierarchy struct{}
 
-func (held) Members(url string) ([]Code, bool) {
+func (hierarchy) Members(url string) ([]Code, bool) {
 	switch url {
 	case "http://x/vs":
 		return []Code{{"s", "a"}, {"s", "b"}}, true
@@ -193,17 +193,17 @@ func (held) Members(url string) ([]Code, bool) {
 	return nil, false
 }
 
-func (held) Below(_, code string) ([]Code, bool) {
+func (hierarchy) Below(_, code string) ([]Code, bool) {
 	return []Code{{"s", code}, {"s", code + "1"}}, code == "a"
 }
 
-func (held) Above(_, code string) ([]Code, bool) {
+func (hierarchy) Above(_, code string) ([]Code, bool) {
 	return []Code{{"s", code}, {"s", "root"}}, code == "a"
 }
 
 func TestModifiersOfTermsStandForTheirCodes(t *testing.T) {
 	opt := testOptions
-	opt.Terms = held{}
+	opt.Terms = hierarchy{}
 	for name, want := range map[string]Clause{
 		"status:in=http://x/vs":     {Values: []Value{{System: "s", Code: "a", SystemSet: true}, {System: "s", Code: "b", SystemSet: true}}},
 		"status:not-in=http://x/vs": {Modifier: "not", Values: []Value{{System: "s", Code: "a", SystemSet: true}, {System: "s", Code: "b", SystemSet: true}}},

@@ -8,7 +8,7 @@ import (
 
 // Terms answers what code systems and value sets mean, of those that are held here.
 type Terms interface {
-	// Members are the codes of a value set by its canonical URL; false when it is not held.
+	// Members are the codes of a value set by its canonical URL; false when it is not terms.
 	Members(valueSet string) ([]Code, bool)
 	// Below are the codes that a code of a system subsumes, itself included; Above those that subsume it. false when the
 	// system is not held, or has no such code.
@@ -41,13 +41,13 @@ func (p *parser) meant(v valueReader, name, alternative string) ([]Value, *fault
 	if v.param.Type == URI {
 		return pathsAbove(p.label(name), unescape(alternative))
 	}
-	held := p.opt.Terms
+	terms := p.opt.Terms
 	var codes []Code
 	ok := false
 	switch v.modifier {
 	case "in", "not-in":
-		if held != nil {
-			codes, ok = held.Members(unescape(alternative))
+		if terms != nil {
+			codes, ok = terms.Members(unescape(alternative))
 		}
 	default:
 		token, why := v.token(alternative)
@@ -55,11 +55,11 @@ func (p *parser) meant(v valueReader, name, alternative string) ([]Value, *fault
 			return nil, invalid("The value of " + p.label(name) + " is invalid: it must be system|code.")
 		}
 		switch {
-		case held == nil:
+		case terms == nil:
 		case v.modifier == "below":
-			codes, ok = held.Below(token.System, token.Code)
+			codes, ok = terms.Below(token.System, token.Code)
 		default:
-			codes, ok = held.Above(token.System, token.Code)
+			codes, ok = terms.Above(token.System, token.Code)
 		}
 	}
 	if !ok {

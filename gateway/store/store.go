@@ -65,9 +65,9 @@ type Store interface {
 	// with the size of the tree before them to seal, and stores the checkpoint that seal signs. It answers how many
 	// it placed: 0 when there are none (then a seal is not asked) or another holder's lease runs.
 	Sequence(ctx context.Context, holder string, limit int, seal Seal) (int, error)
-	// Hold takes a lease for its holder, or renews it, from now on by the store's clock, which all nodes share; false:
+	// TakeLease takes a lease for its holder, or renews it, from now on by the store's clock, which all nodes share; false:
 	// another holder's runs. A Life of 0 gives it back.
-	Hold(ctx context.Context, l Lease) (bool, error)
+	TakeLease(ctx context.Context, l Lease) (bool, error)
 	// Advance moves the position of the consumer that a lease is named after, and renews the lease, in one transaction.
 	// It answers ErrStale, and does neither, when another's lease runs or the position is not where the holder left it:
 	// whoever slept through the end of a lease moves nothing that the next holder has moved.

@@ -139,7 +139,7 @@ func (e *expanding) part(p *fhir.Value, depth int) ([]Entry, error) {
 
 // ofSystem are the codes of a system that an include names: those listed, those that its filters let through, or all.
 func (e *expanding) ofSystem(p *fhir.Value, system string) ([]Entry, error) {
-	held, err := e.vocabulary.CodeSystem(system, p.Text("version"))
+	found, err := e.vocabulary.CodeSystem(system, p.Text("version"))
 	if err != nil {
 		return nil, err
 	}
@@ -150,8 +150,8 @@ func (e *expanding) ofSystem(p *fhir.Value, system string) ([]Entry, error) {
 		out := make([]Entry, len(listed))
 		for i, c := range listed {
 			entry := Entry{Coding: fhir.Coding{System: system, Code: c.Text("code")}}
-			if held != nil {
-				if known, ok := held.Find(entry.Code); ok {
+			if found != nil {
+				if known, ok := found.Find(entry.Code); ok {
 					entry = known
 				}
 			}
@@ -166,10 +166,10 @@ func (e *expanding) ofSystem(p *fhir.Value, system string) ([]Entry, error) {
 		}
 		return out, nil
 	}
-	if held == nil || !held.Complete {
+	if found == nil || !found.Complete {
 		return nil, &Fault{"not-supported", fmt.Sprintf("The value set has codes of %q, which is not held here as a whole.", short(system))}
 	}
-	out, err := held.filtered(p.Get("filter").Items())
+	out, err := found.filtered(p.Get("filter").Items())
 	if len(out) > MaxCodes {
 		return nil, tooMany
 	}

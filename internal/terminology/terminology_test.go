@@ -114,7 +114,7 @@ func (s shelf) CodeSystem(url, _ string) (*CodeSystem, error) {
 func (s shelf) ValueSet(url string) (*fhir.Value, []Entry, error) { return s[url], nil, nil }
 
 func TestExpand(t *testing.T) {
-	held := shelf{
+	kept := shelf{
 		"urn:animals": parse(t, animals),
 		"urn:dogs":    parse(t, `{"resourceType":"ValueSet","url":"urn:dogs","compose":{"include":[{"system":"urn:animals","filter":[{"property":"concept","op":"is-a","value":"dog"}]}]}}`),
 		"urn:loop":    parse(t, `{"resourceType":"ValueSet","url":"urn:loop","compose":{"include":[{"valueSet":["urn:loop"]}]}}`),
@@ -139,7 +139,7 @@ func TestExpand(t *testing.T) {
 		"another date":               {`"lockedDate":"2020-01-01","include":[{"system":"urn:animals"}]`, "", "lockedDate"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Expand(parse(t, `{"resourceType":"ValueSet","compose":{`+c.compose+`}}`), held)
+			got, err := Expand(parse(t, `{"resourceType":"ValueSet","compose":{`+c.compose+`}}`), kept)
 			if c.fault != "" {
 				require.ErrorContains(t, err, c.fault)
 				return
@@ -152,14 +152,14 @@ func TestExpand(t *testing.T) {
 			require.Equal(t, c.want, strings.Join(codes, " "))
 		})
 	}
-	got, err := Expand(parse(t, `{"resourceType":"ValueSet","expansion":{"contains":[{"abstract":true,"code":"g","contains":[{"system":"urn:x","code":"y","display":"Y"}]}]}}`), held)
+	got, err := Expand(parse(t, `{"resourceType":"ValueSet","expansion":{"contains":[{"abstract":true,"code":"g","contains":[{"system":"urn:x","code":"y","display":"Y"}]}]}}`), kept)
 	require.NoError(t, err)
 	require.Equal(t, []Entry{{Coding: fhir.Coding{System: "urn:x", Code: "y", Display: "Y"}}}, got)
 	many := make([]string, MaxCodes+1)
 	for i := range many {
 		many[i] = `{"code":"c` + strconv.Itoa(i) + `"}`
 	}
-	_, err = Expand(parse(t, `{"resourceType":"ValueSet","compose":{"include":[{"system":"urn:x","concept":[`+strings.Join(many, ",")+`]}]}}`), held)
+	_, err = Expand(parse(t, `{"resourceType":"ValueSet","compose":{"include":[{"system":"urn:x","concept":[`+strings.Join(many, ",")+`]}]}}`), kept)
 	require.ErrorContains(t, err, "more than 10000 codes")
 }
 

@@ -101,18 +101,18 @@ func (t *tx) Look(ctx context.Context, l *sqlstore.Look) (*sqlstore.There, error
 	buckets(p, l)
 	// Locks are taken in one order everywhere: rows, clients, keys, each sorted. What is looked up is looked up
 	// after it is locked.
-	if len(l.HeldRows) > 0 {
-		types, ids := spread(l.HeldRows)
+	if len(l.LockRows) > 0 {
+		types, ids := spread(l.LockRows)
 		p.add(nil, `SELECT r.rid FROM unnest($1::text[], $2::text[]) AS k(type, id) CROSS JOIN resource r
 			WHERE r.type = k.type AND r.id = k.id ORDER BY r.type, r.id FOR NO KEY UPDATE OF r`, types, ids)
 	}
-	if len(l.HeldClients) > 0 {
+	if len(l.LockClients) > 0 {
 		p.add(nil, `SELECT c.client FROM unnest($1::text[]) AS k(client) CROSS JOIN client c
-			WHERE c.client = k.client ORDER BY c.client FOR NO KEY UPDATE OF c`, l.HeldClients)
+			WHERE c.client = k.client ORDER BY c.client FOR NO KEY UPDATE OF c`, l.LockClients)
 	}
-	if len(l.HeldKeys) > 0 {
+	if len(l.LockKeys) > 0 {
 		p.add(nil, `SELECT c.key FROM unnest($1::text[]) AS k(key) CROSS JOIN key_version c
-			WHERE c.key = k.key ORDER BY c.key FOR NO KEY UPDATE OF c`, l.HeldKeys)
+			WHERE c.key = k.key ORDER BY c.key FOR NO KEY UPDATE OF c`, l.LockKeys)
 	}
 	if len(l.Rows) > 0 {
 		types, ids := spread(l.Rows)

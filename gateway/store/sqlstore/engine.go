@@ -99,16 +99,16 @@ type ParamKey struct{ Type, Name string }
 // Look is what a batch of changes needs to know.
 //
 // A change that writes more than records must find what it expects unchanged at its commit; a change of records alone
-// is as good as committed when it was looked up. So of what is expected, the Held part belongs to the former. An engine
+// is as good as committed when it was looked up. So of what is expected, the Lock part belongs to the former. An engine
 // with several writers locks it, and lets Absent names (expected not to be there) exclude others' Created ones.
 type Look struct {
 	Rows        []RowKey // expected or put
 	Put         []RowKey // put, and there already: their index values are wanted
 	Clients     []string // expected or with new facts
 	Keys        []string // expected or counted up
-	HeldRows    []RowKey
-	HeldClients []string
-	HeldKeys    []string
+	LockRows    []RowKey
+	LockClients []string
+	LockKeys    []string
 	Absent      []string // names by rowName, clientName and keyName
 	Created     []string
 	Once        []string

@@ -12,8 +12,8 @@ import (
 // errLost ends a transaction whose lease, or what it guards, another holder took meanwhile.
 var errLost = errors.New("sqlstore: another holder was first")
 
-// Hold implements store.Store. That another's lease runs is seen by reading, so that those who wait for it write nothing.
-func (s *Store) Hold(ctx context.Context, l store.Lease) (bool, error) {
+// TakeLease implements store.Store. That another's lease runs is seen by reading, so that those who wait for it write nothing.
+func (s *Store) TakeLease(ctx context.Context, l store.Lease) (bool, error) {
 	if err := sound(l); err != nil {
 		return false, err
 	}

@@ -85,7 +85,7 @@ func (s *Store) reindex(ctx context.Context, rows []stale, extract func([]byte) 
 		}
 		row.index = indexRows(&index)
 		kept = append(kept, row)
-		l.Rows, l.Put, l.HeldRows = append(l.Rows, row.key), append(l.Put, row.key), append(l.HeldRows, row.key)
+		l.Rows, l.Put, l.LockRows = append(l.Rows, row.key), append(l.Put, row.key), append(l.LockRows, row.key)
 		for _, x := range row.index {
 			key := ParamKey{row.key.Type, x.param}
 			if s.names.param(key) == 0 {

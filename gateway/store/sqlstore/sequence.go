@@ -12,7 +12,7 @@ import (
 	"sotesilta/gateway/store"
 )
 
-// leaseFor is how long a sequencer holds its lease without renewing it.
+// leaseFor is how long a sequencer has its lease without renewing it.
 const leaseFor = 3 * time.Second
 
 // sequencer names the lease.
@@ -100,8 +100,8 @@ func (s *source) Pending(ctx context.Context) pairs[ledger.Entry] {
 
 // pending reads up to limit entries without a place, after a key, by node and count. For a sequencer, which gives what
 // it holds of the entries that its own node committed last, the limit is shared out: no more of a node is taken than
-// leaves the nodes that follow as much, so that a busy node does not hold up the others.
-func pending(ctx context.Context, r Reader, after int64, limit int, held *recent) (entries []ledger.Entry, keys []int64, err error) {
+// leaves the nodes that follow as much, so that a busy node does not keep the others waiting.
+func pending(ctx context.Context, r Reader, after int64, limit int, lately *recent) (entries []ledger.Entry, keys []int64, err error) {
 	var nodes [][2]int64
 	err = each(ctx, r, func(rows Rows) error {
 		var node [2]int64
@@ -115,14 +115,14 @@ func pending(ctx context.Context, r Reader, after int64, limit int, held *recent
 	scan := newEntryScan()
 	for i, node := range nodes {
 		share := limit - len(entries)
-		if held != nil {
+		if lately != nil {
 			share = (share + len(nodes) - i - 1) / (len(nodes) - i)
 		}
 		if share == 0 {
 			break
 		}
-		if held != nil {
-			if own, at, ok := held.after(node[0], max(after, node[1]), share); ok {
+		if lately != nil {
+			if own, at, ok := lately.after(node[0], max(after, node[1]), share); ok {
 				entries, keys = append(entries, own...), append(keys, at...)
 				continue
 			}

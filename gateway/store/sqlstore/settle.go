@@ -73,8 +73,8 @@ func (s *Store) look(jobs []*job, now time.Time) *Look {
 type looking struct {
 	Look
 	s                                    *Store
-	rows, held, put                      set[RowKey]
-	clients, heldClients, keys, heldKeys set[string]
+	rows, lockRows, put                  set[RowKey]
+	clients, lockClients, keys, lockKeys set[string]
 	absent, created, onces, classes      set[string]
 	params                               set[ParamKey]
 }
@@ -87,20 +87,20 @@ func (l *looking) expected(j *job) {
 		case e.Client != "":
 			l.clients.add(&l.Clients, e.Client)
 			if j.writing {
-				l.heldClients.add(&l.HeldClients, e.Client)
+				l.lockClients.add(&l.LockClients, e.Client)
 			}
 			name = clientName(e.Client)
 		case e.Key != "":
 			l.keys.add(&l.Keys, e.Key)
 			if j.writing {
-				l.heldKeys.add(&l.HeldKeys, e.Key)
+				l.lockKeys.add(&l.LockKeys, e.Key)
 			}
 			name = keyName(e.Key)
 		default:
 			key := RowKey{e.Type, e.ID}
 			l.rows.add(&l.Rows, key)
 			if j.writing {
-				l.held.add(&l.HeldRows, key)
+				l.lockRows.add(&l.LockRows, key)
 			}
 			name = rowName(key)
 		}
@@ -122,7 +122,7 @@ func (l *looking) written(j *job) {
 			l.NewRows++
 			l.created.add(&l.Created, rowName(key))
 		} else {
-			l.held.add(&l.HeldRows, key)
+			l.lockRows.add(&l.LockRows, key)
 			l.put.add(&l.Put, key)
 		}
 		if class := j.puts[i].class; l.s.names.class(class) == 0 && l.classes.add(nil, class) {
@@ -144,12 +144,12 @@ func (l *looking) written(j *job) {
 		if f.Version == 1 {
 			l.created.add(&l.Created, clientName(f.Client))
 		} else {
-			l.heldClients.add(&l.HeldClients, f.Client)
+			l.lockClients.add(&l.LockClients, f.Client)
 		}
 	}
 	for _, k := range c.Keys {
 		l.keys.add(&l.Keys, k)
-		l.heldKeys.add(&l.HeldKeys, k)
+		l.lockKeys.add(&l.LockKeys, k)
 		l.created.add(&l.Created, keyName(k))
 	}
 	for _, o := range c.Once {

@@ -78,25 +78,25 @@ func change(interaction string) store.Change {
 	return store.Change{Records: []ledger.Record{{ID: ledger.NewID(), Time: time.Now(), Interaction: interaction, Outcome: "permit"}}}
 }
 
-// together commits changes so that they share a batch: the writer is held until all wait.
+// together commits changes so that they share a batch: the writer stands still until all wait.
 func together(t *testing.T, e *scripted, s *Store, changes ...store.Change) []error {
 	t.Helper()
 	errs := make([]error, len(changes))
 	var wg sync.WaitGroup
-	release, held := hold(t, e, s)
+	release, first := stall(t, e, s)
 	for i, c := range changes {
 		wg.Add(1)
 		go func() { defer wg.Done(); errs[i] = s.Commit(t.Context(), c) }()
 	}
 	require.Eventually(t, func() bool { return len(s.queue) == len(changes) }, 5*time.Second, time.Millisecond)
 	release()
-	require.NoError(t, <-held)
+	require.NoError(t, <-first)
 	wg.Wait()
 	return errs
 }
 
-// hold makes a first change, and holds the writer in its transaction until it is released.
-func hold(t *testing.T, e *scripted, s *Store) (release func(), first <-chan error) {
+// stall makes a first change, and keeps the writer in its transaction until it is released.
+func stall(t *testing.T, e *scripted, s *Store) (release func(), first <-chan error) {
 	t.Helper()
 	gate, entered, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	var once sync.Once
@@ -183,7 +183,7 @@ func TestAFullQueueIsBusy(t *testing.T) {
 	e := &scripted{}
 	s := New(e)
 	defer s.Close()
-	release, first := hold(t, e, s)
+	release, first := stall(t, e, s)
 	var wg sync.WaitGroup
 	for range maxQueue {
 		wg.Add(1)
@@ -202,7 +202,7 @@ func TestAChangeNobodyWaitsForIsNotMade(t *testing.T) {
 	e := &scripted{}
 	s := New(e)
 	defer s.Close()
-	release, first := hold(t, e, s)
+	release, first := stall(t, e, s)
 	ctx, cancel := context.WithCancel(t.Context())
 	gone := make(chan error, 1)
 	go func() { gone <- s.Commit(ctx, change("gone")) }()

@@ -57,27 +57,27 @@ func testConcurrency(t *testing.T, e Engine) {
 		// Each of two changes expects what the other writes: at most one may hold (no write skew).
 		for i := range 30 {
 			a, b := fmt.Sprintf("a%d", i), fmt.Sprintf("b%d", i)
-			var held atomic.Int32
+			var won atomic.Int32
 			race(2, func(me int) {
 				mine, others := a, b
 				if me == 1 {
 					mine, others = b, a
 				}
-				count(t, &held, stores[me].Commit(t.Context(), store.Change{
+				count(t, &won, stores[me].Commit(t.Context(), store.Change{
 					Expect: []store.Expect{{Type: "Task", ID: others}, {Client: others}},
 					Put:    []store.Row{row(class("Task", "aino"), mine, 1, search.Index{})},
 					Facts:  []*consent.Facts{{Client: mine, Version: 1}}, Records: []ledger.Record{record()},
 				}), store.ErrStale)
 			})
-			require.EqualValues(t, 1, held.Load())
+			require.EqualValues(t, 1, won.Load())
 		}
 		for i := range 30 {
-			a, b := fmt.Sprintf("held-a%d", i), fmt.Sprintf("held-b%d", i)
+			a, b := fmt.Sprintf("there-a%d", i), fmt.Sprintf("there-b%d", i)
 			commit(t, stores[0], store.Change{
 				Put:   []store.Row{row(class("Task", "aino"), a, 1, search.Index{}), row(class("Task", "aino"), b, 1, search.Index{})},
 				Facts: []*consent.Facts{{Client: a, Version: 1}, {Client: b, Version: 1}}, Keys: []string{a, b},
 			})
-			var held atomic.Int32
+			var won atomic.Int32
 			race(2, func(me int) {
 				mine, others := a, b
 				if me == 1 {
@@ -95,9 +95,9 @@ func testConcurrency(t *testing.T, e Engine) {
 					c.Expect = []store.Expect{{Key: others, Version: 1}}
 					c.Keys = []string{mine}
 				}
-				count(t, &held, stores[me].Commit(t.Context(), c), store.ErrStale)
+				count(t, &won, stores[me].Commit(t.Context(), c), store.ErrStale)
 			})
-			require.EqualValues(t, 1, held.Load())
+			require.EqualValues(t, 1, won.Load())
 		}
 	})
 	t.Run("shares a commit without sharing its fate", func(t *testing.T) {

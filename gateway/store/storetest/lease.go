@@ -25,50 +25,50 @@ func testLease(t *testing.T, e Engine) {
 	lease := func(name, holder string, life time.Duration) store.Lease {
 		return store.Lease{Name: name, Holder: holder, Life: life}
 	}
-	hold := func(s store.Store, l store.Lease) bool {
+	take := func(s store.Store, l store.Lease) bool {
 		t.Helper()
-		held, err := s.Hold(t.Context(), l)
+		taken, err := s.TakeLease(t.Context(), l)
 		require.NoError(t, err)
-		return held
+		return taken
 	}
 	t.Run("is one holder's until it is given back or ends", func(t *testing.T) {
 		a, b := lease("given", "a", time.Minute), lease("given", "b", time.Minute)
-		require.True(t, hold(one, a))
-		require.False(t, hold(other, b))
-		require.True(t, hold(other, a), "a holder is who it says it is, wherever it asks")
-		require.True(t, hold(other, lease("another", "b", time.Minute)))
-		require.False(t, hold(other, lease("given", "b", 0)), "nobody gives back what another holds")
-		require.True(t, hold(one, lease("given", "a", 0)))
-		require.True(t, hold(other, b))
-		require.False(t, hold(one, a))
+		require.True(t, take(one, a))
+		require.False(t, take(other, b))
+		require.True(t, take(other, a), "a holder is who it says it is, wherever it asks")
+		require.True(t, take(other, lease("another", "b", time.Minute)))
+		require.False(t, take(other, lease("given", "b", 0)), "nobody gives back what another has")
+		require.True(t, take(one, lease("given", "a", 0)))
+		require.True(t, take(other, b))
+		require.False(t, take(one, a))
 
-		require.True(t, hold(one, lease("ended", "a", 200*time.Millisecond)))
-		require.Eventually(t, func() bool { return hold(other, lease("ended", "b", time.Minute)) }, 10*time.Second, 20*time.Millisecond)
+		require.True(t, take(one, lease("ended", "a", 200*time.Millisecond)))
+		require.Eventually(t, func() bool { return take(other, lease("ended", "b", time.Minute)) }, 10*time.Second, 20*time.Millisecond)
 	})
 	t.Run("moves a position, and nobody else's does", func(t *testing.T) {
 		a, b := lease("c", "a", time.Minute), lease("c", "b", time.Minute)
 		require.Zero(t, at(t, one, "c"))
 		require.NoError(t, one.Advance(t.Context(), a, 0, 4), "a lease that nobody has is taken")
-		require.False(t, hold(other, b))
+		require.False(t, take(other, b))
 		require.ErrorIs(t, other.Advance(t.Context(), b, 4, 5), store.ErrStale)
 		require.EqualValues(t, 4, at(t, other, "c"))
 		require.NoError(t, one.Advance(t.Context(), a, 4, 4))
 		require.NoError(t, one.Advance(t.Context(), a, 4, 7))
-		require.True(t, hold(one, lease("c", "a", 0)))
+		require.True(t, take(one, lease("c", "a", 0)))
 		require.NoError(t, other.Advance(t.Context(), b, 7, 9))
-		require.True(t, hold(other, lease("c", "b", 0)))
+		require.True(t, take(other, lease("c", "b", 0)))
 
 		// Who slept meanwhile may have the lease again, but not move what the other has moved.
 		require.ErrorIs(t, one.Advance(t.Context(), a, 7, 8), store.ErrStale)
 		require.EqualValues(t, 9, at(t, one, "c"))
-		require.True(t, hold(other, b), "and did not renew it by that")
+		require.True(t, take(other, b), "and did not renew it by that")
 		require.Error(t, one.Advance(t.Context(), lease("c", "a", 0), 9, 10))
 		require.Error(t, other.Advance(t.Context(), b, 9, 8), "a position does not go back")
 		require.Zero(t, at(t, one, "d"))
 	})
 	t.Run("of nobody is none", func(t *testing.T) {
 		for _, l := range []store.Lease{lease("", "a", time.Minute), lease("x", "", time.Minute), lease("x", "a", -1), lease("sequencer", "a", time.Minute)} {
-			_, err := one.Hold(t.Context(), l)
+			_, err := one.TakeLease(t.Context(), l)
 			require.Error(t, err)
 		}
 	})

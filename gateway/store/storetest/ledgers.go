@@ -43,8 +43,8 @@ func intact(t testing.TB, entries []ledger.Entry) {
 		// The commitment as consent/ledger/README.md spells it.
 		open, sealed, _ := bytes.Cut(e.Canonical, []byte("\n"))
 		sum := func(parts ...[]byte) []byte { h := sha256.Sum256(bytes.Join(parts, nil)); return h[:] }
-		held := sum(sum(e.Salt, []byte("sealed")), sealed)
-		require.Equal(t, sum(sum(e.Salt, []byte("open")), held, open), e.Commitment[:])
+		kept := sum(sum(e.Salt, []byte("sealed")), sealed)
+		require.Equal(t, sum(sum(e.Salt, []byte("open")), kept, open), e.Commitment[:])
 		link := append(append([]byte{}, e.Prev[:]...), e.Node...)
 		link = binary.BigEndian.AppendUint64(append(link, 0), uint64(e.Count))
 		require.Equal(t, sha256.Sum256(append(link, e.Commitment[:]...)), e.Chain)
