@@ -24,6 +24,9 @@ type Feed struct {
 	byID    map[string]int
 	size    int64
 	arrived chan struct{}
+	room    int       // lines that may be printed at once
+	grown   time.Time // when the room was last made
+	skipped [2]int64  // places of records not printed of late: the first, and the one after the last; alike: none
 }
 
 // Line is one printed line: what was printed, and the record that it was printed from.
@@ -33,7 +36,9 @@ type Line struct {
 }
 
 // NewFeed makes a quiet feed.
-func NewFeed() *Feed { return &Feed{byID: map[string]int{}, arrived: make(chan struct{})} }
+func NewFeed() *Feed {
+	return &Feed{byID: map[string]int{}, arrived: make(chan struct{}), room: linesAtOnce, grown: time.Now()}
+}
 
 // Print makes the feed print to w from now on; nil makes it quiet.
 func (f *Feed) Print(w io.Writer) {
@@ -59,23 +64,35 @@ func (f *Feed) Begin(size int64) {
 	f.mu.Unlock()
 }
 
-// linesAtOnce bounds the lines printed of one batch: what comes faster is a load that nobody reads line by line.
-const linesAtOnce = 100
+// What comes faster than somebody's tries is a load that nobody reads line by line: of it so many lines a second are
+// printed, and how many more there were. Lines that are kept are all printed.
+const (
+	linesAtOnce  = 1000
+	linesASecond = 50
+)
 
 // Observe takes in sequenced entries.
 func (f *Feed) Observe(entries []ledger.Entry) {
+	if len(entries) == 0 {
+		return
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var text bytes.Buffer // one write for all
-	for i, entry := range entries {
-		f.size = entry.Seq + 1
-		if f.out == nil {
-			continue
-		}
-		if i == linesAtOnce && !f.keeps {
-			last := entries[len(entries)-1].Seq
-			f.size = last + 1
-			fmt.Fprintf(&text, "              and %d more exchanges in this moment, #%d to #%d: see the ledger\n", len(entries)-i, entry.Seq, last)
+	f.size = entries[len(entries)-1].Seq + 1
+	if f.out != nil {
+		f.print(entries)
+	}
+	close(f.arrived)
+	f.arrived = make(chan struct{})
+}
+
+// print prints the entries that there is room for, in one write, and counts the others.
+func (f *Feed) print(entries []ledger.Entry) {
+	f.makeRoom()
+	var text bytes.Buffer
+	for _, entry := range entries {
+		if !f.keeps && (f.room == 0 || f.skipped[0] < f.skipped[1]) {
+			f.skip(entry.Seq, f.size)
 			break
 		}
 		rec, err := ledger.ParseRecord(entry.Canonical)
@@ -87,14 +104,35 @@ func (f *Feed) Observe(entries []ledger.Entry) {
 			f.byID[rec.ID] = len(f.lines)
 			f.lines = append(f.lines, line)
 		}
+		f.room = max(0, f.room-1)
 		text.WriteString(line.String())
 		text.WriteByte('\n')
 	}
-	if text.Len() > 0 {
-		_, _ = f.out.Write(text.Bytes()) // who does not read the lines does not stop the ledger
+	_, _ = f.out.Write(text.Bytes()) // who does not read the lines does not stop the ledger
+}
+
+// makeRoom makes room for the lines of the seconds since it was last made.
+func (f *Feed) makeRoom() {
+	seconds := int(time.Since(f.grown) / time.Second)
+	f.room = min(linesAtOnce, f.room+seconds*linesASecond)
+	f.grown = f.grown.Add(time.Duration(seconds) * time.Second)
+}
+
+// skip counts records that are not printed; a second after the first of them it is told how many, and there is room again.
+func (f *Feed) skip(first, after int64) {
+	if f.skipped[0] < f.skipped[1] {
+		f.skipped[1] = after
+		return
 	}
-	close(f.arrived)
-	f.arrived = make(chan struct{})
+	f.skipped = [2]int64{first, after}
+	time.AfterFunc(time.Second, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.out != nil {
+			fmt.Fprintf(f.out, "              … and %d more exchanges, #%d to #%d: see the ledger\n", f.skipped[1]-f.skipped[0], f.skipped[0], f.skipped[1]-1)
+		}
+		f.skipped[0] = f.skipped[1]
+	})
 }
 
 // Lines are the lines printed so far, while the feed keeps them.
