@@ -250,7 +250,7 @@ func (s *statement) permittedVersion(v string) string {
 func (s *statement) granted(v string, ranged func(spans string) string) string {
 	var any []string
 	if len(s.plain) > 0 {
-		any = append(any, within(v+".class", s.list(0, func() string { return s.ints(s.plain) })))
+		any = append(any, among(v+".class", s.list(0, func() string { return s.ints(s.plain) }), len(s.plain)))
 	}
 	if len(s.ranged) > 0 {
 		any = append(any, ranged(s.list(1, func() string { return s.d.Spans(s.arg, s.ranged) })))

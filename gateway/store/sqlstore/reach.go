@@ -81,20 +81,21 @@ func (r *reaching) texts(list []string) string { return r.d.Texts(r.arg, cleaned
 // parties are those with whom a client has a relationship to be within reach.
 func (r *reaching) parties() []string { return append(slices.Clone(r.Units), r.Persons...) }
 
-// meets spells that a client, and the class c, are within reach by any of its ways; "" when there is none.
-func (r *reaching) meets(client string) string {
+// meets spells that a client, and a class, are within reach by any of its ways; "" when there is none. Who wrote the class
+// is asked last: mostly a relationship has said it.
+func (r *reaching) meets(client, class string) string {
 	if r.All {
 		return "1 = 1"
 	}
 	var any []string
 	if len(r.Clients) > 0 {
-		any = append(any, within(client, r.texts(r.Clients)))
+		any = append(any, among(client, r.texts(r.Clients), len(r.Clients)))
 	}
 	if parties := r.parties(); len(parties) > 0 {
 		any = append(any, exists(over(r.d, "("+r.texts(parties)+") p").look("relation", "y", "y.party = p.v AND y.client = "+client).sql("1")))
 	}
 	if r.Author != "" {
-		any = append(any, "c.author = "+r.text(r.Author))
+		any = append(any, "(SELECT c.author FROM class c WHERE c.class = "+class+") = "+r.text(r.Author))
 	}
 	if len(any) == 0 {
 		return ""
@@ -114,7 +115,7 @@ func (r *reaching) all() string {
 		if len(r.Only) == 0 {
 			return union[0]
 		}
-		meets := r.meets("o.v")
+		meets := r.meets("o.v", "k.class")
 		if meets == "" {
 			return union[0]
 		}
@@ -122,8 +123,7 @@ func (r *reaching) all() string {
 		if len(r.Only) == 1 { // then no class comes twice
 			both = " UNION ALL "
 		}
-		return union[0] + both + over(r.d, "("+r.texts(r.Only)+") o").look("class_client", "k", "k.client = o.v"+r.of("k.type")).
-			look("class", "c", "c.class = k.class").and(meets).sql("k.class AS class")
+		return union[0] + both + over(r.d, "("+r.texts(r.Only)+") o").look("class_client", "k", "k.client = o.v"+r.of("k.type")).and(meets).sql("k.class AS class")
 	}
 	var clients []string
 	if parties := r.parties(); len(parties) > 0 {

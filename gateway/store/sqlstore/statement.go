@@ -56,6 +56,14 @@ func (s *statement) alias(prefix string) string {
 // never as a join, whose order a planner could turn round. "IS TRUE" is the fence on both engines.
 func within(expr, query string) string { return "(" + expr + " IN (" + query + ")) IS TRUE" }
 
+// among spells within for a list of values that query spells: a list of one is compared with, and takes no tree.
+func among(expr, query string, values int) string {
+	if values == 1 {
+		return "(" + expr + " = (" + query + ")) IS TRUE"
+	}
+	return within(expr, query)
+}
+
 // exists spells a probe that is made row by row: LIMIT and OFFSET are the fence that keeps a planner from making a join
 // of it, on both engines.
 func exists(query string) string { return "EXISTS (" + query + " LIMIT 1 OFFSET 0)" }
