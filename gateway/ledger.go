@@ -16,7 +16,8 @@ import (
 // /ledger/inclusion?leaf=N and /ledger/consistency?old=N under the newest checkpoint. They are hashes over salted
 // commitments: they tell nothing of any record, so anybody may fetch them, and nobody needs to be trusted for them.
 func mountLedger(r gin.IRouter, tree *ledger.Tree, src ledger.Source) {
-	r.GET("/ledger/checkpoint", func(c *gin.Context) {
+	read := []string{http.MethodGet, http.MethodHead}
+	r.Match(read, "/ledger/checkpoint", func(c *gin.Context) {
 		checkpoint, err := ledger.Latest(c.Request.Context(), src)
 		switch {
 		case err != nil:
@@ -28,9 +29,9 @@ func mountLedger(r gin.IRouter, tree *ledger.Tree, src ledger.Source) {
 			c.Data(http.StatusOK, "text/plain; charset=utf-8", checkpoint)
 		}
 	})
-	r.GET("/ledger/inclusion", publicProof(src, "leaf", tree.PublicInclusion))
-	r.GET("/ledger/consistency", publicProof(src, "old", tree.PublicConsistency))
-	r.GET("/ledger/tile/*path", func(c *gin.Context) {
+	r.Match(read, "/ledger/inclusion", publicProof(src, "leaf", tree.PublicInclusion))
+	r.Match(read, "/ledger/consistency", publicProof(src, "old", tree.PublicConsistency))
+	r.Match(read, "/ledger/tile/*path", func(c *gin.Context) {
 		level, index, width, ok := tilePath(strings.TrimPrefix(c.Param("path"), "/"))
 		if !ok {
 			c.String(http.StatusBadRequest, "a tile is LEVEL/INDEX[.p/WIDTH] or entries/INDEX[.p/WIDTH] (C2SP tlog-tiles)\n")

@@ -173,8 +173,9 @@ func (s *Server) Party(ref string) (consent.Actor, bool) { return s.Registry().P
 func (s *Server) Routes(r gin.IRouter) {
 	r.POST(TokenPath, s.token)
 	r.POST(IntrospectPath, s.introspect)
-	r.GET(KeysPath, s.jwks)
-	r.GET(SmartPath, s.smart)
+	read := []string{http.MethodGet, http.MethodHead}
+	r.Match(read, KeysPath, s.jwks)
+	r.Match(read, SmartPath, s.smart)
 }
 
 // refusal is an error answer of the token endpoint (RFC 6749 § 5.2).
@@ -490,7 +491,10 @@ func (s *Server) jwks(c *gin.Context) {
 }
 
 // smart is GET /fhir/.well-known/smart-configuration (SMART App Launch 2.2, "Conformance"): what is implemented, no
-// more. There is no authorization endpoint, so there are no members of the App Launch.
+// more. There is no authorization endpoint, so there are no members of the App Launch. code_challenge_methods_supported is
+// the exception: the specification demands it of every server, with S256 and without plain, and clients and validators
+// look for it. It promises nothing here: a challenge belongs to the grant authorization_code, which
+// grant_types_supported does not name.
 func (s *Server) smart(c *gin.Context) {
 	c.Header("Cache-Control", "public, max-age=300")
 	writeJSON(c, http.StatusOK, struct {
@@ -500,11 +504,13 @@ func (s *Server) smart(c *gin.Context) {
 		Grants       []string `json:"grant_types_supported"`
 		Methods      []string `json:"token_endpoint_auth_methods_supported"`
 		Algorithms   []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+		Challenges   []string `json:"code_challenge_methods_supported"`
 		Scopes       []string `json:"scopes_supported"`
 		Capabilities []string `json:"capabilities"`
 	}{
 		JWKS: s.issuer + KeysPath, Token: s.issuer + TokenPath, Introspect: s.issuer + IntrospectPath,
 		Grants: []string{"client_credentials"}, Methods: []string{"private_key_jwt"}, Algorithms: []string{ES384, RS384},
+		Challenges:   []string{"S256"},
 		Scopes:       []string{"system/*.cruds", "system/*.rs"},
 		Capabilities: []string{"client-confidential-asymmetric", "permission-v2"},
 	})

@@ -152,7 +152,13 @@ func TestTheSMARTDocumentSaysWhatIsImplemented(t *testing.T) {
 	require.Equal(t, []any{"private_key_jwt"}, body["token_endpoint_auth_methods_supported"])
 	require.Equal(t, []any{"ES384", "RS384"}, body["token_endpoint_auth_signing_alg_values_supported"])
 	require.Equal(t, []any{"client-confidential-asymmetric", "permission-v2"}, body["capabilities"])
+	require.Equal(t, []any{"S256"}, body["code_challenge_methods_supported"], "demanded of every server, never plain")
 	require.NotContains(t, body, "authorization_endpoint")
+	for _, address := range []string{w.fhir + "/.well-known/smart-configuration", strings.TrimSuffix(w.fhir, "/fhir") + KeysPath} {
+		res, err := http.Head(address)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, res.StatusCode, "HEAD where GET is")
+	}
 }
 
 // gin does not go back from a static segment: the documents' paths must not hide the generic FHIR routes.

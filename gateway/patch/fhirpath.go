@@ -14,8 +14,8 @@ func FHIRPath(parameters *fhir.Value) (*Patch, error) {
 		return nil, wrong("a FHIRPath Patch is a Parameters resource")
 	}
 	items := parameters.Get("parameter").Items()
-	if len(items) == 0 || len(items) > MaxOperations {
-		return nil, wrong("a FHIRPath Patch has 1 to %d parameters operation", MaxOperations)
+	if len(items) > MaxOperations {
+		return nil, wrong("a FHIRPath Patch has at most %d parameters operation", MaxOperations)
 	}
 	p := &Patch{}
 	for i, item := range items {

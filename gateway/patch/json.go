@@ -8,10 +8,10 @@ import (
 	"sotesilta/internal/fhir"
 )
 
-// JSON reads a JSON Patch (RFC 6902), an array of operations. The error is an *Error.
+// JSON reads a JSON Patch (RFC 6902), an array of operations; one of none changes nothing. The error is an *Error.
 func JSON(doc *fhir.Value) (*Patch, error) {
-	if doc.Kind() != fhir.Array || len(doc.Items()) == 0 {
-		return nil, wrong("a JSON Patch is an array of operations, one at least")
+	if doc.Kind() != fhir.Array {
+		return nil, wrong("a JSON Patch is an array of operations")
 	}
 	if len(doc.Items()) > MaxOperations {
 		return nil, wrong("it has more than %d operations", MaxOperations)

@@ -61,7 +61,7 @@ func TestJSONPatch(t *testing.T) {
 		require.NotContains(t, err.Error(), "Virtanen", name)
 	}
 	for name, bad := range map[string]string{
-		"an object": `{}`, "empty": `[]`, "no op": `[{"path":"/a"}]`, "an unknown op": `[{"op":"rename","path":"/a"}]`, "no value": `[{"op":"add","path":"/a"}]`,
+		"an object": `{}`, "no op": `[{"path":"/a"}]`, "an unknown op": `[{"op":"rename","path":"/a"}]`, "no value": `[{"op":"add","path":"/a"}]`,
 		"no from": `[{"op":"move","path":"/a"}]`, "a relative pointer": `[{"op":"remove","path":"a"}]`, "a bad escape": `[{"op":"remove","path":"/a~2"}]`,
 		"a tilde at the end": `[{"op":"remove","path":"/a~"}]`, "a number for a path": `[{"op":"remove","path":1}]`,
 		"too many": `[` + strings.Repeat(`{"op":"remove","path":"/a"},`, MaxOperations) + `{"op":"remove","path":"/a"}]`,

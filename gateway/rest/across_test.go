@@ -87,7 +87,7 @@ func TestWhatASearchAcrossTypesRefuses(t *testing.T) {
 	} {
 		outcome(t, f.ask("GET", target, ""), 400, code)
 	}
-	require.Equal(t, "GET, HEAD, POST", f.ask("PUT", "", "{}").Header().Get("Allow"))
+	require.Equal(t, "GET, HEAD, POST, OPTIONS", f.ask("PUT", "", "{}").Header().Get("Allow"))
 	require.Empty(t, f.desk.calls)
 	lenient := parsed(t, f.ask("GET", "?_type=Task,Patient&owner=x", "", "Prefer", "handling=lenient"))
 	require.Contains(t, string(lenient.JSON()), "The parameter owner is not supported")

@@ -15,9 +15,22 @@ import (
 // maxForm bounds the body of POST _search in bytes: its parameters come back, sealed, in the links of the answer.
 const maxForm = 16 << 10
 
-// document reads the body as one FHIR resource of at most limit bytes. It refuses other media types (415), what is too
-// long (413, unread), what does not read strictly in its form, and what is no resource (400).
+// document reads the body as one FHIR resource of at most limit bytes, refusing what value refuses and what is no resource
+// (400).
 func (v *visit) document(limit int) (*fhir.Value, error) {
+	doc, err := v.value(limit)
+	if err == nil {
+		err = isResource(doc, "")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return doc, nil
+}
+
+// value reads the body in the form of a resource. It refuses other media types (415), what is too long (413, unread) and
+// what does not read strictly in its form (400).
+func (v *visit) value(limit int) (*fhir.Value, error) {
 	mediaType, err := v.mediaType()
 	form := codecOf(mediaType)
 	if err != nil || form == nil {
@@ -30,14 +43,7 @@ func (v *visit) document(limit int) (*fhir.Value, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, refuse(http.StatusBadRequest, "required", "", "The body is empty; a resource is needed.")
 	}
-	doc, err := form.read(data, limitsOf(limit))
-	if err != nil {
-		return nil, err
-	}
-	if err := isResource(doc, ""); err != nil {
-		return nil, err
-	}
-	return doc, nil
+	return form.read(data, limitsOf(limit))
 }
 
 // limitsOf bounds the parsing of a document of at most limit bytes: as many values to a byte as by default.
@@ -120,8 +126,23 @@ func (v *visit) wrongMediaType(taken ...string) error {
 		"The body must be "+strings.Join(taken, " or ")+" in UTF-8, not compressed; Content-Type must say so.")
 }
 
-// read reads the body, at most limit bytes.
+// read reads the body, at most limit bytes, without the byte order mark that some put before UTF-8 (RFC 8259 § 8.1: who
+// reads may pass over it). It refuses UTF-16 by its mark or, without one, by the zero in its first character, which no
+// form of ours begins with.
 func (v *visit) read(limit int) ([]byte, error) {
+	data, err := v.readWhole(limit)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(data) > 1 && (data[0] == 0 || data[1] == 0 || data[0] == 0xfe && data[1] == 0xff || data[0] == 0xff && data[1] == 0xfe):
+		return nil, refuse(http.StatusUnsupportedMediaType, "not-supported", "", "The body is in UTF-16 or UTF-32; send it in UTF-8.")
+	}
+	return bytes.TrimPrefix(data, utf8Mark), nil
+}
+
+var utf8Mark = []byte("\ufeff")
+
+func (v *visit) readWhole(limit int) ([]byte, error) {
 	if v.r.Body == nil {
 		return nil, nil
 	}

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bytes"
 	"encoding/base64"
 	"net/http"
 	"strings"
@@ -75,7 +76,7 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 		if parts[2] == everyType {
 			e.typ, e.id, e.within = "", "", found.within
 			if _, ok := found.methods[e.method]; !ok {
-				return e, &refusal{status: http.StatusMethodNotAllowed, allow: "GET, HEAD", issues: issue("not-supported", "", wrongMethod(e.method, found))}
+				return e, &refusal{status: http.StatusMethodNotAllowed, allow: readOnly, issues: issue("not-supported", "", wrongMethod(e.method, found))}
 			}
 			return e, v.readOf(&e, exchange.SearchSystem, query)
 		}
@@ -131,7 +132,7 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 // ofSystem understands an entry that reads what is of no type: metadata and the history of the system.
 func (v *visit) ofSystem(e *entry, rawQuery string) error {
 	if e.method != http.MethodGet && e.method != http.MethodHead {
-		return &refusal{status: http.StatusMethodNotAllowed, allow: "GET, HEAD", issues: issue("not-supported", "", "This address is read with GET.")}
+		return &refusal{status: http.StatusMethodNotAllowed, allow: readOnly, issues: issue("not-supported", "", "This address is read with GET.")}
 	}
 	query, err := entryParams(rawQuery)
 	if err != nil {
@@ -200,7 +201,8 @@ var changes = map[string]exchange.Interaction{
 	http.MethodPost: exchange.Create, http.MethodPut: exchange.Update, http.MethodPatch: exchange.Patch, http.MethodDelete: exchange.Delete,
 }
 
-// readOf understands what an entry that reads asks for. It stands in a body, so no link of a search repeats it.
+// readOf understands what an entry that reads asks for. Its links are those that the same address outside of a Bundle has,
+// apart from an identity code in it: that keeps them sealed.
 func (v *visit) readOf(e *entry, i exchange.Interaction, rawQuery string) error {
 	query, err := entryParams(rawQuery)
 	if err != nil {
@@ -208,7 +210,7 @@ func (v *visit) readOf(e *entry, i exchange.Interaction, rawQuery string) error 
 	}
 	switch i {
 	case exchange.Search, exchange.SearchSystem:
-		e.search, e.place, err = v.understand(e.typ, e.within, query, true)
+		e.search, e.place, err = v.understand(e.typ, e.within, query, false)
 	case exchange.History, exchange.HistoryType:
 		e.place, err = v.understandHistory(e.typ, e.id, query)
 	default:
@@ -281,7 +283,11 @@ func patchIn(doc *fhir.Value) (*patch.Patch, error) {
 		return nil, refuse(http.StatusBadRequest, "structure", "",
 			"A PATCH entry carries Parameters (FHIRPath Patch), or a Binary whose contentType is "+jsonPatch+".")
 	}
-	return readJSONPatch(data)
+	operations, err := fhir.Parse(bytes.TrimPrefix(data, utf8Mark), fhir.DefaultLimits)
+	if err != nil {
+		return nil, err
+	}
+	return readJSONPatch(operations)
 }
 
 // get carries out an entry that reads, unless the answers to the entries before it are as long as they may be.

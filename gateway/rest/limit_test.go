@@ -53,6 +53,18 @@ func TestLimits(t *testing.T) {
 		require.Equal(t, "2", w.Header().Get("Retry-After"))
 		require.Len(t, f.desk.calls, 2)
 	})
+	t.Run("a search across types costs as many as its types", func(t *testing.T) {
+		f := newFace(t, func(c *Config) { c.Allowance = allowance.New(0.5, 4, nil) })
+		require.Equal(t, 200, f.ask("GET", "?_type=Task,CareTeam,Observation", "").Code)
+		outcome(t, f.ask("GET", "?_type=Task,CareTeam", ""), 429, "throttled")
+		require.Len(t, f.desk.calls, 1)
+
+		f = newFace(t, func(c *Config) { c.Allowance = allowance.New(0.5, 4, nil) })
+		batch := bundleOf("batch", `{"request":{"method":"GET","url":"?_type=Task,CareTeam,Observation"}}`, `{"request":{"method":"GET","url":"?_type=Task,CareTeam"}}`)
+		answers := parsed(t, f.ask("POST", "", batch)).All("entry", "response", "status")
+		require.Equal(t, "200 OK", answers[0].Str())
+		require.Equal(t, "429 Too Many Requests", answers[1].Str(), "in a batch as well")
+	})
 	t.Run("without room a request is told to come again", func(t *testing.T) {
 		entered, leave := make(chan struct{}), make(chan struct{})
 		f := newFace(t, func(c *Config) { c.Limits.Concurrent = 1; c.Desk = slowDesk{entered: entered, leave: leave} })

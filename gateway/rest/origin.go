@@ -15,8 +15,8 @@ import (
 // What pages of other origins may send and see.
 var (
 	corsMethods = []string{"GET, HEAD, POST, PUT, PATCH, DELETE"}
-	corsHeaders = []string{"Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer"}
-	corsExposed = []string{"Allow, Content-Location, ETag, Last-Modified, Link, Location, Retry-After, WWW-Authenticate, X-Correlation-Id, X-Request-Id"}
+	corsHeaders = []string{"Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, If-None-Match, Prefer, X-Request-Id"}
+	corsExposed = []string{"Accept-Patch, Allow, Content-Location, ETag, Last-Modified, Link, Location, Retry-After, WWW-Authenticate, X-Correlation-Id, X-Request-Id"}
 	corsMaxAge  = []string{"600"}
 	varyOrigin  = []string{"Origin"}
 )
@@ -63,10 +63,14 @@ func (v *visit) origin() (done bool) {
 	return true
 }
 
-// options answers OPTIONS: the methods that an address takes. It needs no token, as it tells of the address's form and
+// options answers OPTIONS: the methods that an address takes, and the patches. It needs no token, as it tells of the address's form and
 // of the types that are served, which [base]/metadata does as well, and of no row.
 func (v *visit) options(found target) answer {
 	v.target, v.typ, v.interaction = found, found.typ, "options"
-	v.out.Header()["Allow"] = []string{strings.TrimPrefix(v.allow("")+", "+http.MethodOptions, ", ")}
+	h := v.out.Header()
+	h["Allow"] = []string{v.allow("")}
+	if i, ok := found.methods[http.MethodPatch]; ok && found.offers(i) { // RFC 5789 § 3.1
+		h["Accept-Patch"] = []string{strings.Join(patchFormats(), ", ")}
+	}
 	return answer{status: http.StatusNoContent}
 }

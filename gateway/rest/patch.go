@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/http"
+	"strings"
 
 	"sotesilta/gateway/exchange"
 	"sotesilta/gateway/patch"
@@ -39,8 +40,8 @@ func (v *visit) patchPatch(query params) (answer, error) {
 		p, err = v.jsonPatch()
 	} else {
 		var doc *fhir.Value
-		if doc, err = v.document(v.server.Limits.Body); err == nil {
-			p, err = fhirPathPatch(doc)
+		if doc, err = v.value(v.server.Limits.Body); err == nil {
+			p, err = v.resourcePatch(doc)
 		}
 	}
 	if err != nil {
@@ -50,20 +51,42 @@ func (v *visit) patchPatch(query params) (answer, error) {
 	return v.change(op)
 }
 
+// resourcePatch reads a body that is said to be a resource as a FHIRPath Patch. One that is a JSON Patch is refused with the
+// media type to send: what a body means is told by its Content-Type alone (RFC 5789 § 2.2: 415).
+func (v *visit) resourcePatch(doc *fhir.Value) (*patch.Patch, error) {
+	if doc.Kind() == fhir.Array {
+		return nil, v.otherPatch("An array of operations is a JSON Patch: send it as Content-Type " + jsonPatch + ".")
+	}
+	if err := isResource(doc, ""); err != nil {
+		return nil, err
+	}
+	return fhirPathPatch(doc)
+}
+
+// otherPatch refuses a patch that its Content-Type does not fit.
+func (v *visit) otherPatch(says string) error {
+	v.Header().Set("Accept-Patch", strings.Join(patchFormats(), ", "))
+	return refuse(http.StatusUnsupportedMediaType, "not-supported", "", says)
+}
+
 // jsonPatch reads the body as a JSON Patch.
 func (v *visit) jsonPatch() (*patch.Patch, error) {
 	data, err := v.read(v.server.Limits.Body)
 	if err != nil {
 		return nil, err
 	}
-	return readJSONPatch(data)
-}
-
-func readJSONPatch(data []byte) (*patch.Patch, error) {
 	doc, err := fhir.Parse(data, fhir.DefaultLimits)
 	if err != nil {
 		return nil, err
 	}
+	if fhir.ResourceType(doc) != "" {
+		return nil, v.otherPatch("A resource is no JSON Patch: a FHIRPath Patch is Parameters, sent as Content-Type " + fhirJSON + " or " + fhirXML + ".")
+	}
+	return readJSONPatch(doc)
+}
+
+// readJSONPatch understands a JSON Patch.
+func readJSONPatch(doc *fhir.Value) (*patch.Patch, error) {
 	p, err := patch.JSON(doc)
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "invalid", "", err.Error())

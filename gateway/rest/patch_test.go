@@ -51,6 +51,40 @@ func TestPatch(t *testing.T) {
 	require.Len(t, f.desk.rows["Task/t1"], 1)
 }
 
+// A patch whose Content-Type is not its own is refused with the one to send.
+func TestAPatchOfAnotherMediaType(t *testing.T) {
+	f := newFace(t)
+	f.desk.put(`{"resourceType":"Task","id":"t1","status":"draft"}`)
+	for _, c := range []struct{ body, sentAs, says string }{
+		{toReady, plainJSON, jsonPatch},
+		{toReady, fhirJSON, jsonPatch},
+		{"[]", fhirJSON, jsonPatch},
+		{pathForm, jsonPatch, fhirJSON},
+		{toReady, "application/merge-patch+json", jsonPatch},
+		{toReady, "", jsonPatch},
+	} {
+		w := f.ask("PATCH", "/Task/t1", c.body, "Content-Type", c.sentAs)
+		is := outcome(t, w, 415, "not-supported")
+		require.Contains(t, is.Text("diagnostics"), c.says, "%s as %s", c.body, c.sentAs)
+		require.Equal(t, "application/json-patch+json, application/fhir+json, application/fhir+xml", w.Header().Get("Accept-Patch"))
+		asXML := f.ask("PATCH", "/Task/t1", c.body, "Content-Type", c.sentAs, "Accept", fhirXML)
+		require.Contains(t, xmlOf(t, asXML, 415).Text("issue", "diagnostics"), c.says)
+	}
+	require.Len(t, f.desk.rows["Task/t1"], 1)
+	require.Equal(t, 200, f.ask("PATCH", "/Task/t1", pathForm, "Content-Type", plainJSON).Code, "a resource in JSON, as elsewhere")
+}
+
+// Patches of no operations are patches (RFC 6902 § 3: an array).
+func TestAnEmptyPatchIsOne(t *testing.T) {
+	for body, mediaType := range map[string]string{"[]": jsonPatch, `{"resourceType":"Parameters"}`: fhirJSON, `<Parameters xmlns="http://hl7.org/fhir"/>`: fhirXML} {
+		f := newFace(t)
+		f.desk.put(`{"resourceType":"Task","id":"t1","status":"draft"}`)
+		w := f.ask("PATCH", "/Task/t1", body, "Content-Type", mediaType)
+		require.Equal(t, 200, w.Code, "%s: %s", body, w.Body)
+		require.Equal(t, "draft", parsed(t, w).Text("status"))
+	}
+}
+
 func TestConditionalUpdateAndDelete(t *testing.T) {
 	f := newFace(t)
 	f.desk.put(`{"resourceType":"Task","id":"t1","status":"draft","identifier":[{"value":"a"}]}`)

@@ -94,6 +94,9 @@ var allMethods = []string{
 	http.MethodOptions, http.MethodTrace, http.MethodConnect,
 }
 
+// readOnly is Allow of an address that is only read.
+const readOnly = "GET, HEAD, OPTIONS"
+
 // order in which Allow names methods.
 var order = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
 
@@ -283,7 +286,7 @@ func answeredOf(list string) string {
 	}), ", ")
 }
 
-// allow is the methods of the visit's target for the header Allow, but for one.
+// allow is the methods of the visit's target for the header Allow, but for one. Every address takes OPTIONS.
 func (v *visit) allow(but string) string {
 	var allowed []string
 	for _, method := range order {
@@ -291,7 +294,7 @@ func (v *visit) allow(but string) string {
 			allowed = append(allowed, method)
 		}
 	}
-	return strings.Join(allowed, ", ")
+	return strings.Join(append(allowed, http.MethodOptions), ", ")
 }
 
 func (s *server) findBase(*visit, gin.Params) (target, error) { return target{methods: atBase}, nil }

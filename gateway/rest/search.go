@@ -70,6 +70,9 @@ func (v *visit) understand(typ string, within search.Within, query params, hidde
 		return nil, p, refuse(http.StatusBadRequest, "not-supported", "http._summary", "_summary=text is not combined with _include and _revinclude.")
 	}
 	q.Cursor = p.Cursor
+	if err := v.spend(len(q.Across) - 1); err != nil { // as if each type had been searched alone: so much is looked at
+		return nil, p, err
+	}
 	return q, p, nil
 }
 
@@ -119,12 +122,12 @@ func (v *visit) search(q *search.Query, p place) (answer, error) {
 // self is the link to this very page: the parameters as they were understood, unless they are sealed because they came
 // in a body or held an identity code, or the page is not the first.
 func (v *visit) self(c exchange.Caller, q *search.Query, p place) string {
-	if p.Hidden || q.HasSecrets || p.Cursor != "" || textCarriesIdentityCode(q.Raw) {
-		return v.pageURL(c, p)
-	}
 	raw := q.Raw
 	if asked := p.subset.asked.encode(); asked != "" {
 		raw = strings.TrimPrefix(raw+"&"+asked, "&")
+	}
+	if p.Hidden || q.HasSecrets || p.Cursor != "" || textCarriesIdentityCode(raw) {
+		return v.pageURL(c, p)
 	}
 	if raw == "" {
 		return v.server.searched(p)

@@ -96,6 +96,23 @@ func TestWhatWasAskedInABodyIsInNoLink(t *testing.T) {
 	require.NotContains(t, f.log.String(), "900R")
 	require.NotContains(t, f.log.String(), "irtanen")
 
+	// In a Bundle the links are those of the same address outside of one, apart from what no URL may hold.
+	for address, self := range map[string]string{
+		"Task?status=ready&_count=1":                                            `^https://gw\.example/fhir/Task\?status=ready&_count=1$`,
+		"Patient/aino/Observation?status=final":                                 `^https://gw\.example/fhir/Patient/aino/Observation\?status=final$`,
+		"Patient?identifier=urn:oid:1.2.246.21%7C" + ainoCode + "&_count=1":     `^https://gw\.example/fhir/Patient\?_page=[\w-]+$`,
+		"Patient?family=" + ainoCode:                                            `^https://gw\.example/fhir/Patient\?_page=[\w-]+$`,
+		"Patient?_has:Observation:subject:identifier=%2530%2531" + ainoCode[2:]: `^https://gw\.example/fhir/Patient\?_page=[\w-]+$`,
+	} {
+		for _, kind := range []string{"batch", "transaction"} {
+			w := f.ask("POST", "", bundleOf(kind, `{"request":{"method":"GET","url":"`+address+`"}}`))
+			require.Equal(t, 200, w.Code, "%s: %s", address, w.Body)
+			found := parsed(t, w).Get("entry").Items()[0].Get("resource")
+			require.Regexp(t, self, links(found)["self"], "%s of %s", kind, address)
+			require.Equal(t, 200, f.ask("GET", links(found)["self"], "").Code, "the link leads there")
+		}
+	}
+
 	// The URL and the form are read together; only what is public is shown.
 	w = f.ask("POST", "/Task/_search?status=ready", "_id=t1", "Content-Type", formBody+"; charset=UTF-8")
 	require.Equal(t, 200, w.Code, "%s", w.Body)
@@ -178,7 +195,7 @@ func TestCompartmentsAreSearched(t *testing.T) {
 		require.Equal(t, 200, w.Code, "%s", w.Body)
 		require.Len(t, parsed(t, w).All("entry", "resource", "entry"), 3, kind)
 	}
-	require.Equal(t, "GET, HEAD", f.ask("PUT", "/Patient/aino/Observation", "{}").Header().Get("Allow"))
+	require.Equal(t, "GET, HEAD, OPTIONS", f.ask("PUT", "/Patient/aino/Observation", "{}").Header().Get("Allow"))
 	outcome(t, f.ask("GET", "/Patient/a_b/Observation", ""), 404, "not-found")
 	require.Contains(t, f.ask("GET", "/metadata", "").Body.String(), `"compartment":["http://hl7.org/fhir/CompartmentDefinition/patient"`)
 }

@@ -18,8 +18,11 @@ func (v *visit) postBundle(query params) (answer, error) {
 		return answer{}, err
 	}
 	doc, err := v.document(v.server.Limits.Bundle)
+	var faulty map[int]error
 	if err != nil {
-		return answer{}, err
+		if doc, faulty = faultyEntries(err); doc == nil {
+			return answer{}, err
+		}
 	}
 	if err := sameType(doc, "Bundle", ""); err != nil {
 		return answer{}, err
@@ -39,7 +42,7 @@ func (v *visit) postBundle(query params) (answer, error) {
 	case "transaction":
 		return v.transaction(items)
 	case "batch":
-		return v.batch(items)
+		return v.batch(items, faulty)
 	}
 	return answer{}, refuse(http.StatusBadRequest, "value", "Bundle.type", "A Bundle sent to the base is a batch or a transaction.")
 }

@@ -57,6 +57,10 @@ func TestOptionsTellWhatAnAddressTakes(t *testing.T) {
 		require.Equal(t, allow, w.Header().Get("Allow"), target)
 		require.Empty(t, w.Body.String(), target)
 	}
+	const patches = "application/json-patch+json, application/fhir+json, application/fhir+xml"
+	for target, accepted := range map[string]string{"/Task/t1": patches, "/Task": patches, "/AuditEvent/1": "", "/Task/t1/_history": "", "": ""} {
+		require.Equal(t, accepted, f.ask("OPTIONS", target, "", "Authorization", "").Header().Get("Accept-Patch"), target)
+	}
 	outcome(t, f.ask("OPTIONS", "/Basic", ""), 404, "not-supported")
 	require.Empty(t, f.desk.calls, "no row is asked for")
 	w := f.ask("BREW", "/Task/t1", "")

@@ -82,7 +82,7 @@ func TestUpdate(t *testing.T) {
 
 	w = f.ask("PUT", "/Task/t9", `{"resourceType":"Task","id":"t9"}`)
 	outcome(t, w, 405, "not-supported")
-	require.Equal(t, "GET, HEAD, PATCH, DELETE", w.Header().Get("Allow"))
+	require.Equal(t, "GET, HEAD, PATCH, DELETE, OPTIONS", w.Header().Get("Allow"))
 }
 
 func TestDelete(t *testing.T) {

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -53,4 +54,49 @@ func TestEveryInteractionSpeaksXML(t *testing.T) {
 		`</resource><request><method value="POST"/><url value="Task"/></request></entry></Bundle>`
 	answered := xmlOf(t, f.ask("POST", "", batch, asXML...), 200)
 	require.Equal(t, "201 Created", answered.Text("entry", "response", "status"))
+}
+
+// One entry of a batch that is not FHIR's leaves the others alone in XML as in JSON (FHIR R4 § 3.1.0.11.1); a transaction is
+// refused whole, and so is what tells the entries apart.
+func TestAFaultyEntryOfABatchInXML(t *testing.T) {
+	f := newFace(t)
+	post := func(resource string) string {
+		return `<entry><resource>` + resource + `</resource><request><method value="POST"/><url value="Task"/></request></entry>`
+	}
+	bundle := func(kind string, entries ...string) string {
+		return `<Bundle xmlns="http://hl7.org/fhir"><type value="` + kind + `"/>` + strings.Join(entries, "") + `</Bundle>`
+	}
+	entries := []string{
+		post(`<Task><status value="draft"/></Task>`),
+		post(`<Task><colour value="red"/><status value="draft"/><input><shade/></input></Task>`),
+		post(`<Nope/>`),
+		post(`<Task/><Task/>`),
+		post(``),
+		post(`<Task><status value="ready"/></Task>`),
+	}
+	asXML := []string{"Content-Type", fhirXML, "Accept", fhirXML}
+	answered := xmlOf(t, f.ask("POST", "", bundle("batch", entries...), asXML...), 200).Get("entry").Items()
+	require.Len(t, answered, len(entries))
+	for i, want := range []string{"201 Created", "400 Bad Request", "400 Bad Request", "400 Bad Request", "400 Bad Request", "201 Created"} {
+		require.Equal(t, want, answered[i].Text("response", "status"), "entry %d", i)
+		require.Equal(t, want[:3] == "400", answered[i].Get("response").Get("outcome") != nil, "entry %d", i)
+	}
+	told := answered[1].All("response", "outcome", "issue")
+	require.Len(t, told, 2)
+	require.Equal(t, "Task.colour", told[0].Text("expression"), "the place within the resource")
+	require.Equal(t, "Task.input[0].shade", told[1].Text("expression"))
+	require.Len(t, f.desk.rows, 2, "the two that were whole")
+
+	refused := xmlOf(t, f.ask("POST", "", bundle("transaction", entries...), asXML...), 400)
+	require.Equal(t, "Bundle.entry[1].resource.colour", refused.Text("issue", "expression"))
+	for _, whole := range []string{
+		bundle("batch", entries[0], `<entry><colour value="red"/></entry>`),
+		bundle("batch", entries[0], `<colour value="red"/>`),
+		bundle("batch", entries[0], post(`<Task><status value="draft"></Task>`)),
+		bundle("batch", entries[0], post(`<Task>`+strings.Repeat(`<colour/>`, 300)+`</Task>`)),
+		strings.Replace(bundle("batch", entries[1]), "Bundle", "Basket", 2),
+	} {
+		require.Equal(t, "OperationOutcome", fhir.ResourceType(xmlOf(t, f.ask("POST", "", whole, asXML...), 400)), whole)
+	}
+	require.Len(t, f.desk.rows, 2)
 }

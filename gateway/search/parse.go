@@ -49,6 +49,9 @@ func Pairs(raw string) ([]Pair, error) {
 		if err != nil { // its text would repeat what was sent
 			return nil, refused("invalid", "The search is not percent-encoded correctly.")
 		}
+		if name == "" {
+			return nil, refused("invalid", "A parameter has a value but no name: it is written name=value.")
+		}
 		out = append(out, Pair{name, value})
 	}
 	return out, nil

@@ -280,6 +280,10 @@ func TestPairsKeepTheirOrder(t *testing.T) {
 		var refusal *Error
 		require.ErrorAs(t, err, &refusal)
 	}
+	for _, nameless := range []string{"=x", "a=1&=", "=010190-900R"} {
+		_, err = Pairs(nameless)
+		require.EqualError(t, err, "search: A parameter has a value but no name: it is written name=value.")
+	}
 }
 
 func TestClientsAreBoundByPatientSubjectAndID(t *testing.T) {

@@ -34,6 +34,8 @@ type SyntaxError struct {
 	Msg          string // the rule that is broken
 	cause        error
 	issues       []Issue // all that is wrong, where reading went on; this is the first of them
+	read         *Value  // what was read of a document whose form alone is wrong, and
+	faults       []Issue // what is wrong with its form
 }
 
 // Error is "place: rule (line, column)".
@@ -64,7 +66,7 @@ func (e *SyntaxError) at(src string, offset int64) *SyntaxError {
 func (e *SyntaxError) Unwrap() error { return e.cause }
 
 // Issues say the same as issues of an OperationOutcome: of JSON one, beyond which nothing can be read; of XML all that
-// could be told, at most 50 as of Validate.
+// could be told, 50 and what ended the reading at most.
 func (e *SyntaxError) Issues() []Issue {
 	if e.issues != nil {
 		return e.issues
@@ -77,9 +79,11 @@ func (e *SyntaxError) Issues() []Issue {
 }
 
 // Formal says whether the document is one and only its form is wrong, not FHIR's: nothing broke the reading off.
-func (e *SyntaxError) Formal() bool {
-	return e.issues != nil && e.issues[len(e.issues)-1].Severity != "fatal"
-}
+func (e *SyntaxError) Formal() bool { return e.read != nil }
+
+// Read is what was read of a document that is Formal, without what is wrong with its form, and all of that: who takes the
+// parts of a document each for itself tells by the places which of them are whole. Nil of others.
+func (e *SyntaxError) Read() (*Value, []Issue) { return e.read, e.faults }
 
 // Parse reads one JSON value. It keeps the order of members and the spelling of numbers, and refuses, with a
 // *SyntaxError, what is not RFC 8259 JSON in valid UTF-8 (a byte order mark included), members that occur twice in an

@@ -19,11 +19,15 @@ const (
 	notResource    = "the element must be a resource type of FHIR R4"
 )
 
-// note tells a fault that reading goes on beyond, at a byte of the document. It errs when there are as many as are told.
+// maxFaults bounds how many faults reading goes on beyond. More than are told of a document, because those of the entries of
+// a Bundle are told to each for itself.
+const maxFaults = 200
+
+// note tells a fault that reading goes on beyond, at a byte of the document. It errs when there are too many.
 func (x *xmlReader) note(at int, code, format string, args ...any) error {
 	err := x.fail(at, format, args...).(*SyntaxError)
 	x.faults = append(x.faults, fault{code, err})
-	if len(x.faults) == maxIssues {
+	if len(x.faults) == maxFaults {
 		return err
 	}
 	return nil
@@ -51,12 +55,16 @@ func (x *xmlReader) faulty(v *Value, err error) error {
 	told := make([]string, len(x.faults))
 	for i, f := range x.faults {
 		told[i] = f.err.Expression
-		out.issues = append(out.issues, Issue{Severity: "error", Code: f.code, Expression: f.err.Expression, Diagnostics: f.err.said()})
+		out.faults = append(out.faults, Issue{Severity: "error", Code: f.code, Expression: f.err.Expression, Diagnostics: f.err.said()})
 	}
+	out.issues = slices.Clone(out.faults[:min(len(out.faults), maxIssues)])
 	switch last, broken := err.(*SyntaxError); {
 	case broken && last != x.faults[len(x.faults)-1].err:
-		out.issues = append(out.issues, last.Issues()...)
-	case !broken:
+		out.issues, out.faults = append(out.issues, last.Issues()...), nil
+	case broken || x.outgrows(v):
+		out.faults = nil
+	default:
+		out.read = v
 		for _, is := range Validate(v) {
 			within := is.Expression + "."
 			if len(out.issues) < maxIssues && !slices.ContainsFunc(told, func(at string) bool { return strings.HasPrefix(at+".", within) }) {

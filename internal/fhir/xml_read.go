@@ -27,11 +27,16 @@ func ParseXML(data []byte, lim Limits) (*Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Quotes and line feeds take more room in JSON: what is kept must be within the bounds too.
-	if len(data) > lim.Bytes/2 && len(v.JSON()) > lim.Bytes {
+	if x.outgrows(v) {
 		return nil, tooLong(lim)
 	}
 	return v, nil
+}
+
+// outgrows says whether the JSON of what was read is longer than the bound: quotes and line feeds take more room there, and
+// what is kept must be within the bound too.
+func (x *xmlReader) outgrows(v *Value) bool {
+	return len(x.src) > x.lim.Bytes/2 && len(v.JSON()) > x.lim.Bytes
 }
 
 func (x *xmlReader) document() (*Value, error) {

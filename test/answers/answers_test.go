@@ -146,7 +146,11 @@ func TestRefusals(t *testing.T) {
 			{"update as create", "PUT", "Observation/" + absentID, strings.Replace(note("x"), `{`, `{"id":"`+absentID+`",`, 1), nil, 405, "not-supported"},
 			{"AuditEvents are not written", "POST", "AuditEvent", `{"resourceType":"AuditEvent"}`, nil, 405, ""},
 			{"AuditEvents are not deleted", "DELETE", "AuditEvent/" + absentID, nil, nil, 405, ""},
-			{"PATCH of nothing", "PATCH", own, `[]`, []string{"Content-Type", "application/json-patch+json"}, 400, "invalid"},
+			{"PATCH that says it is JSON", "PATCH", own, `[{"op":"replace","path":"/status","value":"final"}]`, []string{"Content-Type", "application/json"}, 415, "not-supported"},
+			{"JSON Patch as a resource", "PATCH", own, `[{"op":"replace","path":"/status","value":"final"}]`, nil, 415, "not-supported"},
+			{"FHIRPath Patch as JSON Patch", "PATCH", own, `{"resourceType":"Parameters"}`, []string{"Content-Type", "application/json-patch+json"}, 415, "not-supported"},
+			{"a parameter without a name", "GET", "Observation?=x", nil, nil, 400, "invalid"},
+			{"UTF-16", "POST", "Observation", "\xff\xfe{\x00}\x00", nil, 415, "not-supported"},
 			{"PATCH of an absent element", "PATCH", own, `[{"op":"remove","path":"/component/7"}]`, []string{"Content-Type", "application/json-patch+json"}, 422, "processing"},
 			{"PATCH to what is invalid", "PATCH", own, `[{"op":"replace","path":"/status","value":"colourful"}]`, []string{"Content-Type", "application/json-patch+json"}, 422, ""},
 			{"PATCH of the absent", "PATCH", "Observation/" + absentID, `[{"op":"replace","path":"/status","value":"final"}]`, []string{"Content-Type", "application/json-patch+json"}, 404, "not-found"},
@@ -300,7 +304,7 @@ func TestMalformed(t *testing.T) {
 			})
 		}
 		check()
-		nurse.Do(t, "POST", "Observation", "\xef\xbb\xbf"+note("a byte order mark is no part of JSON")).Outcome(t, 400)
+		nurse.Do(t, "POST", "Observation", "\xef\xbb\xbf\xef\xbb\xbf"+note("one byte order mark is passed over, not two")).Outcome(t, 400)
 	})
 }
 
