@@ -62,8 +62,12 @@ func (s *instance) url(database string) string {
 	return "postgres://postgres@/" + database + "?host=" + s.dir
 }
 
+// patience is how long a statement may take on a machine that does much else: to create or drop a database, everything
+// that was written must reach the disk first.
+const patience = 3 * time.Minute
+
 func (s *instance) admin(statement string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	c, err := pgx.Connect(ctx, s.url("postgres"))
 	if err != nil {
@@ -126,11 +130,10 @@ func start() (*instance, error) {
 		return nil, errors.Join(fmt.Errorf("pgtest: %w", err), os.RemoveAll(dir))
 	}
 	s := &instance{dir, alive}
-	for range 200 {
+	for begun := time.Now(); time.Since(begun) < patience; time.Sleep(50 * time.Millisecond) {
 		if err = s.admin("SELECT 1"); err == nil {
 			return s, nil
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	return nil, err
 }
