@@ -33,7 +33,7 @@ func twinOf(id string) twin { return twin{id, never(id)} }
 
 var (
 	sealed  = regexp.MustCompile(`_page=[A-Za-z0-9_%=-]+`)
-	instant = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
+	instant = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT`)
 )
 
 // plain is an answer without what differs between any two answers: Date, X-Request-Id, times, random seals (their
