@@ -136,63 +136,28 @@ func get(p *load.Process, token, path string) load.Request {
 // law compares a recorded read with the same read decided on and not recorded, and neither decided nor recorded.
 func (b *bench) law(ctx context.Context) error {
 	const connections = 32
-	g, err := b.onFile(ctx)
+	p, err := b.planned(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = g.Kill() }()
-	token, err := g.Token(ctx, "jukola-ehr", "nurse")
-	if err != nil {
-		return err
-	}
-	ref, err := g.Put(token, "CarePlan", load.CarePlan(client))
-	if err != nil {
-		return err
-	}
-	without := map[string]*load.Process{}
-	for _, kind := range []string{"decide", "nothing"} {
-		p, err := b.lawless(ctx, g, kind)
+	defer func() { _ = p.g.Kill() }()
+	var turns []turn
+	for _, without := range []struct{ kind, name string }{{"nothing", "read alone"}, {"decide", "decided"}} {
+		server, err := b.lawless(ctx, p.g, without.kind)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = p.Kill() }()
-		without[kind] = p
+		defer func() { _ = server.Kill() }()
+		turns = append(turns, p.read(ctx, "", without.name, server, nil, connections))
 	}
-	c, err := load.Dial(g.Addr)
+	turns = append(turns, p.read(ctx, "law-recorded", "decided and recorded", p.g.Process, p.g, connections))
+	fmt.Fprintf(b.out, "what the law costs a read of %s, %d bytes\n", "CarePlan", len(p.body))
+	lines, err := b.compare(ctx, turns...)
 	if err != nil {
 		return err
 	}
-	defer c.Close()
-	a, err := c.Do(g.Read(token, ref))
-	if err != nil || a.Status != http.StatusOK {
-		return fmt.Errorf("GET %s: %w %v", ref, err, a)
-	}
-	size := len(a.Body)
-	fmt.Fprintf(b.out, "what the law costs a read of %s, %d bytes\n", "CarePlan", size)
-	lines := map[string][]line{}
-	for range b.rounds { // turn and turn about
-		if token, err = g.Token(ctx, "jukola-ehr", "nurse"); err != nil {
-			return err
-		}
-		for _, kind := range []string{"nothing", "decide", "recorded"} {
-			p, of, name := without[kind], (*load.Gateway)(nil), map[string]string{"nothing": "read alone", "decide": "decided", "recorded": "decided and recorded"}[kind]
-			if kind == "recorded" {
-				p, of = g.Process, g
-			}
-			l, err := b.profiled(ctx, "law-"+kind, of, func() (line, error) {
-				return measure(ctx, name, p, of, b.reading(p.Addr, get(p, token, ref), connections, size))
-			})
-			if err != nil {
-				return err
-			}
-			lines[kind] = append(lines[kind], l)
-		}
-	}
-	for _, kind := range []string{"nothing", "decide", "recorded"} {
-		b.show(middle(lines[kind]))
-	}
-	alone := middle(lines["nothing"]).Rate
-	b.goal(fmt.Sprintf("recorded read : without decision and record, at %d connections", connections), middle(lines["recorded"]).Rate/alone, wantRecorded, false)
-	b.goal("the same decided but not recorded (deciding costs at most 15 %)", middle(lines["decide"]).Rate/alone, wantDecided, false)
+	alone, decided, recorded := lines[0].Rate, lines[1].Rate, lines[2].Rate
+	b.goal(fmt.Sprintf("recorded read : without decision and record, at %d connections", connections), recorded/alone, wantRecorded, false)
+	b.goal("the same decided but not recorded (deciding costs at most 15 %)", decided/alone, wantDecided, false)
 	return nil
 }

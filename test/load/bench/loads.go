@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,31 +91,13 @@ const client = "aino"
 
 // reads compares a recorded read with a bare handler that returns the same bytes.
 func (b *bench) reads(ctx context.Context) error {
-	g, err := b.onFile(ctx)
+	p, err := b.planned(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = g.Kill() }()
-	token, err := g.Token(ctx, "jukola-ehr", "nurse")
-	if err != nil {
-		return err
-	}
-	ref, err := g.Put(token, "CarePlan", load.CarePlan(client))
-	if err != nil {
-		return err
-	}
-	c, err := load.Dial(g.Addr)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	a, err := c.Do(g.Read(token, ref))
-	if err != nil || a.Status != http.StatusOK {
-		return errors.Join(err, fmt.Errorf("GET %s: %d: %s", ref, a.Status, a.Body))
-	}
-	size := len(a.Body)
+	defer func() { _ = p.g.Kill() }()
 	path := filepath.Join(b.dir, "body.json")
-	if err := os.WriteFile(path, a.Body, 0o600); err != nil {
+	if err := os.WriteFile(path, p.body, 0o600); err != nil {
 		return err
 	}
 	addr, err := load.FreeAddr()
@@ -130,60 +113,38 @@ func (b *bench) reads(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = bare.Kill() }()
-	if err := bare.Await(ctx, "/fhir/"+ref); err != nil {
+	if err := bare.Await(ctx, "/fhir/"+p.ref); err != nil {
 		return err
 	}
-	fmt.Fprintf(b.out, "reads of %s, %d bytes\n", "CarePlan", size)
+	fmt.Fprintf(b.out, "reads of %s, %d bytes\n", "CarePlan", len(p.body))
 	for _, connections := range []int{8, 32} {
-		var bares, recorded []line
-		for range b.rounds { // turn and turn about: what else the machine does meets both alike
-			l, err := measure(ctx, "bare gin handler", bare, nil, b.reading(bare.Addr, load.NewRequest("GET", bare.Addr, "/fhir/"+ref, nil), connections, size))
-			if err != nil {
-				return err
-			}
-			bares = append(bares, l)
-			// A token lives five minutes.
-			if token, err = g.Token(ctx, "jukola-ehr", "nurse"); err != nil {
-				return err
-			}
-			l, err = b.profiled(ctx, "read-"+strconv.Itoa(connections), g, func() (line, error) {
-				return measure(ctx, "recorded read, SQLite", g.Process, g, b.reading(g.Addr, g.Read(token, ref), connections, size))
-			})
-			if err != nil {
-				return err
-			}
-			recorded = append(recorded, l)
+		lines, err := b.compare(ctx,
+			turn{run: func() (line, error) {
+				return measure(ctx, "bare gin handler", bare, nil, p.reading(bare, load.NewRequest("GET", bare.Addr, "/fhir/"+p.ref, nil), connections))
+			}},
+			p.read(ctx, "read-"+strconv.Itoa(connections), "recorded read, SQLite", p.g.Process, p.g, connections))
+		if err != nil {
+			return err
 		}
-		bareLine, line := middle(bares), middle(recorded)
-		b.show(bareLine)
-		b.show(line)
 		want := wantRead32
 		if connections == 8 {
 			want = wantRead8
-			b.goal("p99 ms of a recorded read at 8 connections", line.P99, wantP99, true)
+			b.goal("p99 ms of a recorded read at 8 connections", lines[1].P99, wantP99, true)
 		}
-		b.goal(fmt.Sprintf("recorded read : bare gin at %d connections", connections), line.Rate/bareLine.Rate, want, false)
+		b.goal(fmt.Sprintf("recorded read : bare gin at %d connections", connections), lines[1].Rate/lines[0].Rate, want, false)
 	}
 	return nil
 }
 
-func (b *bench) reading(addr string, request load.Request, connections, size int) load.Plan {
-	return load.Plan{
-		Addr: addr, Connections: connections, Plain: b.plain, Warmup: b.duration / 5, Duration: b.duration,
-		Next: func(int, int) load.Request { return request },
-		Seen: func(_, _ int, a *load.Answer) bool { return a.Status == http.StatusOK && len(a.Body) == size },
-	}
-}
-
-// creates measures durable creates on both stores, turn and turn about.
+// creates measures durable creates on both stores.
 func (b *bench) creates(ctx context.Context) error {
-	var engines []*creating
+	stores := map[string]string{}
 	if slices.Contains(b.stores, "sqlite") {
 		file, err := b.file()
 		if err != nil {
 			return err
 		}
-		engines = append(engines, &creating{name: "durable create, SQLite", store: file})
+		stores["SQLite"] = file
 	}
 	if slices.Contains(b.stores, "postgres") {
 		database, stop, err := load.StartPostgres(ctx, b.dir)
@@ -194,78 +155,55 @@ func (b *bench) creates(ctx context.Context) error {
 			return err
 		default:
 			defer stop()
-			engines = append(engines, &creating{name: "durable create, PostgreSQL", store: database.URL})
+			stores["PostgreSQL"] = database.URL
 		}
 	}
-	for _, e := range engines {
-		g, err := b.gateway(ctx, e.store)
+	var turns []turn
+	for _, name := range []string{"SQLite", "PostgreSQL"} {
+		if stores[name] == "" {
+			continue
+		}
+		g, err := b.gateway(ctx, stores[name])
 		if err != nil {
 			return err
 		}
-		e.gateway = g
-		defer func() { _ = e.gateway.Kill() }()
+		defer func() { _ = g.Kill() }()
+		made := 0
+		turns = append(turns, turn{"create-" + name, g, func() (line, error) {
+			made++
+			return b.create(ctx, "durable create, "+name, g, made)
+		}})
 	}
-	for range b.rounds {
-		for _, e := range engines {
-			l, err := b.profiled(ctx, "create-"+e.gateway.Store[:6], e.gateway, func() (line, error) { return b.create(ctx, e) })
-			if err != nil {
-				return err
-			}
-			e.lines = append(e.lines, l)
-		}
+	lines, err := b.compare(ctx, turns...)
+	if err != nil || stores["SQLite"] == "" {
+		return err
 	}
-	for _, e := range engines {
-		b.show(middle(e.lines))
-	}
-	if len(engines) == 0 || engines[0].store[:6] != "sqlite" {
-		return nil
-	}
-	rate := middle(engines[0].lines).Rate
-	b.goal("durable creates a second at 32 connections, SQLite", rate, wantCreates, false)
-	if len(engines) == 2 {
-		b.goal("durable creates, PostgreSQL : SQLite", middle(engines[1].lines).Rate/rate, wantPostgres, false)
+	b.goal("durable creates a second at 32 connections, SQLite", lines[0].Rate, wantCreates, false)
+	if len(lines) == 2 {
+		b.goal("durable creates, PostgreSQL : SQLite", lines[1].Rate/lines[0].Rate, wantPostgres, false)
 	}
 	return nil
 }
 
-// creating is one store that Tasks are created in.
-type creating struct {
-	name, store string
-	gateway     *load.Gateway
-	lines       []line
-	made        int
-}
-
-func (b *bench) create(ctx context.Context, e *creating) (line, error) {
+// create is a round of creating Tasks.
+func (b *bench) create(ctx context.Context, name string, g *load.Gateway, round int) (line, error) {
 	const connections = 32
-	token, err := e.gateway.Token(ctx, "jukola-ehr", "nurse")
+	token, err := g.Token(ctx, "jukola-ehr", "nurse")
 	if err != nil {
 		return line{}, err
 	}
-	e.made++
-	l, err := measure(ctx, e.name, e.gateway.Process, e.gateway, load.Plan{
-		Addr: e.gateway.Addr, Connections: connections, Plain: b.plain, Warmup: b.duration / 5, Duration: b.duration,
+	return measure(ctx, name, g.Process, g, load.Plan{
+		Addr: g.Addr, Connections: connections, Plain: b.plain, Warmup: b.duration / 5, Duration: b.duration,
 		Next: func(connection, n int) load.Request {
-			return e.gateway.Create(token, "Task", load.Task(client, fmt.Sprintf("%d-%d-%d", e.made, connection, n)))
+			return g.Create(token, "Task", load.Task(client, fmt.Sprintf("%d-%d-%d", round, connection, n)))
 		},
 		Seen: func(_, _ int, a *load.Answer) bool { return a.Status == http.StatusCreated },
 	})
-	return l, err
 }
 
 // middle is the line of the median rate.
 func middle(lines []line) line {
-	sorted := slices.Clone(lines)
-	slices.SortFunc(sorted, func(a, b line) int {
-		switch {
-		case a.Rate < b.Rate:
-			return -1
-		case a.Rate > b.Rate:
-			return 1
-		default:
-			return 0
-		}
-	})
+	sorted := slices.SortedFunc(slices.Values(lines), func(a, b line) int { return cmp.Compare(a.Rate, b.Rate) })
 	return sorted[len(sorted)/2]
 }
 

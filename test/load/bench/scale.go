@@ -107,27 +107,17 @@ func (s *scaled) lawCost(ctx context.Context) error {
 	if _, err := s.searching(ctx, "warming", without, nil, connections); err != nil {
 		return err
 	}
-	var on, off []line
-	for range s.rounds {
-		for _, of := range []struct {
-			lines *[]line
-			run   func() (line, error)
-		}{
-			{&off, func() (line, error) { return s.searching(ctx, "search, law and ledger off", without, nil, connections) }},
-			{&on, func() (line, error) {
-				return s.searching(ctx, "search, law and ledger on", s.g.Process, s.g, connections)
-			}},
-		} {
-			l, err := of.run()
-			if err != nil {
-				return err
-			}
-			*of.lines = append(*of.lines, l)
-		}
+	lines, err := s.compare(ctx,
+		turn{run: func() (line, error) {
+			return s.searching(ctx, "search, law and ledger off", without, nil, connections)
+		}},
+		turn{run: func() (line, error) {
+			return s.searching(ctx, "search, law and ledger on", s.g.Process, s.g, connections)
+		}})
+	if err != nil {
+		return err
 	}
-	with, free := middle(on), middle(off)
-	s.show(free)
-	s.show(with)
+	free, with := lines[0], lines[1]
 	fmt.Fprintf(s.out, "law and ledger on : off, searches a second %.2f, CPU of a search %.2f, %s\n", with.Rate/free.Rate, with.CPU/free.CPU, s.name)
 	return nil
 }
