@@ -2,7 +2,6 @@ package nodes
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -32,13 +31,14 @@ const uid = 65532
 // composed is what a compose file says, as far as it is carried out here.
 type composed struct {
 	Services map[string]struct {
-		Image       string
-		User        string
-		Command     []string
-		Environment map[string]string
-		DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
-		Healthcheck struct{ Test []string }
-		Volumes     []struct{ Type, Source, Target string }
+		Image           string
+		User            string
+		Command         []string
+		Environment     map[string]string
+		DependsOn       map[string]struct{ Condition string } `yaml:"depends_on"`
+		Healthcheck     struct{ Test []string }
+		StopGracePeriod string `yaml:"stop_grace_period"`
+		Volumes         []struct{ Type, Source, Target string }
 	}
 	Configs map[string]struct{ Content string }
 }
@@ -119,10 +119,10 @@ func readable(t *testing.T, dir string) {
 // gateway of two nodes. What is changed are host names, ports and where folders lie on this machine.
 func TestTheComposeFileRunsAsWritten(t *testing.T) {
 	t.Parallel()
-	const password = "an example"
+	const password = "p@ss/w%rd: an example"
 	var compose composed
 	require.NoError(t, yaml.Unmarshal([]byte(file(t, "compose.yaml")), &compose))
-	given := map[string]string{"SOTESILTA_DB_PASSWORD": url.PathEscape(password)}
+	given := map[string]string{"SOTESILTA_DB_PASSWORD": password}
 	c := newCounty(t)
 	state := filepath.Join(t.TempDir(), "state")
 	theirs(t, state)
@@ -136,8 +136,9 @@ func TestTheComposeFileRunsAsWritten(t *testing.T) {
 	database := compose.Services["postgres"].Environment
 	store, err := url.Parse(interpolate(t, compose.Services["node-1"].Environment["SOTESILTA_STORE"], given))
 	require.NoError(t, err)
-	said, _ := store.User.Password()
-	require.Equal(t, password, said)
+	_, within := store.User.Password()
+	require.False(t, within, "a password in the URL could not hold every character")
+	require.Equal(t, password, interpolate(t, compose.Services["node-1"].Environment["PGPASSWORD"], given))
 	require.Equal(t, "${SOTESILTA_DB_PASSWORD:?a password for the database}", database["POSTGRES_PASSWORD"])
 	require.Equal(t, database["POSTGRES_USER"], store.User.Username())
 	require.Equal(t, "/"+database["POSTGRES_DB"], store.Path)
@@ -219,15 +220,69 @@ func TestTheComposeFileRunsAsWritten(t *testing.T) {
 	status, _ := c.nurse(t, other, base).try(t.Context(), "GET", "Appointment/"+booked.Text("id"), "")
 	require.Equal(t, http.StatusOK, status, "what one node took in the other serves")
 
-	// The front gives requests to both nodes, at the port that they listen on, and takes bodies as large as they do.
+	// The front gives requests to both nodes, at the port that they listen on, and takes bodies as large as they do. It
+	// starts while a node is away, finds it again under another address, and does not wait long for one that is gone.
 	front := interpolate(t, compose.Configs["front"].Content, nil)
 	for _, name := range []string{"node-1", "node-2"} {
-		require.Contains(t, front, "server "+name+":8080 ")
+		require.Contains(t, front, "server "+name+":8080 resolve ")
 	}
+	require.Contains(t, front, "proxy_connect_timeout 1s;")
 	require.Contains(t, front, "client_max_body_size 6m;")
 	require.Contains(t, front, "proxy_set_header Host $http_host;")
-	one.stop()
-	other.stop()
+
+	patience, err := time.ParseDuration(compose.Services["node-1"].StopGracePeriod)
+	require.NoError(t, err)
+	stopWithin(t, patience, one, other)
+}
+
+// stopWithin asks nodes to end, and fails if one takes longer than it is given before it is killed.
+func stopWithin(t *testing.T, patience time.Duration, nodes ...*node) {
+	t.Helper()
+	for _, n := range nodes {
+		ended := make(chan struct{})
+		go func() { n.stop(); close(ended) }()
+		select {
+		case <-ended:
+		case <-time.After(patience):
+			t.Fatal("it does not end in the time that it is given")
+		}
+	}
+}
+
+// TestTheImageHoldsNothingOfTheFolder: only what the binary is built of is sent to the builder; keys, county files and
+// databases that lie in the project's folder stay where they are.
+func TestTheImageHoldsNothingOfTheFolder(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(gatewaytest.ProjectRoot(), ".dockerignore"))
+	require.NoError(t, err)
+	var sent []string
+	nothing := false
+	for line := range strings.Lines(string(text)) {
+		switch line = strings.TrimSpace(line); {
+		case line == "" || strings.HasPrefix(line, "#"):
+		case line == "*":
+			nothing = true
+		default:
+			require.True(t, nothing && strings.HasPrefix(line, "!"), line)
+			sent = append(sent, line[1:])
+		}
+	}
+	require.True(t, nothing)
+	// The binary's own packages all lie in what is sent.
+	list := exec.Command("go", "list", "-deps", "-f", "{{if and .Module .Module.Main}}{{.ImportPath}}{{end}}", "./gateway")
+	list.Dir = gatewaytest.ProjectRoot()
+	packages, err := list.Output()
+	require.NoError(t, err)
+	for _, path := range strings.Fields(string(packages)) {
+		_, room, _ := strings.Cut(path, "/")
+		room, _, _ = strings.Cut(room, "/")
+		require.Contains(t, sent, room, path)
+	}
+	for _, needed := range []string{"go.mod", "go.sum", "Makefile"} {
+		require.Contains(t, sent, needed)
+	}
+	for _, entry := range sent {
+		require.NotContains(t, []string{"county", "keys", "bin", "tmp", ".git", ".", "deploy"}, entry)
+	}
 }
 
 // unit reads the settings of a systemd unit; the last of a name wins.
@@ -284,15 +339,7 @@ func TestTheUnitRunsAsWritten(t *testing.T) {
 
 	patience, err := time.ParseDuration(u["TimeoutStopSec"])
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	ended := make(chan struct{})
-	go func() { n.stop(); close(ended) }()
-	select {
-	case <-ended:
-	case <-ctx.Done():
-		t.Fatal("it does not end in the time that the unit gives it")
-	}
+	stopWithin(t, patience, n)
 	for _, name := range []string{"keys", "gateway.db"} {
 		_, err := os.Stat(filepath.Join(etc, name))
 		require.ErrorIs(t, err, fs.ErrNotExist, "nothing is written where the settings are")
