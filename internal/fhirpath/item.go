@@ -187,39 +187,7 @@ func (r *run) equal(a, b *Item, equivalent bool) truth {
 func words(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // same compares two documents: numbers by value, objects without regard to the order of members.
-func (r *run) same(a, b *fhir.Value) bool {
-	r.spend(1)
-	if a.Kind() != b.Kind() {
-		return false
-	}
-	switch a.Kind() {
-	case fhir.Object:
-		if len(a.Members()) != len(b.Members()) {
-			return false
-		}
-		for _, m := range a.Members() {
-			if other := b.Get(m.Name); other == nil || !r.same(m.Value, other) {
-				return false
-			}
-		}
-		return true
-	case fhir.Array:
-		if len(a.Items()) != len(b.Items()) {
-			return false
-		}
-		for i, item := range a.Items() {
-			if !r.same(item, b.Items()[i]) {
-				return false
-			}
-		}
-		return true
-	case fhir.Number:
-		n, ok1 := parseNumber(a.Str())
-		m, ok2 := parseNumber(b.Str())
-		return ok1 && ok2 && n.compare(m) == 0 || a.Str() == b.Str()
-	}
-	return a.Str() == b.Str()
-}
+func (r *run) same(a, b *fhir.Value) bool { return fhir.Same(a, b, func() { r.spend(1) }) }
 
 // certainty says whether two items could be compared.
 type certainty uint8
