@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -55,9 +56,20 @@ func (m *Memory) Do(ctx context.Context, command func(context.Context, redis.Uni
 	}
 	now := time.Now()
 	if m.until.Swap(now.Add(resting).UnixNano()) < now.Add(-resting).UnixNano() {
-		m.log.Warn("redis does not answer; nodes count for themselves and look everything up in the store")
+		m.log.Warn("redis does not answer; nodes count for themselves and look everything up in the store", "cause", cause(err))
 	}
 	return false
+}
+
+// cause is what an operator needs to know of why a command was not done: the code of a refusal by Redis, such as NOAUTH. The
+// texts of go-redis and of Redis may name addresses and what was asked.
+func cause(err error) string {
+	var refused redis.Error
+	if errors.As(err, &refused) {
+		code, _, _ := strings.Cut(refused.Error(), " ")
+		return "refused: " + strings.TrimPrefix(code, "-")
+	}
+	return "not reached in time"
 }
 
 // Ping says whether the memory answers, for /readyz, which names a lost one and stays 200.
