@@ -118,7 +118,7 @@ func (w *writing) decideAct(ctx context.Context, item *Item) error {
 				continue
 			}
 			for _, member := range decision.Redact {
-				withhold(copied.Doc, member)
+				fhir.Withhold(copied.Doc, member)
 			}
 		}
 	}

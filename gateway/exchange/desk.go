@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 
@@ -240,6 +241,9 @@ func (d *Desk) failed(err error) error {
 	case errors.Is(err, store.ErrTooCostly):
 		return Refuse(TooCostly, "too-costly", "",
 			"The search reaches too many clients to be decided on. Narrow it, for example to one patient.")
+	case errors.Is(err, store.ErrTexts):
+		return Refuse(TooCostly, "too-costly", "", "Words are looked for in at most "+strconv.Itoa(MaxTexts)+" resources, and in "+
+			strconv.Itoa(TextBytes>>20)+" MB of them. Narrow the search by other parameters, such as patient, _id, identifier or a date.")
 	case errors.Is(err, store.ErrCursor):
 		return Refuse(Invalid, "invalid", "", "The page link is damaged or not ours. Start again from the first page.")
 	default:

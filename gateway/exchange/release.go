@@ -1,8 +1,6 @@
 package exchange
 
 import (
-	"strings"
-
 	"sotesilta/consent"
 	"sotesilta/gateway/store"
 	"sotesilta/internal/fhir"
@@ -35,39 +33,12 @@ func released(row store.Row, decision *consent.Decision) (*Resource, error) {
 		return nil, unrecorded(err)
 	}
 	for _, member := range decision.Redact {
-		withhold(doc, member)
+		fhir.Withhold(doc, member)
 	}
 	out.Body = doc.AppendJSON(nil)
 	return out, nil
 }
 
-// withhold takes a member out of a resource: a member name such as address, or extension[url] for one extension.
-func withhold(doc *fhir.Value, member string) {
-	url, isExtension := extensionURL(member)
-	if !isExtension {
-		doc.Set(member, nil)
-		doc.Set("_"+member, nil)
-		return
-	}
-	var kept []*fhir.Value
-	for _, ext := range doc.Get("extension").Items() {
-		if ext.Text("url") != url {
-			kept = append(kept, ext)
-		}
-	}
-	if len(kept) == 0 {
-		doc.Set("extension", nil)
-		return
-	}
-	doc.Set("extension", fhir.NewArray(kept...))
-}
-
 func gone(row store.Row) *Error {
 	return Refuse(Gone, "deleted", "", row.Type+"/"+row.ID+" was deleted.")
-}
-
-// extensionURL reads extension[url].
-func extensionURL(member string) (string, bool) {
-	inner, ok := strings.CutPrefix(member, "extension[")
-	return strings.TrimSuffix(inner, "]"), ok
 }

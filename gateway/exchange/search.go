@@ -14,6 +14,12 @@ import (
 // PageBytes bounds the bytes of a page's matches, and those of what is included.
 const PageBytes = store.PageBytes
 
+// MaxTexts bounds the resources in which a search looks for words (_text, _content), and TextBytes the bytes of them.
+const (
+	MaxTexts  = store.MaxTexts
+	TextBytes = store.TextBytes
+)
+
 // Search answers one page. What the caller may not see takes no part in it: not in matches, totals, sorting, chains,
 // _has, includes or links. One record for the query, and one per client whose data left.
 func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (page *Page, err error) {
@@ -51,8 +57,9 @@ func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (page *Pag
 		l.rec.Bound = bindings(only)
 	}
 	found, err := l.Search(ctx, q, g)
-	if err != nil {
-		return nil, d.failed(err)
+	refusal := d.failed(err)
+	if err != nil && !errors.Is(err, store.ErrTexts) {
+		return nil, refusal
 	}
 	var known map[string]*consent.Facts // of the one client that the query is about
 	if len(g.only) == 1 {
@@ -61,6 +68,14 @@ func (d *Desk) Search(ctx context.Context, c Caller, q *search.Query) (page *Pag
 		}
 	}
 	l.Close()
+	if refusal != nil { // it tells that there is much that the caller may see
+		rec := g.asked(l.rec, q, known)
+		rec.Success = false
+		if err := l.commit(ctx, rec); err != nil {
+			return nil, err
+		}
+		return nil, refusal
+	}
 
 	page = &Page{Total: found.Total, Next: found.Next, Cut: found.Cut}
 	left := &disclosed{first: l.rec, follow: true}

@@ -122,7 +122,7 @@ func (w *writing) met(ctx context.Context, i int, item *Item, match *store.Found
 		return false, err
 	}
 	for _, member := range w.withheld[item] {
-		restore(next, item.Before.Doc, member)
+		fhir.Restore(next, item.Before.Doc, member)
 	}
 	if fhir.ResourceType(next) != item.Type || fhir.ID(next) != item.ID {
 		return false, Refuse(Unprocessable, "business-rule", "", "A change alters neither resourceType nor id.")
@@ -141,7 +141,7 @@ func (w *writing) patched(i int, item *Item) error {
 	doc := item.Before.Doc.Clone()
 	withheld := w.withheld[item]
 	for _, member := range withheld {
-		withhold(doc, member)
+		fhir.Withhold(doc, member)
 	}
 	doc, err := w.ops[i].Patch(doc)
 	if err != nil {
@@ -151,7 +151,7 @@ func (w *writing) patched(i int, item *Item) error {
 		return Refuse(Unprocessable, "business-rule", "", "A patch changes neither resourceType nor id.")
 	}
 	for _, member := range withheld {
-		restore(doc, item.Before.Doc, member)
+		fhir.Restore(doc, item.Before.Doc, member)
 	}
 	// Read again as what comes in is read: the patched resource keeps the bounds of a document.
 	text := doc.JSON()
@@ -167,26 +167,4 @@ func (w *writing) patched(i int, item *Item) error {
 	}
 	item.Doc = doc
 	return nil
-}
-
-// restore puts back a member that withhold took away, unless the patch made one anew.
-func restore(doc, before *fhir.Value, member string) {
-	url, isExtension := extensionURL(member)
-	if !isExtension {
-		for _, name := range []string{member, "_" + member} {
-			if doc.Get(name) == nil {
-				doc.Set(name, before.Get(name).Clone())
-			}
-		}
-		return
-	}
-	for _, ext := range before.Get("extension").Items() {
-		if ext.Text("url") != url {
-			continue
-		}
-		if doc.Get("extension") == nil {
-			doc.Set("extension", fhir.NewArray())
-		}
-		doc.Get("extension").Append(ext.Clone())
-	}
 }

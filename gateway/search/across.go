@@ -114,7 +114,7 @@ func (p *parser) sortBy(name string, desc bool) []SortKey {
 	keys := make([]SortKey, len(p.each))
 	for i, of := range p.each {
 		param := Lookup(of.q.Type, name)
-		if param == nil || param.Type == Reference || param.Type == Composite || param.Type == Special || i > 0 && param.Type != keys[0].Param.Type {
+		if param == nil || param.Type == Reference || param.Type == Composite || param.Type == Special || param.Type == Texts || i > 0 && param.Type != keys[0].Param.Type {
 			return nil
 		}
 		keys[i] = SortKey{Param: param, Name: name, Desc: desc}

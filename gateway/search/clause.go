@@ -31,6 +31,9 @@ func (p *parser) clause(typ, name, value string, hops int) (Clause, *fault) {
 		}
 		return Clause{}, p.unknown(typ, code)
 	}
+	if param.Type == Texts && hops > 0 {
+		return Clause{}, unsupported(p.label(name) + " is asked of what is searched, not in a chain or _has.")
+	}
 	return p.comparison(typ, param, modifier, name, value)
 }
 
@@ -42,17 +45,8 @@ func (p *parser) unknown(typ, name string) *fault {
 }
 
 // refusals are search parameters of R4 that are refused with a word of their own.
-//
-// _text and _content (R4 § 3.1.1.5) are refused for what they would cost everybody else. Measured on creates of a Task of 3 KB
-// by 8 connections: a row of an index for each of 60 words makes the store's part of a create take two to four times as long,
-// on SQLite and PostgreSQL; one row with the whole folded text an eighth longer, and its folding as much again, in return
-// for searches that walk every permitted row of the type. And a narrative repeats what elements say, so that searching it would
-// tell by guessing what is withheld of them, as the addresses of clients. Texts that are searched for have parameters of
-// their own: names, titles, descriptions, and by the modifier text what codes display.
 var refusals = map[string]string{
 	"_filter":        "_filter is not supported; ask with search parameters, chains and _has.",
-	"_text":          "_text is not supported: narratives are not searched.",
-	"_content":       "_content is not supported: texts are not searched.",
 	"_query":         "_query is not supported: there are no named queries.",
 	"_contained":     "_contained is not supported: contained resources are found with those that contain them.",
 	"_containedType": "_containedType is not supported: contained resources are found with those that contain them.",
@@ -209,6 +203,11 @@ func (p *parser) comparison(typ string, param *Param, modifier, name, value stri
 		parsed, why := v.read(alternative)
 		if why != "" {
 			return Clause{}, invalid("The value of " + p.label(name) + " is invalid: " + why + ".")
+		}
+		if parsed.Words != nil {
+			if p.words += parsed.Words.count(); p.words > MaxWords {
+				return Clause{}, costly("A search asks for at most " + strconv.Itoa(MaxWords) + " words of texts.")
+			}
 		}
 		c.Values = append(c.Values, parsed)
 	}

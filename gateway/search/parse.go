@@ -178,7 +178,7 @@ type parser struct {
 	sort   string
 	count  int // as asked; -1 if not
 	// spent so far of the bounds
-	clauses, values int
+	clauses, values, words int
 }
 
 // label is how a parameter is named in an error: its own name, unless that may hold something it should not.
@@ -294,7 +294,7 @@ func (p *parser) readSort(pair Pair) *fault {
 		case name == "":
 			return invalid("_sort names no parameter.")
 		case by == nil:
-			return unsupported(p.named() + " cannot be sorted by " + p.label(name) + "; GET metadata lists its parameters, and those that are references, composites or of type special do not sort.")
+			return unsupported(p.named() + " cannot be sorted by " + p.label(name) + "; GET metadata lists its parameters, and those that are references, composites, texts or of type special do not sort.")
 		case len(keys[0]) == MaxSortKeys:
 			return costly("_sort takes at most " + strconv.Itoa(MaxSortKeys) + " parameters.")
 		case slices.ContainsFunc(keys[0], func(k SortKey) bool { return k.Name == name }):

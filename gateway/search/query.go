@@ -22,6 +22,7 @@ const (
 	NumberType
 	Composite
 	Special // with a rule of its own: near alone, which is of places
+	Texts   // of what a resource says in words, which is in no Index: _text and _content (a string in the definitions)
 )
 
 // Param is one search parameter of one resource type.
@@ -66,7 +67,7 @@ type Query struct {
 type Clause struct {
 	Param *Param
 	// Modifier is "", missing (any type), not or text (Token), exact or contains (String), identifier (Reference), or
-	// below (URI). The others are resolved: a type (subject:Patient=…) into Value.RefType; in, not-in, above and below of
+	// below (URI); of Texts they are those of a String. The others are resolved: a type (subject:Patient=…) into Value.RefType; in, not-in, above and below of
 	// a Token, and above of a URI, into the codes and URLs that they stand for; of-type into a Param of its own.
 	Modifier string
 	Values   []Value // any one must hold
@@ -121,6 +122,8 @@ type Has struct {
 //
 // Special: the entry's Point is in the Circle.
 //
+// Texts: Clause.Reads; the resource, as it leaves, Said what the Words ask for.
+//
 // Composite: there is a number n so that the n-th entry of each part matches the value's part.
 type Value struct {
 	Prefix string // eq, ne, gt, lt, ge, le, sa, eb, ap; "" for types without prefixes
@@ -139,13 +142,15 @@ type Value struct {
 	Low, High float64
 	// Special: the places that are near.
 	Circle *Circle
+	// Texts: what is asked for.
+	Words *Words
 	// Composite: a value of each of Param.Parts.
 	Parts []Value
 }
 
 // SortKey is one key of _sort.
 type SortKey struct {
-	Param *Param // never nil: that of _id and _lastUpdated too; never a Reference, Composite or Special
+	Param *Param // never nil: that of _id and _lastUpdated too; never a Reference, Composite, Special or Texts
 	Name  string // the parameter's name
 	Desc  bool
 }

@@ -39,6 +39,7 @@ var modifiers = map[ParamType][]string{
 	NumberType: {"missing"},
 	Composite:  {"missing"},
 	Special:    {"missing"},
+	Texts:      {"missing", "exact", "contains"},
 }
 
 // ofType is the modifier of a parameter that looks into identifiers.
@@ -46,11 +47,14 @@ const ofType = "of-type"
 
 var typeNames = [...]string{
 	Token: "token", Reference: "reference", Date: "date", String: "string", URI: "uri", Quantity: "quantity",
-	NumberType: "number", Composite: "composite", Special: "special",
+	NumberType: "number", Composite: "composite", Special: "special", Texts: "texts",
 }
 
 // String is the code of t in search-param-type.
 func (t ParamType) String() string {
+	if t == Texts {
+		t = String
+	}
 	if int(t) < len(typeNames) {
 		return typeNames[t]
 	}
@@ -77,6 +81,8 @@ func Params(typ string) []Definition {
 		switch {
 		case e.param.Type == Special:
 			out[i].Documentation = nearHelp
+		case e.param.Type == Texts:
+			out[i].Documentation += "." + textsHelp
 		case own(e.param.Name):
 			out[i].Modifiers = nil
 		case t.ofType[e.param] != nil:
@@ -112,11 +118,14 @@ const extractionEdition = 2
 var Edition = sync.OnceValue(func() string {
 	h := sha256.New()
 	fmt.Fprintln(h, extractionEdition)
+	section := ""
 	for line := range strings.Lines(paramsTSV) {
 		if f := strings.Split(line, "\t"); line[0] == '=' {
-			fmt.Fprint(h, line)
-		} else if len(f) == 6 { // the URL of the definition and the documentation change nothing
+			section = line
+		} else if len(f) == 6 && f[1] != typeNames[Texts] { // the URL of the definition and the documentation change nothing
+			fmt.Fprint(h, section)
 			fmt.Fprintln(h, f[0], f[1], f[3], f[4])
+			section = ""
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
@@ -155,14 +164,20 @@ var paramsTSV string
 //go:embed ours.tsv
 var oursTSV string
 
+// unnarrated are the types that are no DomainResource (FHIR R4 § 2.28): they have no narrative.
+var unnarrated = []string{"Binary", "Bundle", "Parameters"}
+
 // tables are the tables of all resource types by name, made at the first use.
 var tables = sync.OnceValue(func() map[string]*table {
 	sections, ours := readTable(paramsTSV), readTable(oursTSV)
-	common := sections["Resource"]
+	common, narrated := sections["Resource"], slices.Concat(sections["Resource"], sections["DomainResource"])
 	all := make(map[string]*table, len(fhir.Types()))
 	for _, typ := range fhir.Types() {
 		t := &table{byName: map[string]*Param{}, ofType: map[*Param]*Param{}}
-		t.entries = slices.Concat(common, sections[typ], ours[typ])
+		if t.entries = narrated; slices.Contains(unnarrated, typ) {
+			t.entries = common
+		}
+		t.entries = slices.Concat(t.entries, sections[typ], ours[typ])
 		slices.SortFunc(t.entries, func(a, b entry) int { return strings.Compare(a.param.Name, b.param.Name) })
 		for _, e := range t.entries {
 			t.byName[e.param.Name] = e.param

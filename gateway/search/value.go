@@ -62,6 +62,8 @@ func (r valueReader) read(s string) (v Value, why string) {
 		return r.number(s)
 	case Special:
 		return r.near(s)
+	case Texts:
+		return r.words(unescape(s))
 	}
 	return v, "its type is not supported"
 }

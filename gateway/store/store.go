@@ -31,6 +31,9 @@ var (
 	ErrNotFound = errors.New("store: not found")
 	// ErrTooCostly: the guard's reach holds more than MaxClasses classes.
 	ErrTooCostly = errors.New("store: too costly")
+	// ErrTexts: the other conditions of a search leave more than MaxTexts permitted rows, or TextBytes of them, to look for
+	// words in.
+	ErrTexts = errors.New("store: too many texts to read")
 	// ErrBusy: the write queue is full; nothing was committed.
 	ErrBusy = errors.New("store: busy")
 	// ErrCursor: a cursor that is not one of Result.Next or EntryPage.Next of the same query.
@@ -39,6 +42,13 @@ var (
 
 // MaxClasses bounds the classes one search may have decided.
 const MaxClasses = 10000
+
+// What a search for words reads at most, within two seconds on a busy machine: so many permitted rows that its other
+// conditions hold for, and so many bytes of them.
+const (
+	MaxTexts  = 5000
+	TextBytes = 16 << 20
+)
 
 // PageBytes bounds the bodies of a page: one that has as many ends there, however many rows were asked for, and has at
 // least one row. What is included with a page may be as much again.
@@ -210,7 +220,7 @@ type Snapshot interface {
 	// Key is the version of a key; 0 when it was never used.
 	Key(ctx context.Context, key string) (int64, error)
 	// Search finds a page of rows. The guard is asked once, in this snapshot, and its permitted classes are joined into
-	// everything: matches, total, sort, chains, _has and includes. ErrTooCostly.
+	// everything: matches, total, sort, chains, _has and includes. ErrTooCostly, ErrTexts.
 	Search(ctx context.Context, q *search.Query, g Guard) (Result, error)
 	// Versions finds versions of resources of many types, under the guard as Search does: what it denies is not there, and
 	// no version of a resource whose class now it denies: a label that was mended closes the versions before it. The

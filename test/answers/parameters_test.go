@@ -14,9 +14,7 @@ import (
 
 // leftOut are the official search parameters that are not there, by type and name or by name alone, and why.
 var leftOut = map[string]string{
-	"_text":    "an index of the words of every narrative would slow every write down, and tell what is withheld (search, refusals)",
-	"_content": "an index of the words of every text likewise",
-	"_query":   "there are no named queries",
+	"_query": "there are no named queries",
 
 	"Patient.address":                  turvakielto,
 	"Patient.address-city":             turvakielto,
@@ -37,10 +35,12 @@ var leftOut = map[string]string{
 	"RelatedPerson.phone":              turvakielto,
 	"RelatedPerson.telecom":            turvakielto,
 
+	"AuditEvent._content":    auditColumns,
 	"AuditEvent._profile":    auditColumns,
 	"AuditEvent._security":   auditColumns,
 	"AuditEvent._source":     auditColumns,
 	"AuditEvent._tag":        auditColumns,
+	"AuditEvent._text":       auditColumns,
 	"AuditEvent.action":      auditColumns,
 	"AuditEvent.address":     auditColumns,
 	"AuditEvent.agent-name":  auditColumns,

@@ -26,6 +26,9 @@ var byHand = map[string]string{
 	"Location.position": "!position",
 }
 
+// texts are the parameters that look for words: nothing is read into an index for them.
+var texts = map[string]bool{"_text": true, "_content": true}
+
 // secret are elements of private persons that may be withheld from whoever may see the rest of the person
 // (turvakielto, 661/2009 § 36). A search by them would be an oracle: it would tell the address by guessing, although
 // it is never shown. So such parameters do not exist for these types, under any name, whoever asks.
@@ -49,6 +52,8 @@ func compile(defs *definitions, p searchParameter, base string) (*row, []string,
 	switch {
 	case p.Type == "composite":
 		return compileComposite(defs, p, base)
+	case texts[p.Code]:
+		return &row{resource: base, name: p.Code, typ: "texts", url: p.URL, documentation: documentation(p.Description, base)}, nil, nil
 	case p.Type == "special" && byHand[p.Expression] == "", p.XpathUsage != "normal" && p.XpathUsage != "phonetic" && p.XpathUsage != "nearby":
 		return nil, []string{"needs its own algorithm (" + p.XpathUsage + ")"}, nil
 	case p.Expression == "":

@@ -42,7 +42,7 @@ func (n *snapshot) across(ctx context.Context, q *search.Query, g store.Guard) (
 		}
 		from = &c
 	}
-	whole := &plan{d: n.s.engine}
+	whole := &plan{d: n.s.engine, reading: newReading()}
 	var err error
 	if whole.params, err = n.numbers(ctx, q); err != nil {
 		return out, err
@@ -160,7 +160,7 @@ func (n *snapshot) rowsAt(ctx context.Context, hits []hit, permitted map[int64]*
 			}
 			grant := permitted[class]
 			if grant == nil {
-				return errors.New("a row outside the permitted classes")
+				return errOutside
 			}
 			row.Class = grant.Class
 			in.take(&row)

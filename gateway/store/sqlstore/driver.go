@@ -268,8 +268,16 @@ func (p *plan) classDriver() *driver {
 // walkDriver is the driver of all rows of the type, or the first so many, in the order of the search.
 func walkDriver(limit int64) *driver { return &driver{walk: limit, unique: true, exact: -1} }
 
+// metDriver comes from the rows that were found to meet every condition.
+func (p *plan) metDriver() *driver {
+	return &driver{rows: func(s *statement) string { return "SELECT o.v AS rid FROM (" + s.ints(s.met) + ") o" }, unique: true, sure: true, exact: -1}
+}
+
 // drivers are those that a search has.
 func (p *plan) drivers() []*driver {
+	if p.met != nil {
+		return []*driver{p.metDriver()}
+	}
 	var all []*driver
 	for i, c := range p.where {
 		if d := p.clauseDriver(c, p.typ); d != nil {

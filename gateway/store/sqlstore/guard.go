@@ -18,6 +18,7 @@ type grants struct {
 	ranged   [][3]int64 // class, from and to: rows recorded in that span
 	excluded []int64    // rows left out
 	own      []int64    // those of all the classes that are of what is searched
+	all      map[int64]*store.Grant
 }
 
 // permit asks the guard about every class within its reach that the search may meet, and makes the grants of the plan.
@@ -175,6 +176,7 @@ func (n *snapshot) grant(ctx context.Context, p *plan, g store.Guard, numbers []
 			exclude[row] = append(exclude[row], no)
 		}
 	}
+	p.all = permitted
 	p.excluded, err = n.exclude(ctx, exclude, p.past)
 	return permitted, err
 }

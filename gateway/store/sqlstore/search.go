@@ -15,7 +15,7 @@ import (
 // Search implements store.Snapshot.
 func (n *snapshot) Search(ctx context.Context, q *search.Query, g store.Guard) (store.Result, error) {
 	out, err := n.search(ctx, q, g)
-	if err != nil && !errors.Is(err, store.ErrTooCostly) && !errors.Is(err, store.ErrCursor) {
+	if err != nil && !errors.Is(err, store.ErrTooCostly) && !errors.Is(err, store.ErrTexts) && !errors.Is(err, store.ErrCursor) {
 		err = fmt.Errorf("sqlstore: search: %w", err)
 	}
 	return out, err
@@ -72,7 +72,7 @@ func (n *snapshot) search(ctx context.Context, q *search.Query, g store.Guard) (
 		seen[f.rid], rids[i] = true, f.rid
 		grant := permitted[f.class]
 		if grant == nil {
-			return store.Result{}, errors.New("a row outside the permitted classes")
+			return store.Result{}, errOutside
 		}
 		f.row.Class = grant.Class
 		out.Matches = append(out.Matches, store.Found{Row: f.row, Decision: &grant.Decision})
@@ -86,6 +86,11 @@ func (n *snapshot) search(ctx context.Context, q *search.Query, g store.Guard) (
 // found reads the total, if it is wanted, and the rows of a page, by the driver that costs the least; more says that there
 // are others after them.
 func (n *snapshot) found(ctx context.Context, p *plan, q *search.Query, keys sorting, from *cursor, out *store.Result) (hits []hit, more bool, err error) {
+	if slices.ContainsFunc(p.where, func(c search.Clause) bool { return c.Reads() }) {
+		if err := n.meets(ctx, p); err != nil || len(p.met) == 0 {
+			return nil, false, err
+		}
+	}
 	drivers := p.drivers()
 	ordered := keys.ordered() && out.Total < 0
 	best, cost := drivers[0], int64(gaugeFew)
@@ -131,6 +136,9 @@ func (n *snapshot) found(ctx context.Context, p *plan, q *search.Query, keys sor
 func (p *plan) plainly() bool {
 	return !slices.ContainsFunc(p.where, func(c search.Clause) bool { return c.Any != nil || c.Chain != nil || c.Has != nil })
 }
+
+// errOutside is answered for a row that is of none of the permitted classes: a statement joined more than the guard let out.
+var errOutside = errors.New("a row outside the permitted classes")
 
 // expected is how many rows of a page there is room for before they are there.
 const expected = 16

@@ -15,6 +15,10 @@ type plan struct {
 	places bool   // a page is read without its bodies
 	where  []search.Clause
 	params map[ParamKey]int64
+	// reading is what is left to read of texts, of all types of a search together; met are the rows that meet the conditions
+	// on these, and all others: nil until they are found.
+	reading *reading
+	met     []int64
 	grants
 }
 
@@ -115,7 +119,7 @@ func clauseParams(to *set[ParamKey], typ string, c search.Clause) {
 		clauseParams(to, typ, alternative)
 	}
 	switch {
-	case c.Param == nil || own(c.Param.Name):
+	case c.Param == nil || own(c.Param.Name) || c.Reads():
 	case len(c.Param.Parts) > 0:
 		for _, part := range c.Param.Parts {
 			to.add(nil, ParamKey{typ, part.Name})

@@ -24,7 +24,10 @@ type Case struct {
 // exchanged is the one exchange that has two records.
 const exchanged = "exchange-of-two"
 
-var pOwner = &search.Param{Name: "owner", Type: search.Reference}
+var (
+	pOwner   = &search.Param{Name: "owner", Type: search.Reference}
+	pContent = &search.Param{Name: "_content", Type: search.Texts}
+)
 
 // Skewed fills a store with tasks of 500 clients of ten units: half of the rows have one status, all have one code, and
 // every tenth belongs to one owner; with places along a meridian, a bit more than a kilometre from each other; and its ledger with more than half as many records, two of them of one exchange. It
@@ -94,6 +97,7 @@ func Skewed(t testing.TB, s store.Store, rows int) []Case {
 		{"composed", &search.Query{Type: "Task", Count: 10, Where: []search.Clause{refers("subject", "Patient", "c12"), {Param: pPair, Values: []search.Value{
 			{Parts: []search.Value{{Code: "completed"}, {Prefix: "ge", Low: 0, High: 0}}},
 		}}}}, one, 0},
+		{"saying something", &search.Query{Type: "Task", Count: 10, Where: []search.Clause{refers("subject", "Patient", "c12"), {Param: pContent, Modifier: "missing", Values: []search.Value{{}}}}}, one, 10},
 		{"near", &search.Query{Type: "Location", Count: 100, Where: []search.Clause{{Param: pNear, Values: []search.Value{{Circle: &search.Circle{Centre: along(1500), Chord: 4.5e-4}}}}}}, unit, 5},
 	}
 }

@@ -43,6 +43,7 @@ func Run(t *testing.T, e Engine) {
 		{"Read", testRead},
 		{"Search", testSearch},
 		{"Near", testNear},
+		{"Texts", testTexts},
 		{"Guard", testGuard},
 		{"Paging", testPaging},
 		{"Bytes", testBytes},
