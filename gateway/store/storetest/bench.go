@@ -78,7 +78,7 @@ func benchTask(id string, client string, i int64) store.Row {
 		Dates:   []search.DateEntry{{Param: "authored-on", From: at, To: at.Add(time.Second)}, {Param: "modified", From: at, To: at.Add(time.Second)}},
 		Strings: []search.StringEntry{{Param: "description", Folded: "arvio " + id, Exact: "Arvio " + id}},
 	})
-	r.Body = append(bytes.TrimSuffix(r.Body, []byte("}")), `,"note":"`+string(bytes.Repeat([]byte("muistiinpano "), 225))+`"}`...)
+	r.Body = append(bytes.TrimSuffix(r.Body, []byte("}")), `,"note":[{"text":"`+string(bytes.Repeat([]byte("muistiinpano "), 225))+`"}]}`...)
 	return r
 }
 
