@@ -10,7 +10,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,8 +44,7 @@ type Config struct {
 	// 127.0.0.1 beside localhost.
 	TokenURLs []string
 	Registry  *Registry
-	Key       *Key        // signs access tokens: LoadOrCreateKey
-	Retired   []PublicKey // keys of before a rotation, whose tokens are still good; published as well
+	Key       *Key // signs access tokens: LoadOrCreateKey
 	Used      Used
 	Limits    Limits
 	Cache     CacheLimits
@@ -73,11 +71,10 @@ type Server struct {
 	log      *slog.Logger
 }
 
-// state is what a change of registry or key replaces as a whole, the verified tokens with it.
+// state is what a change of registry replaces as a whole, the verified tokens with it.
 type state struct {
 	registry *Registry
 	key      *Key
-	keys     map[string]PublicKey // by kid: the key's own and the retired ones
 	cache    *cache
 }
 
@@ -89,6 +86,8 @@ func New(c Config) (*Server, error) {
 		return nil, errors.New("auth: BaseURL: not an http(s) address without a final slash")
 	case c.Registry == nil:
 		return nil, errors.New("auth: Registry: missing")
+	case c.Key == nil || c.Key.public.alg != ES256:
+		return nil, errors.New("auth: Key: not a P-256 key")
 	case c.Used == nil:
 		return nil, errors.New("auth: Used: missing")
 	}
@@ -111,26 +110,8 @@ func New(c Config) (*Server, error) {
 		reasoned: c.Reasoned, recorded: c.Refused, log: c.Log,
 	}
 	s.perClient, s.perUnknown, s.perRemote = c.Limits.allowances()
-	st, err := v.newState(c.Registry, c.Key, c.Retired)
-	if err != nil {
-		return nil, err
-	}
-	v.state.Store(st)
+	v.state.Store(&state{registry: c.Registry, key: c.Key, cache: newCache(v.limits)})
 	return s, nil
-}
-
-func (v *Verifier) newState(reg *Registry, key *Key, retired []PublicKey) (*state, error) {
-	if key == nil || key.public.alg != ES256 {
-		return nil, errors.New("auth: Key: not a P-256 key")
-	}
-	st := &state{registry: reg, key: key, keys: map[string]PublicKey{}, cache: newCache(v.limits)}
-	for _, k := range append([]PublicKey{key.public}, retired...) {
-		if k.alg != ES256 {
-			return nil, errors.New("auth: Retired: not a P-256 key")
-		}
-		st.keys[k.id] = k
-	}
-	return st, nil
 }
 
 // Use puts a new registry in the place of the old. Verified tokens are forgotten: from the next request on, a token
@@ -138,23 +119,9 @@ func (v *Verifier) newState(reg *Registry, key *Key, retired []PublicKey) (*stat
 func (s *Server) Use(reg *Registry) {
 	for {
 		old := s.state.Load()
-		next := &state{registry: reg, key: old.key, keys: old.keys, cache: newCache(s.limits)}
+		next := &state{registry: reg, key: old.key, cache: newCache(s.limits)}
 		if s.state.CompareAndSwap(old, next) {
 			return
-		}
-	}
-}
-
-// Rotate signs with a new key from now on; tokens of the retired keys stay good.
-func (s *Server) Rotate(key *Key, retired ...PublicKey) error {
-	for {
-		old := s.state.Load()
-		next, err := s.newState(old.registry, key, retired)
-		if err != nil {
-			return err
-		}
-		if s.state.CompareAndSwap(old, next) {
-			return nil
 		}
 	}
 }
@@ -476,16 +443,12 @@ func issue(key *Key, issuer, audience string, g grant, now time.Time) (string, e
 	return signJWT(key, accessType, c)
 }
 
-// jwks is GET /auth/jwks.json: the public keys of access tokens.
+// jwks is GET /auth/jwks.json: the public key of access tokens.
 func (s *Server) jwks(c *gin.Context) {
-	st := s.state.Load()
 	set := jwks{Keys: []jwk{}}
-	for _, k := range st.keys {
-		if m, err := k.members(); err == nil {
-			set.Keys = append(set.Keys, m)
-		}
+	if m, err := s.state.Load().key.public.members(); err == nil {
+		set.Keys = append(set.Keys, m)
 	}
-	slices.SortFunc(set.Keys, func(a, b jwk) int { return strings.Compare(a.Kid, b.Kid) })
 	c.Header("Cache-Control", "public, max-age=300")
 	writeJSON(c, http.StatusOK, set)
 }

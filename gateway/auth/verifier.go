@@ -122,8 +122,8 @@ func (v *Verifier) claims(st *state, token string, now time.Time) (accessClaims,
 	if err != nil {
 		return fail(notOurs, err)
 	}
-	key, ok := st.keys[c.header.Kid]
-	if !ok || c.header.Alg != key.alg || c.header.Typ != accessType {
+	key := st.key.public
+	if c.header.Kid != key.id || c.header.Alg != key.alg || c.header.Typ != accessType {
 		return fail(notOurs, errors.New("kid, alg or typ"))
 	}
 	if err := key.verify(c.signed, c.sig); err != nil {

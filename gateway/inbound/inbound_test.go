@@ -146,8 +146,10 @@ func start(t *testing.T, change func(*inbound.Server, *inbound.Source)) *rig {
 			return exchange.Caller{Actor: consent.Actor{Kind: consent.System, App: "jukola-ehr"}}
 		},
 	}
+	here, err := inbound.Peers(inbound.Here(src)...)
+	require.NoError(t, err)
 	r.server = &inbound.Server{
-		Desk: r.desk, Quarantine: inbound.WorkQueueTasks{Desk: r.desk}, Sealer: sealer, Source: inbound.Loopback(src),
+		Desk: r.desk, Quarantine: inbound.WorkQueueTasks{Desk: r.desk}, Sealer: sealer, Source: here,
 		Log: slog.New(slog.NewJSONHandler(r.log, nil)), FrameLimit: 64 << 10,
 	}
 	if change != nil {
@@ -531,26 +533,6 @@ func TestIdleConnectionsKeepNobodyOut(t *testing.T) {
 	require.Equal(t, "AA", receive(t, talking).Get("MSA-1"))
 	require.Equal(t, "AA", send(t, r.address, visit).Get("MSA-1"), "the places are free again")
 }
-
-func TestOnlyLoopbackPeersArePlain(t *testing.T) {
-	check := inbound.Loopback(&inbound.Source{ID: "x"})
-	_, err := check(remote{"192.0.2.1:4000"})
-	require.Error(t, err)
-	src, err := check(remote{"127.0.0.1:4000"})
-	require.NoError(t, err)
-	require.Equal(t, "x", src.ID)
-}
-
-type remote struct{ address string }
-
-func (r remote) RemoteAddr() net.Addr             { a, _ := net.ResolveTCPAddr("tcp", r.address); return a }
-func (remote) LocalAddr() net.Addr                { return nil }
-func (remote) Read([]byte) (int, error)           { return 0, io.EOF }
-func (remote) Write([]byte) (int, error)          { return 0, io.EOF }
-func (remote) Close() error                       { return nil }
-func (remote) SetDeadline(time.Time) error        { return nil }
-func (remote) SetReadDeadline(time.Time) error    { return nil }
-func (remote) SetWriteDeadline(t time.Time) error { return nil }
 
 func TestSealer(t *testing.T) {
 	_, err := inbound.NewSealer(make([]byte, 31))

@@ -59,14 +59,5 @@ func Peers(peers ...Peer) (func(net.Conn) (*Source, error), error) {
 	}, nil
 }
 
-// Loopback takes plain connections from this machine as one source, and no others.
-func Loopback(src *Source) func(net.Conn) (*Source, error) {
-	from, err := Peers(Here(src)...)
-	if err != nil {
-		panic(err) // this machine's networks are sound
-	}
-	return from
-}
-
 // Here are the peers of a source that sends from this machine.
 func Here(src *Source) []Peer { return []Peer{{within[0], src}, {within[1], src}} }

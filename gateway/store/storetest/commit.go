@@ -89,7 +89,7 @@ func testCommit(t *testing.T, e Engine) {
 		} {
 			r := record()
 			err := s.Commit(t.Context(), store.Change{Expect: []store.Expect{c.expect}, Records: []ledger.Record{r}})
-			_, missing := within2(t, s, func(n store.Snapshot) (ledger.Entry, error) { return n.Entry(t.Context(), r.ID) })
+			_, missing := tried(t, s, func(n store.Snapshot) (ledger.Entry, error) { return n.Entry(t.Context(), r.ID) })
 			if c.holds {
 				require.NoError(t, err, "%+v", c.expect)
 				require.NoError(t, missing)
@@ -125,7 +125,7 @@ func testCommit(t *testing.T, e Engine) {
 		require.ErrorIs(t, s.Commit(t.Context(), store.Change{
 			Once: []store.Once{{Key: "c", Until: later}, {Key: "a", Until: later}}, Records: []ledger.Record{r},
 		}), store.ErrUsed)
-		_, err := within2(t, s, func(n store.Snapshot) (ledger.Entry, error) { return n.Entry(t.Context(), r.ID) })
+		_, err := tried(t, s, func(n store.Snapshot) (ledger.Entry, error) { return n.Entry(t.Context(), r.ID) })
 		require.ErrorIs(t, err, store.ErrNotFound)
 		require.NoError(t, use("c", later), "the other key of the change that failed")
 	})
@@ -175,16 +175,6 @@ func testCommit(t *testing.T, e Engine) {
 		}
 		require.Equal(t, all[6:], events(t, s, all[5].Seq))
 	})
-}
-
-// within2 is within for an error that is expected.
-func within2[T any](t testing.TB, s store.Store, f func(store.Snapshot) (T, error)) (T, error) {
-	t.Helper()
-	n, err := s.Snapshot(t.Context())
-	require.NoError(t, err)
-	out, err := f(n)
-	require.NoError(t, n.Close())
-	return out, err
 }
 
 // events are all events after seq.

@@ -310,7 +310,7 @@ func testKill(t *testing.T, e Engine) {
 
 		s, err := e.Open(t.Context(), place)
 		require.NoError(t, err)
-		n := snapshot2(t, s)
+		n := opened(t, s)
 		for _, a := range acknowledged {
 			_, err := n.Get(t.Context(), "Task", a[0])
 			require.NoError(t, err, "row of an acknowledged commit")
@@ -328,12 +328,4 @@ func testKill(t *testing.T, e Engine) {
 		require.NoError(t, s.Close())
 		place = e.Fresh(t) // the next child begins at an empty place, as the ids begin anew
 	}
-}
-
-// snapshot2 is a snapshot that the test closes itself.
-func snapshot2(t testing.TB, s store.Store) store.Snapshot {
-	t.Helper()
-	n, err := s.Snapshot(t.Context())
-	require.NoError(t, err)
-	return n
 }

@@ -130,7 +130,7 @@ func testLedger(t *testing.T, e Engine) {
 			require.Equal(t, pending[i], got)
 		}
 		require.NotEqual(t, pending[0].Salt, pending[1].Salt)
-		_, err := within2(t, s, func(n store.Snapshot) (ledger.Entry, error) { return n.Entry(t.Context(), "none") })
+		_, err := tried(t, s, func(n store.Snapshot) (ledger.Entry, error) { return n.Entry(t.Context(), "none") })
 		require.ErrorIs(t, err, store.ErrNotFound)
 	})
 	t.Run("counts what lies there", func(t *testing.T) {

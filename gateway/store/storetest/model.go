@@ -28,7 +28,7 @@ func testModel(t *testing.T, e Engine) {
 				want := m.search(q, g)
 				found += len(want)
 				where := fmt.Sprintf("query %d: %s", i, describe(q))
-				n := snapshot2(t, s)
+				n := opened(t, s)
 				got, err := n.Search(t.Context(), q, g)
 				require.NoError(t, err, where)
 				if q.Total {

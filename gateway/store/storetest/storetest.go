@@ -86,23 +86,36 @@ func reopen(t testing.TB, e Engine, place string) store.Store {
 	return s
 }
 
-// snapshot opens a snapshot that closes with the test.
-func snapshot(t testing.TB, s store.Store) store.Snapshot {
+// opened is a snapshot that the test closes itself.
+func opened(t testing.TB, s store.Store) store.Snapshot {
 	t.Helper()
 	n, err := s.Snapshot(t.Context())
 	require.NoError(t, err)
+	return n
+}
+
+// snapshot is one that closes with the test.
+func snapshot(t testing.TB, s store.Store) store.Snapshot {
+	t.Helper()
+	n := opened(t, s)
 	t.Cleanup(func() { require.NoError(t, n.Close()) })
 	return n
 }
 
-// within runs f in a snapshot of its own.
+// tried is what f gives, or how it fails, in a snapshot of its own.
+func tried[T any](t testing.TB, s store.Store, f func(store.Snapshot) (T, error)) (T, error) {
+	t.Helper()
+	n := opened(t, s)
+	out, err := f(n)
+	require.NoError(t, n.Close())
+	return out, err
+}
+
+// within is what f gives in a snapshot of its own.
 func within[T any](t testing.TB, s store.Store, f func(store.Snapshot) (T, error)) T {
 	t.Helper()
-	n, err := s.Snapshot(t.Context())
+	out, err := tried(t, s, f)
 	require.NoError(t, err)
-	out, err := f(n)
-	require.NoError(t, err)
-	require.NoError(t, n.Close())
 	return out
 }
 
