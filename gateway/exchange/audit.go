@@ -28,7 +28,7 @@ var AuditModifiers = map[string][]string{"agent": {"identifier"}}
 // AuditSearch tells what AuditParams find, where that is less than FHIR's own words promise.
 const AuditSearch = "Views of the ledger, for who supervises the controller; reading them is itself recorded. patient is the client whose data it is about. " +
 	"agent is the person who used or received data (Practitioner, Patient or RelatedPerson), with :identifier the API client; altid is that client's own id of its user. " +
-	"entity is what was asked for or moved; a Consent also as the directive that weighed, so it finds what a ban stopped (with outcome=4) and a permit opened. policy is a row of the legal bases that permitted, " +
+	"entity is what was asked for or moved; a Consent also as the directive that weighed, so it finds what a ban stopped (with outcome=4) and a permit opened; Type/id/_history/n finds who wrote and got that version. policy is a row of the legal bases that permitted, " +
 	"by its code or as the CodeSystem with the code as fragment. Of entity and policy at most 20 values are taken. outcome goes by the decision: 0 permitted, also where it was then not done, 4 denied or left to a human. " +
 	"An index leads to _id, ledger, patient, policy alone and to an entity about a client, over all years; other searches look a month back unless date says otherwise. " +
 	"subtype disclose finds disclosures that happened, without _total. ledger is the record's number in the ledger, a whole number without a prefix; one that waits for its place has none yet. retention is the class that tells how long the record is kept, without _total. date and _lastUpdated are the time of the event."
@@ -253,7 +253,8 @@ func viewed(one told) Resource {
 type sieve struct {
 	disclosed  bool     // disclosures that happened
 	classes    []string // of retention; nil: any
-	directives []string // Type/id, a Consent among them: what was asked for or moved, or weighed; nil: any
+	entities   []string // Type/id, or of one version Type/id/_history/n: what was asked for or moved, or weighed
+	byEntities bool     // they are looked for in the records: a Consent, or a version, is among them
 }
 
 func (by *sieve) keeps(rec *ledger.Record) bool {
@@ -261,12 +262,12 @@ func (by *sieve) keeps(rec *ledger.Record) bool {
 }
 
 func (by *sieve) names(rec *ledger.Record) bool {
-	if by.directives == nil {
+	if !by.byEntities {
 		return true
 	}
 	named := func(ref string) bool {
-		ref, _, _ = strings.Cut(ref, "/_history/")
-		return slices.Contains(by.directives, ref)
+		whole, _, _ := strings.Cut(ref, "/_history/")
+		return slices.Contains(by.entities, ref) || slices.Contains(by.entities, whole)
 	}
 	return named(rec.Target) || slices.ContainsFunc(rec.Directives, named) ||
 		slices.ContainsFunc(rec.Entities, func(e ledger.Entity) bool { return named(e.What) })
@@ -276,7 +277,7 @@ func (by *sieve) names(rec *ledger.Record) bool {
 // ban stop?): no column tells those, so the records are looked through.
 func (by *sieve) weighing(q *store.EntryQuery) {
 	if len(q.TargetOf) > 0 && slices.ContainsFunc(q.Target, isConsent) {
-		by.directives, q.TargetLed = q.Target, true
+		by.byEntities, q.TargetLed = true, true
 	}
 }
 
@@ -336,12 +337,22 @@ func entryQuery(q *search.Query) (out store.EntryQuery, by sieve, _ error) {
 		if err := entryClause(&out, clause, unsupported); err != nil {
 			return out, by, err
 		}
-		if clause.Param.Name == "subtype" && len(out.Interaction) == 0 {
+		switch {
+		case clause.Param.Name == "subtype" && len(out.Interaction) == 0:
 			by.disclosed = true
+		case clause.Param.Name == "entity":
+			for i, value := range clause.Values {
+				entity := out.Target[i]
+				if value.RefVersion != "" {
+					entity += "/_history/" + value.RefVersion
+					by.byEntities = true
+				}
+				by.entities = append(by.entities, entity)
+			}
 		}
 	}
-	if out.Total && (by.disclosed || by.classes != nil || slices.ContainsFunc(out.Target, isConsent)) {
-		return out, by, unsupported("_total and _summary=count of the subtype disclose, of retention and of an entity that is a Consent")
+	if out.Total && (by.disclosed || by.classes != nil || by.byEntities || slices.ContainsFunc(out.Target, isConsent)) {
+		return out, by, unsupported("_total and _summary=count of the subtype disclose, of retention and of an entity that is a Consent or a version")
 	}
 	if by.disclosed && len(out.Outcome) == 0 {
 		out.Outcome = []string{consent.Permitted.String()}

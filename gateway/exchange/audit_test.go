@@ -246,6 +246,7 @@ func TestPagesOfLongRecordsAreBoundedInBytes(t *testing.T) {
 	long := ledger.Record{
 		Time: time.Now().UTC().Truncate(time.Millisecond), Interaction: "search-type", Outcome: "permit", Success: true, Client: "aino",
 		Actor: as(nurse).Actor, Controller: "Organization/county", Register: consent.Health, Target: "Observation",
+		Ruled: true, // made by hand: there is nothing to repeat
 	}
 	for range 1000 {
 		long.Entities = append(long.Entities, ledger.Entity{What: "Observation/" + ledger.NewID() + "/_history/1", Role: "match"})
@@ -439,6 +440,45 @@ func TestTheAuditorAsksWhatADirectiveStoppedAndOpened(t *testing.T) {
 	require.Equal(t, stopped, ask("patient=onni&outcome=4&entity=Consent/"+ban))
 	require.Empty(t, ask("patient=aino&outcome=4&entity=Consent/"+ban))
 	_, err := w.Search(w.ctx, as("auditor"), query(t, "AuditEvent", "_summary=count&entity=Consent/"+ban))
+	require.Equal(t, exchange.Invalid, kind(err), "looked through, not counted")
+}
+
+// A reference to one version finds who wrote that version and who got it, and nothing of the others (FHIR R4 § 2.3.0.1).
+func TestTheAuditorAsksAboutOneVersion(t *testing.T) {
+	w := newWorld(t)
+	of := func(f func()) string {
+		list := flat(w.records(f))
+		require.Len(t, list, 1)
+		return "AuditEvent/" + list[0].ID
+	}
+	var row exchange.Resource
+	created := of(func() { row = w.put(nurse, observation("aino", "2026-01-01")) })
+	read := func() {
+		_, err := w.Read(w.ctx, as(nurse), "Observation", row.ID)
+		require.NoError(t, err)
+	}
+	firstRead := of(read)
+	updated := of(func() {
+		_, err := w.Transact(w.ctx, as(nurse), []exchange.Op{update(t, row.ID, observation("aino", "2026-01-02"))})
+		require.NoError(t, err)
+	})
+	secondRead := of(read)
+	unseen := of(func() { _, _ = w.Read(w.ctx, as(worker), "Observation", row.ID) })
+	ref := "entity=Observation/" + row.ID
+	for params, want := range map[string][]string{
+		ref:                 {created, firstRead, updated, secondRead, unseen},
+		ref + "/_history/1": {created, firstRead},
+		ref + "/_history/2": {updated, secondRead},
+		ref + "/_history/3": nil,
+		ref + "/_history/2&outcome=0&subtype=update":              {updated},
+		ref + "/_history/1,Observation/" + row.ID + "/_history/2": {created, firstRead, updated, secondRead},
+		ref + "/_history/1,Observation/" + row.ID:                 {created, firstRead, updated, secondRead, unseen},
+	} {
+		page, err := w.Search(w.ctx, as("auditor"), query(t, "AuditEvent", params))
+		require.NoError(t, err, params)
+		require.ElementsMatch(t, want, refs(page.Matches), params)
+	}
+	_, err := w.Search(w.ctx, as("auditor"), query(t, "AuditEvent", ref+"/_history/1&_total=accurate"))
 	require.Equal(t, exchange.Invalid, kind(err), "looked through, not counted")
 }
 

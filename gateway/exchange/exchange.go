@@ -126,7 +126,7 @@ type Op struct {
 // Written is what came of an Op.
 type Written struct {
 	Resource
-	Created bool // a new resource; otherwise a new version, a deletion, or (Existing) nothing
+	Created bool // a new resource; otherwise a new version, the current one where nothing changed, a deletion, or (Existing) nothing
 	// Existing: a conditional create that found its match.
 	Existing bool
 }

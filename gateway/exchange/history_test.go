@@ -1,6 +1,7 @@
 package exchange_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -77,9 +78,9 @@ func TestHistoryOfAPartOfThePast(t *testing.T) {
 	w := newWorld(t)
 	row := w.put(nurse, observation("aino", "2026-01-01"))
 	versions := []time.Time{row.Updated}
-	for range 2 {
+	for _, day := range []string{"2026-01-02", "2026-01-03"} {
 		time.Sleep(3 * time.Millisecond)
-		out, err := w.Transact(w.ctx, as(nurse), []exchange.Op{update(t, row.ID, observation("aino", "2026-01-02"))})
+		out, err := w.Transact(w.ctx, as(nurse), []exchange.Op{update(t, row.ID, observation("aino", day))})
 		require.NoError(t, err)
 		versions = append(versions, out[0].Updated)
 	}
@@ -118,8 +119,8 @@ func TestAPageOfLongVersionsEndsEarly(t *testing.T) {
 	w := newWorld(t)
 	long := strings.Replace(observation("aino", "2026-01-01"), `"secret"`, `"`+strings.Repeat("pitkä", 170_000)+`"`, 1)
 	row := w.put(nurse, long)
-	for range 11 {
-		_, err := w.Transact(w.ctx, as(nurse), []exchange.Op{update(t, row.ID, long)})
+	for i := range 11 {
+		_, err := w.Transact(w.ctx, as(nurse), []exchange.Op{update(t, row.ID, strings.Replace(long, "RR", fmt.Sprint("RR", i), 1))})
 		require.NoError(t, err)
 	}
 	var versions []int64

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -403,15 +404,20 @@ func (w *writing) commit(ctx context.Context) ([]Written, error) {
 		if err != nil {
 			return nil, w.refuse(item, err)
 		}
-		change.Put = append(change.Put, row)
-		change.Expect = append(change.Expect, store.Expect{Type: item.Type, ID: item.ID, Version: row.Version - 1})
-		resources[item] = Resource{
-			Type: row.Type, ID: row.ID, Version: row.Version, Updated: row.Updated, Deleted: row.Deleted,
-			Method: row.Method, Body: row.Body,
-		}
 		derived, err := derive(w.caller, item, row.Version, facts)
 		if err != nil {
 			return nil, w.refuse(item, unreadable(err))
+		}
+		if len(derived) == 0 && w.idle(item, row) {
+			row = w.before[item.Ref()]
+			change.Expect = append(change.Expect, store.Expect{Type: item.Type, ID: item.ID, Version: row.Version})
+		} else {
+			change.Put = append(change.Put, row)
+			change.Expect = append(change.Expect, store.Expect{Type: item.Type, ID: item.ID, Version: row.Version - 1})
+		}
+		resources[item] = Resource{
+			Type: row.Type, ID: row.ID, Version: row.Version, Updated: row.Updated, Deleted: row.Deleted,
+			Method: row.Method, Body: row.Body,
 		}
 		for client, next := range derived {
 			facts[client], changedFacts[client] = next, true
@@ -489,6 +495,24 @@ func (w *writing) row(item *Item) (store.Row, error) {
 	}
 	return row, nil
 }
+
+// idle says whether a row would be what is kept already, to the letter but for its version and time, under the same label:
+// then the version stays, as clients that send what they read expect, no event tells of it, and the record of the exchange
+// names the version that is there. A human's act and an invitation are never idle. Neither is a change by a caller from
+// whom a part of the row is withheld: whether a guess of it makes a version would tell what it is.
+func (w *writing) idle(item *Item, row store.Row) bool {
+	before, known := w.before[item.Ref()]
+	if !known || item.Doc == nil || item.Act != nil || item.Invitee != nil || len(w.withheld[item]) > 0 ||
+		len(row.Body)-digits(row.Version) != len(before.Body)-digits(before.Version) || row.Class.Key() != before.Class.Key() {
+		return false
+	}
+	same := fhir.NewObject(item.Doc.Members()...)
+	setMeta(same, before)
+	return bytes.Equal(same.AppendJSON(nil), before.Body)
+}
+
+// digits is how long a version is as text.
+func digits(version int64) int { return len(strconv.FormatInt(version, 10)) }
 
 // overIndexed refuses a resource that would be too many rows of the index.
 func overIndexed(typ string) *Error {

@@ -33,7 +33,7 @@ func TestConditionsMatchWhatTheCallerSees(t *testing.T) {
 	ops := func(identifier string) map[exchange.Interaction]exchange.Op {
 		where := query(t, "Observation", "identifier=https://v.example|"+identifier)
 		return map[exchange.Interaction]exchange.Op{
-			exchange.Update: {Interaction: exchange.Update, Type: "Observation", Where: where, Doc: doc(t, labelled("aino", "2026-01-01", identifier))},
+			exchange.Update: {Interaction: exchange.Update, Type: "Observation", Where: where, Doc: doc(t, labelled("aino", "2026-01-31", identifier))},
 			exchange.Patch:  {Interaction: exchange.Patch, Type: "Observation", Where: where, Patch: setting("valueString", "patched")},
 			exchange.Delete: {Interaction: exchange.Delete, Type: "Observation", Where: where},
 		}

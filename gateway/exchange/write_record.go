@@ -35,6 +35,8 @@ func (w *writing) entity(item *Item, row store.Row) error {
 		role = "deleted"
 	case item.Before == nil:
 		role = "created"
+	case row.Version == item.Before.Version: // nothing changed: it was looked at
+		role = "match"
 	}
 	for _, client := range orNobody(item.Class.Clients) {
 		if rec := w.delivered[item][client]; rec != nil {

@@ -2,6 +2,7 @@ package exchange_test
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -338,8 +339,8 @@ func TestEverythingIsBounded(t *testing.T) {
 	require.Equal(t, exchange.TooCostly, kind(err))
 
 	row := w.put(nurse, observation("aino", "2026-01-01"))
-	for range 4 {
-		_, err = w.Transact(w.ctx, as(nurse), []exchange.Op{update(t, row.ID, observation("aino", "2026-01-01"))})
+	for i := range 4 {
+		_, err = w.Transact(w.ctx, as(nurse), []exchange.Op{update(t, row.ID, observation("aino", "2026-01-0"+strconv.Itoa(i+2)))})
 		require.NoError(t, err)
 	}
 	var seen []int64

@@ -26,7 +26,7 @@ var metaLists = []metaList{
 }
 
 // changeMeta adds profiles and tags to a resource, or takes them away (FHIR R4 Resource/$meta-add and $meta-delete). It is
-// a change as every other: decided, recorded, a new version, so that who reads a tag can tell since when it is there. The
+// a change as every other: decided, recorded, a new version where something changes, so that who reads a tag can tell since when it is there. The
 // labels of meta.security say whose data it is and how it is protected: they are changed with the resource alone.
 func (v *visit) changeMeta(i *invocation) (answer, error) {
 	if err := v.none(i.query); err != nil {

@@ -165,7 +165,7 @@ func knowing(types []string, tail string) []string {
 // comparison understands the values of a parameter: alternatives between commas (FHIR R4 § 3.1.1.4.16).
 func (p *parser) comparison(typ string, param *Param, modifier, name, value string) (Clause, *fault) {
 	c := Clause{Param: param, Modifier: modifier}
-	v := valueReader{param: param, opt: &p.opt, modifier: modifier}
+	v := valueReader{param: param, opt: &p.opt, modifier: modifier, versions: typ == "AuditEvent" && param.Name == "entity"}
 	switch {
 	case modifier == "" && !strings.HasSuffix(name, ":"):
 	case param.Type == Reference && slices.Contains(param.Targets, modifier):

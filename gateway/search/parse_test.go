@@ -286,6 +286,17 @@ func TestPairsKeepTheirOrder(t *testing.T) {
 	}
 }
 
+// The indexes keep no versions of what is referred to: only AuditEvents, whose records name versions, are searched by them.
+func TestAReferenceToAVersion(t *testing.T) {
+	q, err := Parse("AuditEvent", []Pair{{"entity", "Task/1/_history/2,Task/3"}}, Options{})
+	require.NoError(t, err)
+	require.Equal(t, []Value{{RefType: "Task", RefID: "1", RefVersion: "2"}, {RefType: "Task", RefID: "3"}}, q.Where[0].Values)
+	for typ, param := range map[string]string{"AuditEvent": "agent", "Task": "focus", "Provenance": "target", "CarePlan": "encounter"} {
+		_, err := Parse(typ, []Pair{{param, "Patient/1/_history/2"}}, Options{})
+		require.ErrorContains(t, err, "leave /_history/… out", typ)
+	}
+}
+
 func TestClientsAreBoundByPatientSubjectAndID(t *testing.T) {
 	for query, want := range map[string][]string{
 		"CarePlan?patient=aino":                                    {"aino"},

@@ -132,6 +132,9 @@ type Value struct {
 	SystemSet    bool
 	// Reference: RefType and RefID of a local reference (RefType "" means any type), or URL of a foreign one.
 	RefType, RefID, URL string
+	// RefVersion, of AuditEvent.entity alone: the one version of the local reference that is meant (FHIR R4 § 2.3.0.1), "" for
+	// any. The indexes of other types keep no versions of what is referred to, so a search by one is refused.
+	RefVersion string `json:",omitempty"`
 	// Date: the span that the value's precision covers, From inside and To outside, in UTC and whole milliseconds.
 	From, To time.Time
 	// String, URI, modifier text: the text; folded by Fold except for URI and the modifier exact.

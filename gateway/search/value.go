@@ -15,6 +15,7 @@ type valueReader struct {
 	param    *Param
 	modifier string
 	target   string // type given as modifier of a reference
+	versions bool   // a reference may be to one version
 	opt      *Options
 }
 
@@ -131,19 +132,19 @@ func (r valueReader) token(s string) (Value, string) {
 // reference reads Type/id, id and URLs (FHIR R4 § 3.1.1.4.12). An id alone takes the type of the modifier, or of the
 // only target.
 func (r valueReader) reference(s string) (Value, string) {
-	const shape = "a reference is Type/id, id or a URL, without a version, and of a type the parameter may point to"
+	const shape = "a reference is Type/id, id or a URL, and of a type the parameter may point to"
 	v := Value{}
-	switch ref := fhir.ParseReference(s); ref.Kind {
+	ref := fhir.ParseReference(s)
+	if ref.Version != "" && !r.versions {
+		return v, "references are looked for without their versions: leave /_history/… out"
+	}
+	switch ref.Kind {
 	case fhir.RelativeReference:
-		if ref.Version != "" {
-			return v, shape
-		}
-		v.RefType, v.RefID = ref.Type, ref.ID
+		v.RefType, v.RefID, v.RefVersion = ref.Type, ref.ID, ref.Version
 	case fhir.AbsoluteReference:
-		if ref.Version != "" {
-			return v, shape
+		if v.RefType, v.RefID, v.URL = place(ref, r.opt.Base); v.URL == "" {
+			v.RefVersion = ref.Version
 		}
-		v.RefType, v.RefID, v.URL = place(ref, r.opt.Base)
 	case fhir.URNReference, fhir.OtherReference:
 		v.URL = ref.URL
 	default:

@@ -107,3 +107,53 @@ func TestKeptAsReceived(t *testing.T) {
 		}
 	})
 }
+
+// What changes nothing makes no version, as clients of other servers expect: an update with what was read, in JSON and in XML,
+// a patch of no operations or to what is there, a tag that is there already. It is in the auditor's sight all the same.
+func TestWhatChangesNothingMakesNoVersion(t *testing.T) {
+	gatewaytest.Each(t, func(t *testing.T, g *gatewaytest.Gateway) {
+		nurse, auditor := g.Nurse(), g.Auditor()
+		const tag = `{"resourceType":"Parameters","parameter":[{"name":"meta","valueMeta":{"tag":[{"system":"https://vendor.example/tags","code":"seen"}]}}]}`
+		created := nurse.Do(t, "POST", "Observation", note("kept"), "Prefer", "return=representation").Want(t, 201)
+		ref := "Observation/" + fhir.ID(created.Doc(t))
+		steps := []struct {
+			name, method, path string
+			header             []string
+			body               func() string
+		}{
+			{"an update with what was read", "PUT", ref, nil, func() string { return string(nurse.Get(t, ref).Body) }},
+			{"an update in XML", "PUT", ref, []string{"Content-Type", "application/fhir+xml"}, func() string { return string(nurse.Get(t, ref+"?_format=xml").Body) }},
+			{"a patch of no operations", "PATCH", ref, []string{"Content-Type", "application/json-patch+json"}, func() string { return "[]" }},
+			{"a FHIRPath Patch of none", "PATCH", ref, nil, func() string { return `{"resourceType":"Parameters"}` }},
+			{"one in XML", "PATCH", ref, []string{"Content-Type", "application/fhir+xml"}, func() string { return `<Parameters xmlns="http://hl7.org/fhir"/>` }},
+			{"a patch to what is there", "PATCH", ref, []string{"Content-Type", "application/json-patch+json", "If-Match", `W/"1"`}, func() string { return `[{"op":"replace","path":"/code/text","value":"kept"}]` }},
+			{"a tag taken away that is not there", "POST", ref + "/$meta-delete", nil, func() string { return tag }},
+		}
+		for _, step := range steps {
+			answer := nurse.Do(t, step.method, step.path, step.body(), step.header...).Want(t, 200)
+			if etag := answer.Header.Get("ETag"); step.method != "POST" && (etag != `W/"1"` || answer.Header.Get("Last-Modified") != created.Header.Get("Last-Modified")) {
+				t.Errorf("%s: ETag %s", step.name, etag)
+			}
+			record := auditor.Get(t, "AuditEvent/"+answer.Header.Get("X-Request-Id")).Doc(t)
+			if record.Text("outcome") != "0" || !strings.Contains(string(record.JSON()), ref+"/_history/1") {
+				t.Errorf("%s: the record is %s", step.name, record.JSON())
+			}
+		}
+		if versions := nurse.Get(t, ref+"/_history").Doc(t).Get("entry").Items(); len(versions) != 1 {
+			t.Errorf("%d versions after nothing changed", len(versions))
+		}
+		for range 2 {
+			nurse.Do(t, "POST", ref+"/$meta-add", tag).Want(t, 200)
+		}
+		if etag := nurse.Get(t, ref).Header.Get("ETag"); etag != `W/"2"` {
+			t.Errorf("after the same tag was added twice: %s", etag)
+		}
+		update := `{"request":{"method":"PUT","url":"` + ref + `"},"resource":` + string(nurse.Get(t, ref).Body) + `}`
+		for _, kind := range []string{"batch", "transaction"} {
+			answered := nurse.Do(t, "POST", "", `{"resourceType":"Bundle","type":"`+kind+`","entry":[`+update+`]}`).Want(t, 200).Doc(t)
+			if got := answered.Text("entry", "response", "etag"); got != `W/"2"` || answered.Text("entry", "response", "status") != "200 OK" {
+				t.Errorf("in a %s: %s", kind, answered.JSON())
+			}
+		}
+	})
+}
