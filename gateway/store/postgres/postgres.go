@@ -125,7 +125,13 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) (err error) {
 		_, unlock := lock.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", lockMigrate)
 		err = errors.Join(err, unlock)
 	}()
-	return sqlstore.Migrate(ctx, goose.DialectPostgres, db, words)
+	err = sqlstore.Migrate(ctx, goose.DialectPostgres, db, words)
+	// A node that died after it had asked for the commit of a step may end it while the lock is another's already.
+	var e *pgconn.PgError
+	if errors.As(err, &e) && (e.Code == "23505" || e.Code == "42P07") { // unique violation, duplicate table or index
+		err = sqlstore.Migrate(ctx, goose.DialectPostgres, db, words)
+	}
+	return err
 }
 
 type engine struct {
