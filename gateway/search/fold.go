@@ -2,6 +2,7 @@ package search
 
 import (
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -15,6 +16,50 @@ func Fold(s string) string {
 	if plain(s) {
 		return s
 	}
+	if !latin(s) {
+		return foldAny(s)
+	}
+	table := folds()
+	var b strings.Builder
+	b.Grow(len(s))
+	space := true // white space at the beginning is dropped
+	for _, r := range s {
+		if to := table[r]; to != " " {
+			b.WriteString(to)
+			space = false
+		} else if !space {
+			b.WriteByte(' ')
+			space = true
+		}
+	}
+	return strings.TrimSuffix(b.String(), " ")
+}
+
+// tabled is where Latin-1 and Latin Extended-A end: before the first combining mark, so that each letter folds by itself.
+const tabled = 0x180
+
+// latin says whether the table of folds has every letter of s.
+func latin(s string) bool {
+	for _, r := range s {
+		if r >= tabled {
+			return false
+		}
+	}
+	return true
+}
+
+// folds are what foldAny makes of each letter up to tabled: mostly one letter, and never nothing.
+var folds = sync.OnceValue(func() *[tabled]string {
+	var table [tabled]string
+	for r := range rune(tabled) {
+		folded := foldAny("x" + string(r) + "x")
+		table[r] = folded[1 : len(folded)-1]
+	}
+	return &table
+})
+
+// foldAny is Fold of any letters.
+func foldAny(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
 	space := true // white space at the beginning is dropped
