@@ -496,11 +496,16 @@ func (w *writing) row(item *Item) (store.Row, error) {
 	return row, nil
 }
 
-// idle says whether a row would be what is kept already, to the letter but for its version and time, under the same label:
-// then the version stays, as clients that send what they read expect, no event tells of it, and the record of the exchange
-// names the version that is there. A human's act and an invitation are never idle. Neither is a change by a caller from
-// whom a part of the row is withheld: whether a guess of it makes a version would tell what it is.
+// idle says whether a patch makes what is kept already, to the letter but for its version and time, under the same label:
+// then the version stays, no event tells of it, and the record of the exchange names the version that is there. An update is
+// never idle: it creates a new current version (FHIR R4 § 3.1.0.4), and of two that were sent under one If-Match the second
+// must fail whatever they say. Nor is a human's act or an invitation, nor a change by a caller from whom a part of the row
+// is withheld: whether a guess of it makes a version would tell what it is.
 func (w *writing) idle(item *Item, row store.Row) bool {
+	i := slices.Index(w.items, item)
+	if i < 0 || w.ops[i].Interaction != Patch {
+		return false
+	}
 	before, known := w.before[item.Ref()]
 	if !known || item.Doc == nil || item.Act != nil || item.Invitee != nil || len(w.withheld[item]) > 0 ||
 		len(row.Body)-digits(row.Version) != len(before.Body)-digits(before.Version) || row.Class.Key() != before.Class.Key() {
