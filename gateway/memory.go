@@ -14,7 +14,7 @@ import (
 const (
 	gcPercent  = 400
 	leastGC    = 100
-	gcHeadroom = 80 << 20
+	gcHeadroom = 120 << 20
 )
 
 // mark is what each collection finds dead.

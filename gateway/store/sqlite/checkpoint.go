@@ -13,7 +13,8 @@ import (
 // The write-ahead log is moved into the file by a connection of its own, which does not stall the writer as SQLite's
 // automatic checkpoints do (20–60 ms each). It begins anew from its start when nobody uses it any more; under steady
 // load that never happens by itself, so beyond a size the writer makes it so, when nearly all has been moved.
-const checkpointEvery = 200 * time.Millisecond
+// A page that changes over and over is moved once a pass, so the passes are not many.
+const checkpointEvery = 600 * time.Millisecond
 
 // limits of the log's size in bytes.
 type limits struct {

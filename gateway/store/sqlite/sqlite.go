@@ -40,9 +40,10 @@ const pragmas = "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=
 	"&_pragma=mmap_size(0)&_pragma=wal_autocheckpoint(0)&_pragma=cache_size(%d)&_pragma=trusted_schema(OFF)"
 
 // Caches of pages, in KiB (SQLite takes a negative number so). The writer's is walked whole at nearly every commit (a
-// balanced tree is enough to cause it), so one that held much of the file would cost more than what it spares.
+// balanced tree is enough to cause it), so one that held much of the file would cost more than what it spares. A reader
+// forgets its pages at each commit, and that takes as long as its cache was ever large.
 const (
-	readerCache = -16_000
+	readerCache = -4_000
 	writerCache = -8_000
 	otherCache  = -2_000
 )
