@@ -110,7 +110,7 @@ func (v *visit) mediaType() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if charset := params["charset"]; !isR4(params["fhirversion"]) || charset != "" && !strings.EqualFold(charset, "utf-8") {
+	if charset := params["charset"]; !isR4(params["fhirversion"]) || charset != "" && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "utf8") {
 		return "", errEncoded
 	}
 	return mediaType, nil

@@ -31,10 +31,10 @@ const deviations = "Every interaction needs a SMART scope and a legal basis (Act
 func (s *server) searching() string {
 	return fmt.Sprintf("Every type that is searched, AuditEvent apart, takes _sort (up to %d keys), _count (50 rows a page unless it says otherwise, 500 at most, and no more than %d MB of them), "+
 		"_total=accurate (totals are not counted unless asked for), _summary, _elements (of matches), _include and _revinclude (%d together, :iterate and the wildcard Type:* too; an entry of mode outcome says so when a page would take more than it includes), "+
-		"A search across types (GET [base]?_type=Task,CarePlan&…, POST [base]/_search, and of a compartment GET Patient/[id]/*?_type=…) takes the same, with the parameters and sort keys that all its types have. "+
 		"_list=id (what a List names), "+
 		"_has and chained parameters (%d references deep), by GET [type]?… and by POST [type]/_search with the parameters in a form body, both within a compartment too (GET Patient/[id]/[type]?…); AuditEvent takes "+
 		"its own parameters, each once, _sort by date, _count, _total and _summary=count. "+
+		"A search across types (GET [base]?_type=Task,CarePlan&…, POST [base]/_search, and of a compartment GET Patient/[id]/*?_type=…) takes the same, with the parameters and sort keys that all its types have. "+
 		"A search has at most %d parameters, %d values together and %d bytes a value; a resource at most %s, a batch or transaction %s and %d entries. "+
 		"A batch takes operations, metadata and the history of the system as requests of their own do, a transaction those that only read. "+
 		"Reads, histories and $everything take _summary and _elements as well; mandatory elements and modifiers are always there, and what is left out is told by the tag SUBSETTED. _text and _content narrow a search whose other parameters leave at most %d resources, or %d MB of them, to look for words in; they do not chain or sort. _filter, _query and _contained are refused like every unknown parameter. "+

@@ -62,6 +62,10 @@ func notInBundle(what string) error {
 	return refuse(http.StatusBadRequest, "not-supported", "", what+" is not taken here: ask for it in a request of its own.")
 }
 
+// elsewhere refuses an entry for another server, such as a client that knows this one by another name writes.
+var elsewhere = refuse(http.StatusBadRequest, "invalid", "",
+	"request.url is the address of another server: write it below the base of this one, such as Task/1. implementation.url of [base]/metadata names the base.")
+
 // bundleAddress refuses the addresses that a Bundle does not take; parts are those of its path.
 func bundleAddress(parts []string) error {
 	switch {

@@ -40,9 +40,15 @@ func (v *visit) entry(item *fhir.Value) (entry, error) {
 		e.fullURL = fullURL
 	}
 	address, query, hasQuery := strings.Cut(request.Get("url").Str(), "?")
-	address = strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(address, v.server.Base), "/"), "/")
+	if rest, ok := strings.CutPrefix(address, v.server.Base); ok && (rest == "" || rest[0] == '/') {
+		address = rest
+	}
+	address = strings.TrimSuffix(strings.TrimPrefix(address, "/"), "/")
 	if textCarriesIdentityCode(address) {
 		return e, refuse(http.StatusBadRequest, "invalid", "", "A personal identity code names no resource: search by it, POST Patient/_search.")
+	}
+	if strings.Contains(address, "://") {
+		return e, elsewhere
 	}
 	parts := strings.Split(address, "/")
 	e.typ = parts[0]

@@ -17,11 +17,6 @@ func (v *visit) getMetadata() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if v.r.Method != http.MethodGet && v.r.Method != http.MethodHead {
-		v.unread = true
-		return answer{}, &refusal{status: http.StatusMethodNotAllowed, allow: v.allow(""), issues: issue("not-supported", "",
-			"The CapabilityStatement is read with GET.")}
-	}
 	v.interaction = "capabilities"
 	form := v.wants.form
 	if form == nil {

@@ -106,19 +106,12 @@ func (s *server) route() {
 	s.engine = gin.New()
 	s.engine.RedirectTrailingSlash = false
 	s.engine.HandleMethodNotAllowed = true // for mounted addresses; those of FHIR take every method and answer themselves
-	for pattern, handler := range map[string]gin.HandlerFunc{
-		"":                    s.at(s.findBase),
-		"/":                   s.at(s.findBase),
-		"/:type":              s.at(s.findType),
-		"/:type/:id":          s.at(s.findInstance),
-		"/:type/:id/:op":      s.at(s.findOperation),
-		"/:type/:id/:op/:vid": s.at(s.findVersion),
-	} {
-		if s.path+pattern == "" {
-			continue // the base is the root: / is there as well
-		}
+	for parts, pattern := range [...]string{"/", "/:type", "/:type/:id", "/:type/:id/:op", "/:type/:id/:op/:vid"} {
 		for _, method := range allMethods {
-			s.engine.Handle(method, s.path+pattern, handler)
+			s.engine.Handle(method, s.path+pattern, s.at(s.finders()[parts]))
+			if parts == 0 && s.path != "" {
+				s.engine.Handle(method, s.path, s.at(s.findBase))
+			}
 		}
 	}
 	s.engine.GET(healthz, s.answerHealthz)
@@ -134,7 +127,7 @@ func (s *server) route() {
 		v := visitOf(c)
 		v.unread = true
 		v.fail(&refusal{
-			status: http.StatusMethodNotAllowed, allow: answeredOf(c.Writer.Header().Get("Allow")),
+			status: http.StatusMethodNotAllowed, allow: s.allowFor(v, c.Writer.Header().Get("Allow")),
 			issues: issue("not-supported", "", "This address does not take the request's method; Allow names those that it takes."),
 		})
 	})
@@ -151,6 +144,37 @@ func (s *server) route() {
 	}
 }
 
+// finder finds what the parts of a path below the base name.
+type finder = func(*visit, gin.Params) (target, error)
+
+// finders are those of a path of no part, of one, and so on.
+func (s *server) finders() []finder {
+	return []finder{s.findBase, s.findType, s.findInstance, s.findOperation, s.findVersion}
+}
+
+// allowFor is Allow for a method that HTTP does not know, or that a mounted address does not take; routed are those that
+// are routed there. Below the base all are, also to addresses that refuse them, so what the address takes is asked of it.
+func (s *server) allowFor(v *visit, routed string) string {
+	if path := v.r.URL.Path; s.below(path) {
+		var params gin.Params
+		if rest := strings.TrimPrefix(path[len(s.path):], "/"); rest != "" {
+			for part := range strings.SplitSeq(rest, "/") {
+				params = append(params, gin.Param{Value: part})
+			}
+		}
+		if s.document(params) != nil {
+			return readOnly
+		}
+		if finders := s.finders(); len(params) < len(finders) {
+			if found, err := finders[len(params)](v, params); err == nil {
+				v.target = found
+				return v.allow("")
+			}
+		}
+	}
+	return answeredOf(routed)
+}
+
 // visitOf is the visit that the front began.
 func visitOf(c *gin.Context) *visit {
 	v := c.Writer.(interface{ Unwrap() http.ResponseWriter }).Unwrap().(*visit)
@@ -161,7 +185,7 @@ func visitOf(c *gin.Context) *visit {
 var nowhere = refuse(http.StatusNotFound, "not-found", "", "There is nothing at this address. [base]/metadata tells what is there.")
 
 // at makes a gin handler of what finds the target of a path.
-func (s *server) at(find func(*visit, gin.Params) (target, error)) gin.HandlerFunc {
+func (s *server) at(find finder) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		v := visitOf(c)
 		v.route = c.FullPath()
@@ -182,27 +206,42 @@ func (s *server) at(find func(*visit, gin.Params) (target, error)) gin.HandlerFu
 
 // public answers the two documents that need no token.
 func (s *server) public(v *visit, c *gin.Context) bool {
-	typ, id := c.Params.ByName("type"), c.Params.ByName("id")
-	switch {
-	case len(c.Params) == 1 && typ == "metadata":
-		v.target = target{methods: atDocument}
-		if v.r.Method == http.MethodOptions {
-			v.write(v.options(v.target))
-		} else if a, err := v.getMetadata(); err != nil {
-			v.fail(err)
-		} else {
-			v.write(a)
-		}
-	case len(c.Params) == 2 && typ == ".well-known" && id == "smart-configuration" && s.SMART != nil:
-		s.SMART.ServeHTTP(c.Writer, c.Request)
-	default:
+	get := s.document(c.Params)
+	if get == nil {
 		return false
+	}
+	v.target = target{methods: atDocument}
+	switch v.r.Method {
+	case http.MethodOptions:
+		v.write(v.options(v.target))
+	case http.MethodGet, http.MethodHead:
+		get(v, c)
+	default:
+		v.unread = true
+		v.fail(&refusal{status: http.StatusMethodNotAllowed, allow: v.allow(""), issues: issue("not-supported", "", "This document is read with GET.")})
 	}
 	return true
 }
 
+// document is what answers a read of the document at a path below the base; nil where there is none.
+func (s *server) document(p gin.Params) func(*visit, *gin.Context) {
+	switch {
+	case len(p) == 1 && p[0].Value == "metadata":
+		return func(v *visit, _ *gin.Context) {
+			if a, err := v.getMetadata(); err != nil {
+				v.fail(err)
+			} else {
+				v.write(a)
+			}
+		}
+	case len(p) == 2 && p[0].Value == ".well-known" && p[1].Value == "smart-configuration" && s.SMART != nil:
+		return func(_ *visit, c *gin.Context) { s.SMART.ServeHTTP(c.Writer, c.Request) }
+	}
+	return nil
+}
+
 // serve finds out who asks, how and for what, and carries the interaction out.
-func (v *visit) serve(find func(*visit, gin.Params) (target, error), params gin.Params) (answer, error) {
+func (v *visit) serve(find finder, params gin.Params) (answer, error) {
 	query, wantsErr := v.negotiate()
 	if v.r.Method == http.MethodOptions {
 		found, err := find(v, params)

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,14 +44,15 @@ func TestWhoHoldsTheVersionIsToldThatNothingChanged(t *testing.T) {
 }
 
 func TestOptionsTellWhatAnAddressTakes(t *testing.T) {
-	f := newFace(t)
+	f := newFace(t, func(c *Config) { c.SMART = http.NotFoundHandler() })
 	for target, allow := range map[string]string{
-		"":                      "GET, HEAD, POST, OPTIONS",
-		"/metadata":             "GET, HEAD, OPTIONS",
-		"/Task":                 "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
-		"/Task/absent/_history": "GET, HEAD, OPTIONS",
-		"/AuditEvent/1":         "GET, HEAD, OPTIONS",
-		"/Patient/$match":       "POST, OPTIONS",
+		"":                                 "GET, HEAD, POST, OPTIONS",
+		"/metadata":                        "GET, HEAD, OPTIONS",
+		"/.well-known/smart-configuration": "GET, HEAD, OPTIONS",
+		"/Task":                            "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+		"/Task/absent/_history":            "GET, HEAD, OPTIONS",
+		"/AuditEvent/1":                    "GET, HEAD, OPTIONS",
+		"/Patient/$match":                  "POST, OPTIONS",
 	} {
 		w := f.ask("OPTIONS", target, "", "Authorization", "")
 		require.Equal(t, 204, w.Code, target)
@@ -62,10 +64,22 @@ func TestOptionsTellWhatAnAddressTakes(t *testing.T) {
 		require.Equal(t, accepted, f.ask("OPTIONS", target, "", "Authorization", "").Header().Get("Accept-Patch"), target)
 	}
 	outcome(t, f.ask("OPTIONS", "/Basic", ""), 404, "not-supported")
-	require.Empty(t, f.desk.calls, "no row is asked for")
-	w := f.ask("BREW", "/Task/t1", "")
+	w := f.ask("POST", "/.well-known/smart-configuration", "{}", "Authorization", "")
 	outcome(t, w, 405, "not-supported")
-	require.Equal(t, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS", w.Header().Get("Allow"), "of a method that is none")
+	require.Equal(t, "GET, HEAD, OPTIONS", w.Header().Get("Allow"))
+	require.Empty(t, f.desk.calls, "no row is asked for")
+	for target, allow := range map[string]string{
+		"": "GET, HEAD, POST, OPTIONS", "/": "GET, HEAD, POST, OPTIONS", "/metadata": "GET, HEAD, OPTIONS",
+		"/.well-known/smart-configuration": "GET, HEAD, OPTIONS",
+		"/Task":                            "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+		"/Task/t1":                         "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
+		"/AuditEvent/1":                    "GET, HEAD, OPTIONS",
+		"/Task/t1/_history/1":              "GET, HEAD, OPTIONS",
+	} {
+		w := f.ask("BREW", target, "")
+		outcome(t, w, 405, "not-supported")
+		require.Equal(t, allow, w.Header().Get("Allow"), "of a method that is none, at %q", target)
+	}
 }
 
 func TestPagesOfConfiguredOriginsMayCall(t *testing.T) {

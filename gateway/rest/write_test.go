@@ -175,6 +175,7 @@ func TestAFailedEntryFailsTheTransactionAndIsNamed(t *testing.T) {
 		"stale":               {`{"resource":{"resourceType":"Task","id":"t1"},"request":{"method":"PUT","url":"Task/t1","ifMatch":"W/\"7\""}}`, 412, "conflict", "Bundle.entry[1]"},
 		"read of the absent":  {`{"request":{"method":"GET","url":"Task/t9"}}`, 404, "not-found", "Bundle.entry[1]"},
 		"unknown parameter":   {`{"request":{"method":"GET","url":"Task?colour=red"}}`, 400, "not-supported", "Bundle.entry[1]"},
+		"another server":      {`{"request":{"method":"GET","url":"https://ehr.example/fhir/Task/t1"}}`, 400, "invalid", "Bundle.entry[1]"},
 		"type not served":     {`{"request":{"method":"GET","url":"Basic/1"}}`, 404, "not-supported", "Bundle.entry[1]"},
 		"no interaction":      {`{"request":{"method":"DELETE","url":"AuditEvent/1"}}`, 405, "not-supported", "Bundle.entry[1]"},
 		"no patch":            {`{"request":{"method":"PATCH","url":"Task/t1"}}`, 400, "required", "Bundle.entry[1]"},

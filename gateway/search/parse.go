@@ -181,17 +181,20 @@ type parser struct {
 	clauses, values, words int
 }
 
+// unnamed is how a parameter is named whose own name is not repeated.
+const unnamed = "[name withheld]"
+
 // label is how a parameter is named in an error: its own name, unless that may hold something it should not.
 func (p *parser) label(name string) string {
 	for _, c := range []byte(name) {
 		switch {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte("_-.:", c) >= 0:
 		default:
-			return "a parameter"
+			return unnamed
 		}
 	}
 	if name == "" || len(name) > 128 || p.opt.Secret(name) {
-		return "a parameter"
+		return unnamed
 	}
 	return name
 }

@@ -93,7 +93,7 @@ func TestRefusalsNameTheParameterAndNeverTheValue(t *testing.T) {
 		{"Nothing", "a=" + v, "not-supported", "no such resource type"},
 		{"CarePlan", strings.Repeat("status=a&", MaxParameters+1), "too-costly", "parameters"},
 		{"CarePlan", "_id=" + strings.Repeat("a,", MaxValues) + "a", "too-costly", "values"},
-		{"CarePlan", "010190-999X=1", "not-supported", "a parameter"},
+		{"CarePlan", "010190-999X=1", "not-supported", "search parameter called [name withheld] here"},
 	} {
 		pairs, err := Pairs(c.query)
 		require.NoError(t, err)
