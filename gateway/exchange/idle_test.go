@@ -87,3 +87,52 @@ func TestAPatchThatChangesNothingExpectsWhatItFound(t *testing.T) {
 	require.EqualValues(t, 2, out[0].Version, "the version that the other made")
 	require.Contains(t, string(out[0].Body), "2026-01-02")
 }
+
+// Whether a patch is without effect follows from what its caller is shown: the version tells neither that whereabouts are
+// withheld nor what they are.
+func TestAPatchThatChangesNothingTellsNothingWithheld(t *testing.T) {
+	w := newWorld(t)
+	const whereabouts = `[{"city":"Malli"}]`
+	other := func(c *exchange.Caller) { c.Actor.App = "private-clinic-desk" } // another API client of the same clinic
+	for _, client := range []string{"onni", "toivo"} {                        // toivo's whereabouts are protected
+		w.put(physician, episode(client, "", "active"))
+		for address, withAddress := range map[string]string{"none": "", "some": `"address":` + whereabouts + `,`} {
+			name := client + " with address: " + address
+			id := w.put(physician, `{"resourceType":"RelatedPerson",`+withAddress+`"patient":{"reference":"Patient/`+client+`"},"name":[{"text":"Läheinen"}]}`).ID
+			patch := func(change func(*fhir.Value) (*fhir.Value, error)) exchange.Written {
+				t.Helper()
+				out, err := w.Transact(w.ctx, as(physician, other), []exchange.Op{{Interaction: exchange.Patch, Type: "RelatedPerson", ID: id, Patch: change}})
+				require.NoError(t, err, name)
+				return out[0]
+			}
+			body := string(w.row("RelatedPerson", id).Body)
+			read, err := w.Read(w.ctx, as(physician, other), "RelatedPerson", id)
+			require.NoError(t, err, name)
+			require.Equal(t, client == "onni" && withAddress != "", strings.Contains(string(read.Body), "Malli"), name)
+			out := patch(func(doc *fhir.Value) (*fhir.Value, error) { return doc, nil })
+			require.EqualValues(t, 1, out.Version, name)
+			require.Equal(t, string(read.Body), string(out.Body), name)
+			require.Equal(t, body, string(w.row("RelatedPerson", id).Body), name)
+			if client == "onni" {
+				continue
+			}
+			guess, err := fhir.Parse([]byte(whereabouts), fhir.DefaultLimits)
+			require.NoError(t, err)
+			out = patch(func(doc *fhir.Value) (*fhir.Value, error) {
+				require.Nil(t, doc.Get("address"), name)
+				doc.Set("address", guess)
+				return doc, nil
+			})
+			require.EqualValues(t, 2, out.Version, name)
+			require.NotContains(t, string(out.Body), "Malli", name)
+			change := patch(setting("gender", "female"))
+			require.NotContains(t, string(change.Body), "Malli", "the answer to a patch shows what a read would")
+			require.Contains(t, string(change.Body), "female")
+			require.Contains(t, string(w.row("RelatedPerson", id).Body), "Malli", "what is withheld stays")
+			sent, err := w.Transact(w.ctx, as(physician, other), []exchange.Op{update(t, id, string(change.Body))})
+			require.NoError(t, err)
+			require.NotContains(t, string(sent[0].Body), "Malli")
+			require.Contains(t, string(w.row("RelatedPerson", id).Body), "Malli", "what is withheld stays when what was read is sent back")
+		}
+	}
+}

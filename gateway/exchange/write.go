@@ -121,7 +121,9 @@ type writing struct {
 	seen    map[*Item]*ledger.Record  // the record of the caller's sight of the row that an Op is about
 	denial  *ledger.Record            // what the law said no to; the only record of the refusal
 	// withheld are the members of an item's current version that the caller may not see.
-	withheld  map[*Item][]string
+	withheld map[*Item][]string
+	// untouched are the items of which a part is withheld and whose patch changes nothing of what is shown.
+	untouched map[*Item]bool
 	referrals map[string]string // conditional references that were resolved, to Type/id
 	// unseen: something was looked for that the caller does not see, if it is there at all, and the change is made without.
 	unseen bool
@@ -142,7 +144,7 @@ func (w *writing) run(ctx context.Context) ([]Written, error) {
 	w.before, w.facts = map[string]store.Row{}, map[string]*consent.Facts{}
 	w.outcome, w.items = make([]Written, len(w.ops)), make([]*Item, len(w.ops))
 	w.basis, w.seen, w.keys = map[string]*ledger.Record{}, map[*Item]*ledger.Record{}, map[string]bool{}
-	w.withheld = map[*Item][]string{}
+	w.withheld, w.untouched = map[*Item][]string{}, map[*Item]bool{}
 
 	for _, step := range []func(context.Context) error{w.target, w.subjects, w.directives, w.govern, w.lawful, w.givers} {
 		if err := step(ctx); err != nil {
@@ -167,7 +169,9 @@ func (w *writing) target(ctx context.Context) error {
 		case Create:
 			err = w.condition(ctx, i, item)
 		case Update:
-			err = w.meant(ctx, i, item, NotAllowed)
+			if err = w.meant(ctx, i, item, NotAllowed); err == nil {
+				w.restore(item, item.Doc) // who sends back what it read does not take away what it was not shown
+			}
 		case Patch:
 			if err = w.meant(ctx, i, item, Absent); err == nil {
 				err = w.patched(i, item)
@@ -398,7 +402,7 @@ func (w *writing) commit(ctx context.Context) ([]Written, error) {
 		facts[client] = known
 	}
 	changedFacts := map[string]bool{}
-	resources := map[*Item]Resource{}
+	resources := map[*Item]*Resource{}
 	for _, item := range w.draft.Items {
 		row, err := w.row(item)
 		if err != nil {
@@ -415,9 +419,9 @@ func (w *writing) commit(ctx context.Context) ([]Written, error) {
 			change.Put = append(change.Put, row)
 			change.Expect = append(change.Expect, store.Expect{Type: item.Type, ID: item.ID, Version: row.Version - 1})
 		}
-		resources[item] = Resource{
-			Type: row.Type, ID: row.ID, Version: row.Version, Updated: row.Updated, Deleted: row.Deleted,
-			Method: row.Method, Body: row.Body,
+		// The answer shows what a read would: a patch keeps what is withheld, and does not hand it out.
+		if resources[item], err = released(row, &consent.Decision{Redact: w.withheld[item]}); err != nil {
+			return nil, err
 		}
 		for client, next := range derived {
 			facts[client], changedFacts[client] = next, true
@@ -465,7 +469,7 @@ func (w *writing) commit(ctx context.Context) ([]Written, error) {
 	}
 	for i, item := range w.items {
 		if item != nil {
-			w.outcome[i] = Written{Resource: resources[item], Created: item.Before == nil}
+			w.outcome[i] = Written{Resource: *resources[item], Created: item.Before == nil}
 		}
 	}
 	return w.outcome, nil
@@ -499,15 +503,16 @@ func (w *writing) row(item *Item) (store.Row, error) {
 // idle says whether a patch makes what is kept already, to the letter but for its version and time, under the same label:
 // then the version stays, no event tells of it, and the record of the exchange names the version that is there. An update is
 // never idle: it creates a new current version (FHIR R4 § 3.1.0.4), and of two that were sent under one If-Match the second
-// must fail whatever they say. Nor is a human's act or an invitation, nor a change by a caller from whom a part of the row
-// is withheld: whether a guess of it makes a version would tell what it is.
+// must fail whatever they say. Nor is a human's act or an invitation. Where a part of the row is withheld from the caller, it
+// is what is shown that must stay: whether a guess of the rest makes a version would tell what it is, and if no patch of such
+// a row were idle, one that changes nothing would tell that there is something to hide.
 func (w *writing) idle(item *Item, row store.Row) bool {
 	i := slices.Index(w.items, item)
 	if i < 0 || w.ops[i].Interaction != Patch {
 		return false
 	}
 	before, known := w.before[item.Ref()]
-	if !known || item.Doc == nil || item.Act != nil || item.Invitee != nil || len(w.withheld[item]) > 0 ||
+	if !known || item.Doc == nil || item.Act != nil || item.Invitee != nil || len(w.withheld[item]) > 0 && !w.untouched[item] ||
 		len(row.Body)-digits(row.Version) != len(before.Body)-digits(before.Version) || row.Class.Key() != before.Class.Key() {
 		return false
 	}

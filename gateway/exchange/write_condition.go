@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strconv"
@@ -121,9 +122,7 @@ func (w *writing) met(ctx context.Context, i int, item *Item, match *store.Found
 	if err := w.existing(ctx, i, item, NotAllowed); err != nil {
 		return false, err
 	}
-	for _, member := range w.withheld[item] {
-		fhir.Restore(next, item.Before.Doc, member)
-	}
+	w.restore(item, next)
 	if fhir.ResourceType(next) != item.Type || fhir.ID(next) != item.ID {
 		return false, Refuse(Unprocessable, "business-rule", "", "A change alters neither resourceType nor id.")
 	}
@@ -135,6 +134,13 @@ func (w *writing) met(ctx context.Context, i int, item *Item, match *store.Found
 	return true, nil
 }
 
+// restore puts into a new version of an item what is withheld of the current one, which stays as it is.
+func (w *writing) restore(item *Item, next *fhir.Value) {
+	for _, member := range w.withheld[item] {
+		fhir.Restore(next, item.Before.Doc, member)
+	}
+}
+
 // patched makes the new version of an item by the Op's patch of the current one. The patch sees what the caller may
 // see, so that it can test nothing else; what is withheld from the caller stays as it is.
 func (w *writing) patched(i int, item *Item) error {
@@ -143,6 +149,10 @@ func (w *writing) patched(i int, item *Item) error {
 	for _, member := range withheld {
 		fhir.Withhold(doc, member)
 	}
+	var shown []byte
+	if len(withheld) > 0 {
+		shown = doc.JSON()
+	}
 	doc, err := w.ops[i].Patch(doc)
 	if err != nil {
 		return err
@@ -150,9 +160,10 @@ func (w *writing) patched(i int, item *Item) error {
 	if fhir.ResourceType(doc) != item.Type || fhir.ID(doc) != item.ID {
 		return Refuse(Unprocessable, "business-rule", "", "A patch changes neither resourceType nor id.")
 	}
-	for _, member := range withheld {
-		fhir.Restore(doc, item.Before.Doc, member)
+	if shown != nil && bytes.Equal(doc.JSON(), shown) { // to the letter, in the order in which it is kept
+		w.untouched[item], doc = true, item.Before.Doc.Clone()
 	}
+	w.restore(item, doc)
 	// Read again as what comes in is read: the patched resource keeps the bounds of a document.
 	text := doc.JSON()
 	if w.patchedBytes += len(text); w.patchedBytes > maxPatched {
