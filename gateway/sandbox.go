@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"sotesilta/consent/ledger"
 	"sotesilta/gateway/auth"
 	"sotesilta/gateway/inbound"
@@ -22,8 +24,9 @@ import (
 // sandboxCommand is the product's demonstration and the newcomer's first look.
 type sandboxCommand struct {
 	settings
-	NoJourney bool `xor:"journey" help:"Only serve; exchanges are printed as they come."`
-	Exit      bool `xor:"journey" help:"End after the journey, reading every printed line back as the auditor; exit code 0 only if all went as the law says."`
+	NoJourney bool    `xor:"journey" help:"Only serve; exchanges are printed as they come."`
+	Rate      float64 `env:"SOTESILTA_RATE" help:"Requests a second per API client; without it as many as come."`
+	Exit      bool    `xor:"journey" help:"End after the journey, reading every printed line back as the auditor; exit code 0 only if all went as the law says."`
 }
 
 // sequenceSoon is how often the sandbox gives records their places: at once for the eye.
@@ -33,6 +36,9 @@ const sequenceSoon = 15 * time.Millisecond
 func (s *sandboxCommand) Run(ctx context.Context, out streams) error {
 	if err := unknownVariables(os.Environ()); err != nil {
 		return err
+	}
+	if s.Rate < 0 {
+		return errors.New("SOTESILTA_RATE: requests a second, above 0")
 	}
 	if s.MLLPAddr == "off" && !s.NoJourney {
 		return errors.New("SOTESILTA_MLLP_ADDR: the journey sends HL7 v2; give it an address, or --no-journey")
@@ -96,7 +102,7 @@ func (s *sandboxCommand) Run(ctx context.Context, out streams) error {
 	n, err := startNode(ctx, nodeConfig{
 		settings: s.settings, Keys: own, KeptIn: keptIn, Registry: registry, JointServices: joint, Switches: map[string]string{"O11": "on"},
 		MLLP: mllp{source: "jukola-ehr", receivers: []receiver{{"jukola-ehr", ehr.Address(), inbound.Sender{Application: hl7v2.HD{"JUKOLA"}}}}}, SyntheticOnly: true,
-		Observe: feed.Observe, Sequence: sequenceSoon,
+		Observe: feed.Observe, Sequence: sequenceSoon, Rate: rate.Limit(s.Rate),
 		Log: slog.New(slog.NewTextHandler(out.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}, listener)
 	if err != nil {

@@ -108,6 +108,20 @@ func (a *Allowance) Spend(ctx context.Context, key string, n int) time.Duration 
 	return wait
 }
 
+// SpendFurther takes n requests beyond the first, which Spend granted: what turns out to be as much as many, such as a batch.
+// Both together cost no more than the burst, so that the first is not what the rest for ever lacks; a refusal says how long
+// until both are granted.
+func (a *Allowance) SpendFurther(ctx context.Context, key string, n int) time.Duration {
+	if a == nil {
+		return 0
+	}
+	wait := a.Spend(ctx, key, min(n, a.burst-1))
+	if wait > 0 {
+		wait += time.Duration(float64(time.Second) / float64(a.limit))
+	}
+	return wait
+}
+
 //go:embed take.lua
 var takeLua string
 

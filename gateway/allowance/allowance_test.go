@@ -80,6 +80,14 @@ func TestARefusalSaysWhenToComeAgain(t *testing.T) {
 			require.InDelta(t, 500*time.Millisecond, wait, float64(100*time.Millisecond))
 			time.Sleep(wait)
 			require.Zero(t, a.Spend(t.Context(), "ehr", 5))
+
+			require.Zero(t, a.Spend(t.Context(), "another", 1))
+			require.Zero(t, a.SpendFurther(t.Context(), "another", 100), "nor does one that turns out to be a large batch")
+			require.NotZero(t, a.Spend(t.Context(), "another", 1), "which costs all of it")
+			wait = a.SpendFurther(t.Context(), "another", 100)
+			time.Sleep(wait)
+			require.Zero(t, a.Spend(t.Context(), "another", 1))
+			require.Zero(t, a.SpendFurther(t.Context(), "another", 100), "who comes when told is not refused again")
 		})
 	}
 }

@@ -230,8 +230,10 @@ func (v *visit) changeOf(e *entry, i exchange.Interaction, condition string, ite
 	request, doc := item.Get("request"), item.Get("resource")
 	op := exchange.Op{Interaction: i, Type: e.typ, ID: e.id, FullURL: e.fullURL}
 	var err error
-	if op.IfMatch, err = ifMatch(request.Get("ifMatch").Str(), ""); err != nil {
-		return err
+	if given := request.Get("ifMatch"); given != nil {
+		if op.IfMatch, err = ifMatch(given.Str(), ""); err != nil {
+			return err
+		}
 	}
 	if request.Get("ifNoneMatch") != nil && i != exchange.Create {
 		return noIfNoneMatch("")

@@ -144,7 +144,7 @@ func takeCare(query *params) (care exchange.Span, err error) {
 		if !ok {
 			continue
 		}
-		from, to, ok := fhir.ParseDate(text)
+		from, to, ok := dateGiven(text)
 		switch {
 		case !ok:
 			return care, noMoment(name)

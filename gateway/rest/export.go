@@ -134,7 +134,7 @@ func (v *visit) understandExport(j *job, query params) error {
 		return refuse(http.StatusBadRequest, "not-supported", "http._outputFormat", "_outputFormat is "+ndjson+".")
 	}
 	if text, ok := query.take("_since"); ok {
-		from, _, ok := fhir.ParseDate(strings.ReplaceAll(text, " ", "+"))
+		from, _, ok := dateGiven(text)
 		if !ok {
 			return noMoment("_since")
 		}

@@ -3,6 +3,7 @@ package rest
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"sotesilta/gateway/exchange"
@@ -58,20 +59,25 @@ func (v *visit) understandHistory(typ, id string, query params) (place, error) {
 		p.Count = min(count, maxHistory)
 	}
 	if text, ok := query.take("_since"); ok {
-		from, _, ok := fhir.ParseDate(text)
+		from, _, ok := dateGiven(text)
 		if !ok {
 			return p, noMoment("_since")
 		}
 		p.Since = from.UnixMilli()
 	}
 	if text, ok := query.take("_at"); ok {
-		from, to, ok := fhir.ParseDate(text)
+		from, to, ok := dateGiven(text)
 		if !ok {
 			return p, noMoment("_at")
 		}
 		p.From, p.To = from.UnixMilli(), max(to.UnixMilli(), from.UnixMilli()+1)
 	}
 	return p, v.none(query)
+}
+
+// dateGiven reads a date or instant of a parameter. A space stands for the + of a zone that was not percent-encoded, as in a search.
+func dateGiven(text string) (from, to time.Time, ok bool) {
+	return fhir.ParseDate(strings.Replace(text, " ", "+", 1))
 }
 
 func noMoment(param string) error {

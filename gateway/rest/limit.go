@@ -6,15 +6,24 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"sotesilta/gateway/exchange"
 )
 
-// spend takes n requests out of the API client's allowance, or refuses with 429 and when to come again.
-func (v *visit) spend(n int) error {
-	wait := v.server.Allowance.Spend(v.ctx, v.caller.Actor.App, n)
+// spend takes the visit out of the API client's allowance, or refuses with 429 and when to come again.
+func (v *visit) spend() error {
+	return throttled(v.server.Allowance.Spend(v.ctx, v.caller.Actor.App, 1))
+}
+
+// spendFurther takes n more requests out of it, for a visit that is as much as many.
+func (v *visit) spendFurther(n int) error {
+	return throttled(v.server.Allowance.SpendFurther(v.ctx, v.caller.Actor.App, n))
+}
+
+func throttled(wait time.Duration) error {
 	if wait == 0 {
 		return nil
 	}

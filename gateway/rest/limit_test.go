@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,18 @@ func TestLimits(t *testing.T) {
 		answers := parsed(t, f.ask("POST", "", batch)).All("entry", "response", "status")
 		require.Equal(t, "200 OK", answers[0].Str())
 		require.Equal(t, "429 Too Many Requests", answers[1].Str(), "in a batch as well")
+	})
+	t.Run("what is as much as many costs no more than may come at once", func(t *testing.T) {
+		f := newFace(t, func(c *Config) { c.Allowance = allowance.New(0.5, 4, nil) })
+		require.Equal(t, 200, f.ask("POST", "", bundleOf("batch", slices.Repeat([]string{`{"request":{"method":"GET","url":"Task/t1"}}`}, 9)...)).Code)
+		w := f.ask("GET", "/Task/t1", "")
+		outcome(t, w, 429, "throttled")
+
+		f = newFace(t, func(c *Config) { c.Allowance = allowance.New(0.5, 2, nil) })
+		require.Equal(t, 200, f.ask("GET", "?_type=Task,CareTeam,Observation", "").Code, "or it would be refused for ever")
+		w = f.ask("GET", "?_type=Task,CareTeam,Observation", "")
+		outcome(t, w, 429, "throttled")
+		require.Equal(t, "2", w.Header().Get("Retry-After"), "until it may ask at all")
 	})
 	t.Run("without room a request is told to come again", func(t *testing.T) {
 		entered, leave := make(chan struct{}), make(chan struct{})

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bytes"
 	"net/http"
 	"strings"
 
@@ -74,6 +75,9 @@ func (v *visit) jsonPatch() (*patch.Patch, error) {
 	data, err := v.read(v.server.Limits.Body)
 	if err != nil {
 		return nil, err
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, refuse(http.StatusBadRequest, "required", "", "The body is empty; a patch is needed, [] where nothing changes.")
 	}
 	doc, err := fhir.Parse(data, fhir.DefaultLimits)
 	if err != nil {

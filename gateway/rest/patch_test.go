@@ -42,6 +42,9 @@ func TestPatch(t *testing.T) {
 	}
 	f := newFace(t)
 	f.desk.put(`{"resourceType":"Task","id":"t1","status":"draft"}`)
+	for _, mediaType := range []string{jsonPatch, fhirJSON} {
+		outcome(t, f.ask("PATCH", "/Task/t1", " ", "Content-Type", mediaType), 400, "required")
+	}
 	outcome(t, f.ask("PATCH", "/Task/t1", `[{"op":"test","path":"/status","value":"ready"}]`, "Content-Type", jsonPatch), 422, "processing")
 	outcome(t, f.ask("PATCH", "/Task/t1", `{"op":"remove"}`, "Content-Type", jsonPatch), 400, "invalid")
 	outcome(t, f.ask("PATCH", "/Task/t1", `[{"op":"rem`, "Content-Type", jsonPatch), 400, "structure")

@@ -287,7 +287,7 @@ func (v *visit) authenticate() error {
 	}
 	v.entered = true
 	v.ctx = exchange.Asking(v.ctx, caller.Actor.App)
-	return v.spend(1)
+	return v.spend()
 }
 
 func unauthenticated(err error) error {

@@ -70,7 +70,7 @@ func (v *visit) understand(typ string, within search.Within, query params, hidde
 		return nil, p, refuse(http.StatusBadRequest, "not-supported", "http._summary", "_summary=text is not combined with _include and _revinclude.")
 	}
 	q.Cursor = p.Cursor
-	if err := v.spend(len(q.Across) - 1); err != nil { // as if each type had been searched alone: so much is looked at
+	if err := v.spendFurther(len(q.Across) - 1); err != nil { // as if each type had been searched alone: so much is looked at
 		return nil, p, err
 	}
 	return q, p, nil

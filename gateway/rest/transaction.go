@@ -35,7 +35,7 @@ func (v *visit) postBundle(query params) (answer, error) {
 	if err := sound(shell(doc)); err != nil {
 		return answer{}, err
 	}
-	if err := v.spend(len(items) - 1); err != nil {
+	if err := v.spendFurther(len(items) - 1); err != nil {
 		return answer{}, err
 	}
 	switch doc.Get("type").Str() {

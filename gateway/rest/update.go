@@ -49,7 +49,9 @@ func (v *visit) aimed(i exchange.Interaction, query params) (exchange.Op, error)
 	if v.r.Header.Get("If-None-Match") != "" {
 		return op, noIfNoneMatch("http.If-None-Match")
 	}
-	op.IfMatch, err = ifMatch(v.r.Header.Get("If-Match"), "http.If-Match")
+	if given, ok := v.r.Header["If-Match"]; ok { // empty as well: who meant a version must not overwrite another
+		op.IfMatch, err = ifMatch(strings.Join(given, ", "), "http.If-Match")
+	}
 	return op, err
 }
 
@@ -75,11 +77,11 @@ func sameID(doc *fhir.Value, id, place string) error {
 // noVersion is a version that no resource has: an ETag that is well-formed but none of ours never matches.
 const noVersion = math.MaxInt64
 
-// ifMatch reads If-Match: one entity tag. 0: none was asked for. Whether it holds is looked at by the Desk, and only
+// ifMatch reads If-Match: one entity tag, or * (0: any version). Whether it holds is looked at by the Desk, and only
 // after permission.
 func ifMatch(header, expression string) (int64, error) {
 	header = strings.TrimSpace(header)
-	if header == "" || header == "*" { // a resource is there or the change is refused, which is all that * asks
+	if header == "*" { // a resource is there or the change is refused, which is all that * asks
 		return 0, nil
 	}
 	tag, quoted := strings.CutPrefix(strings.TrimPrefix(header, "W/"), `"`)

@@ -72,7 +72,7 @@ func TestUpdate(t *testing.T) {
 	for _, tag := range []string{`W/"1"`, `"1"`, `W/"abc"`, `"99999999999999999999"`, `W/"0"`} {
 		outcome(t, f.ask("PUT", "/Task/t1", body, "If-Match", tag), 412, "conflict")
 	}
-	for _, tag := range []string{`2`, `W/2`, `W/"1", W/"2"`, `"`} {
+	for _, tag := range []string{`2`, `W/2`, `W/"1", W/"2"`, `"`, ``} {
 		require.Equal(t, "http.If-Match", outcome(t, f.ask("PUT", "/Task/t1", body, "If-Match", tag), 400, "value").Text("expression"))
 	}
 	require.Equal(t, 200, f.ask("PUT", "/Task/t1", body, "If-Match", `*`).Code)
@@ -340,6 +340,7 @@ func TestHistoriesOfATypeAndTheSystem(t *testing.T) {
 	for _, other := range []string{"/Task?", "/_history?", "/Patient/_history?", "/Task/t1/_history?"} {
 		outcome(t, f.ask("GET", other+token, ""), 400, "invalid")
 	}
+	require.Equal(t, 200, f.ask("GET", "/_history?_since=2026-11-21T12:00:00+02:00", "").Code, "a zone whose + was not percent-encoded")
 	for _, bad := range []string{"_since=yesterday", "_at=2026-13", "_count=0", "colour=red"} {
 		require.Equal(t, 400, f.ask("GET", "/_history?"+bad, "").Code, bad)
 	}

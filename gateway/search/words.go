@@ -159,6 +159,8 @@ func (r valueReader) words(s string) (Value, string) {
 	w := wordReader{rest: s, exact: r.modifier == "exact"}
 	words, why := w.any(0)
 	switch {
+	case why == noWord && strings.IndexFunc(s, spells) >= 0:
+		return Value{}, "words are missing in it, on a side of OR or between parentheses"
 	case why != "":
 		return Value{}, why
 	case w.rest != "":
@@ -166,6 +168,8 @@ func (r valueReader) words(s string) (Value, string) {
 	}
 	return Value{Words: words}, ""
 }
+
+const noWord = "it has no letter or digit to search by"
 
 type wordReader struct {
 	rest  string
@@ -198,7 +202,7 @@ func (w *wordReader) all(depth int) (*Words, string) {
 		switch {
 		case word == "" && !quoted, word == ")", !quoted && strings.EqualFold(word, "or"):
 			if len(out.All) == 0 {
-				return nil, "it has no letter or digit to search by"
+				return nil, noWord
 			}
 			return &out, ""
 		case word == "(":
@@ -214,7 +218,7 @@ func (w *wordReader) all(depth int) (*Words, string) {
 			out.All = append(out.All, part)
 			continue
 		case quoted && strings.Count(w.rest, `"`) < 2:
-			return nil, "a quotation mark in it is not closed"
+			return nil, `a quotation mark in it is not closed (a comma in a phrase is written \,)`
 		case !quoted && (strings.HasPrefix(word, "-") && strings.IndexFunc(word, spells) == 1 || word == "NOT"):
 			return nil, "words cannot be excluded, by - or NOT"
 		}
