@@ -58,6 +58,8 @@ func FuzzIdentityCode(f *testing.F) {
 func TestNoIdentityCodeInAnyURL(t *testing.T) {
 	f := newFace(t)
 	for _, target := range []string{
+		"/Patient?_content=%EF%BC%90%EF%BC%91%EF%BC%90%EF%BC%91%EF%BC%99%EF%BC%90-%EF%BC%99%EF%BC%90%EF%BC%90R", // digits of full width
+		"/Patient?_content=010190%CC%81-900R",
 		"/Patient?identifier=010190-900R",
 		"/Patient?identifier=urn:oid:1.2.246.21|010190-900R",
 		"/Patient?identifier=urn%3Aoid%3A1.2.246.21%7C010190-900R",

@@ -2,7 +2,7 @@ package search
 
 import (
 	"strings"
-	"sync"
+	"sync/atomic"
 	"unicode"
 	"unicode/utf8"
 
@@ -16,47 +16,45 @@ func Fold(s string) string {
 	if plain(s) {
 		return s
 	}
-	if !latin(s) {
-		return foldAny(s)
-	}
-	table := folds()
+	first := foldsOf(0)
 	var b strings.Builder
 	b.Grow(len(s))
 	space := true // white space at the beginning is dropped
 	for _, r := range s {
-		if to := table[r]; to != " " {
+		page := first
+		if r > 0xff {
+			page = foldsOf(r)
+		}
+		to := page[r&0xff]
+		if space && to != "" && to[0] == ' ' {
+			to = to[1:]
+		}
+		if to != "" {
 			b.WriteString(to)
-			space = false
-		} else if !space {
-			b.WriteByte(' ')
-			space = true
+			space = to[len(to)-1] == ' '
 		}
 	}
 	return strings.TrimSuffix(b.String(), " ")
 }
 
-// tabled is where Latin-1 and Latin Extended-A end: before the first combining mark, so that each letter folds by itself.
-const tabled = 0x180
+// folds are what foldAny makes of each letter by itself, 256 to a page, made when a letter of theirs is met. Marks, whose
+// order a text of several could change, are dropped but for some of music; so a text is folded letter by letter, in a time
+// that grows with its length alone: there are letters that Unicode decomposes into eighteen.
+var folds [unicode.MaxRune>>8 + 1]atomic.Pointer[[256]string]
 
-// latin says whether the table of folds has every letter of s.
-func latin(s string) bool {
-	for _, r := range s {
-		if r >= tabled {
-			return false
+func foldsOf(r rune) *[256]string {
+	at := &folds[r>>8]
+	page := at.Load()
+	if page == nil {
+		page = new([256]string)
+		for i := range page {
+			folded := foldAny("x" + string(r&^0xff|rune(i)) + "x")
+			page[i] = folded[1 : len(folded)-1]
 		}
+		at.Store(page)
 	}
-	return true
+	return page
 }
-
-// folds are what foldAny makes of each letter up to tabled: mostly one letter, and never nothing.
-var folds = sync.OnceValue(func() *[tabled]string {
-	var table [tabled]string
-	for r := range rune(tabled) {
-		folded := foldAny("x" + string(r) + "x")
-		table[r] = folded[1 : len(folded)-1]
-	}
-	return &table
-})
 
 // foldAny is Fold of any letters.
 func foldAny(s string) string {

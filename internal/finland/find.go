@@ -1,21 +1,58 @@
 package finland
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+)
 
 // FindIdentityCode says whether the text holds what is, or is meant to be, a personal identity code. It is for
 // refusing URLs and for logs, so it errs towards yes: standing alone, anything with the form and a date that exists
 // counts even when its check character is wrong; amid other letters and digits the check character must be right,
-// lest random ids are taken for codes. Small letters and typographic dashes count. Percent-encoding is the caller's
-// to undo. A UUID is never a code.
+// lest random ids are taken for codes. Small letters and typographic dashes count, and digits of other forms (of full
+// width, raised), with marks or what nobody sees between them: searches for texts find a code by these too.
+// Percent-encoding is the caller's to undo. A UUID is never a code.
 func FindIdentityCode(s string) bool {
-	start, _ := find(plain(s), 0)
+	_, start, _ := found(s)
 	return start >= 0
+}
+
+// found is s with hyphens for dashes, or in plain digits and letters if a code shows only then, and the first code in it.
+func found(s string) (text string, start, end int) {
+	text = plain(s)
+	if start, end = find(text, 0); start < 0 && strings.IndexFunc(s, disguises) >= 0 {
+		text = plain(strings.Map(seen, s))
+		start, end = find(text, 0)
+	}
+	return text, start, end
+}
+
+// disguises says whether a character may stand for a digit or letter of ASCII without being one, or be passed over.
+func disguises(r rune) bool {
+	return r >= 0x300 || r == 0xad || r == '²' || r == '³' || r == '¹' || r == 'ª' || r == 'º'
+}
+
+// seen is the digit or letter of ASCII that a character stands for, with or without marks; marks by themselves and what
+// nobody sees are left out, all else stays.
+func seen(r rune) rune {
+	switch {
+	case r < 0x80:
+		return r
+	case unicode.In(r, unicode.Mn, unicode.Cf):
+		return -1
+	}
+	of := norm.NFKD.PropertiesString(string(r)).Decomposition()
+	if len(of) == 0 || of[0] >= 0x80 || bytes.ContainsFunc(of[1:], func(r rune) bool { return !unicode.Is(unicode.Mn, r) }) {
+		return r
+	}
+	return rune(of[0])
 }
 
 // MaskIdentityCodes replaces every identity code in the text that FindIdentityCode would find.
 func MaskIdentityCodes(s string) string {
-	text := plain(s)
-	start, end := find(text, 0)
+	text, start, end := found(s)
 	if start < 0 {
 		return s
 	}
@@ -28,7 +65,7 @@ func MaskIdentityCodes(s string) string {
 		start, end = find(text, at)
 	}
 	b.WriteString(text[at:])
-	return b.String()
+	return MaskIdentityCodes(b.String()) // others may show in other forms
 }
 
 // dashes are characters that people and word processors write for the hyphen.

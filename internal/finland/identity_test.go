@@ -89,6 +89,7 @@ func TestFindIdentityCode(t *testing.T) {
 		"010190-999W", "010190-999w", "/fhir/Patient?identifier=urn:oid:1.2.246.21|010190-999W&_count=1", "x010190-999Wx", "HETU010190-999W",
 		"050594u903m", "(010190–999W)", "010190−999W,", "12010190-999W34", "010190-999X", "a 310199-9999 b", "010190+999W",
 		"010190-999W-1234-1234-123456789012", "000000000000010190-999W",
+		"０１０１９０-９９９Ｗ", "０１０１９０－999w", "010190\u0301-999W", "010190-\u00ad999W", "01019\u200b0-999W", "⁰¹⁰¹⁹⁰-⁹⁹⁹W", "𝟎𝟏0190-999W",
 	} {
 		assert.True(t, FindIdentityCode(s), s)
 	}
@@ -99,6 +100,8 @@ func TestFindIdentityCode(t *testing.T) {
 		assert.False(t, FindIdentityCode(s), s)
 	}
 	assert.Equal(t, "ä [identity code], [identity code]!", MaskIdentityCodes("ä 010190-999W, 050594U903M!"))
+	assert.Equal(t, "a [identity code]!", MaskIdentityCodes("a ０１０１９０-９９９Ｗ!"))
+	assert.Equal(t, "[identity code], [identity code]", MaskIdentityCodes("010190-999W, ０１０１９０-９９９Ｗ"))
 	assert.Equal(t, "no code – here", MaskIdentityCodes("no code – here"))
 }
 
