@@ -187,6 +187,7 @@ func (v *visit) invocationOf(e *entry, parts []string, rawQuery string, item *fh
 		}
 	}
 	e.asked.input = func() (*fhir.Value, error) { return doc, nil }
+	e.asked.ifMatch = func() (int64, error) { return ifMatchOf(item.Get("request")) }
 	return nil
 }
 
@@ -230,10 +231,8 @@ func (v *visit) changeOf(e *entry, i exchange.Interaction, condition string, ite
 	request, doc := item.Get("request"), item.Get("resource")
 	op := exchange.Op{Interaction: i, Type: e.typ, ID: e.id, FullURL: e.fullURL}
 	var err error
-	if given := request.Get("ifMatch"); given != nil {
-		if op.IfMatch, err = ifMatch(given.Str(), ""); err != nil {
-			return err
-		}
+	if op.IfMatch, err = ifMatchOf(request); err != nil {
+		return err
 	}
 	if request.Get("ifNoneMatch") != nil && i != exchange.Create {
 		return noIfNoneMatch("")

@@ -40,8 +40,12 @@ func (v *visit) changeMeta(i *invocation) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	version, err := i.ifMatch()
+	if err != nil {
+		return answer{}, err
+	}
 	written, err := v.server.Desk.Transact(v.ctx, v.exchange(), []exchange.Op{{
-		Interaction: exchange.Patch, Type: i.typ, ID: i.id,
+		Interaction: exchange.Patch, Type: i.typ, ID: i.id, IfMatch: version,
 		Patch: func(current *fhir.Value) (*fhir.Value, error) {
 			out := current.Clone()
 			out.Set("meta", changedMeta(current.Get("meta"), given, i.interaction == metaDelete))

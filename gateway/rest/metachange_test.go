@@ -32,3 +32,16 @@ func TestManyTagsAreLookedUp(t *testing.T) {
 	twice := object("tag", fhir.NewArray(object("code", "a"), object("code", "a"), object("system", "a", "code", "a")))
 	require.Len(t, changedMeta(nil, twice, false).Get("tag").Items(), 2)
 }
+
+func TestTagsAreAddedToTheVersionThatIfMatchNames(t *testing.T) {
+	const tag = `{"resourceType":"Parameters","parameter":[{"name":"meta","valueMeta":{"tag":[{"code":"seen"}]}}]}`
+	f := newFace(t)
+	f.desk.put(`{"resourceType":"Task","id":"t1"}`)
+	for _, kind := range []string{"$meta-add", "$meta-delete"} {
+		outcome(t, f.ask("POST", "/Task/t1/"+kind, tag, "If-Match", `W/"7"`), 412, "conflict")
+		outcome(t, f.ask("POST", "/Task/t1/"+kind, tag, "If-Match", ""), 400, "value")
+		w := f.ask("POST", "", bundleOf("batch", `{"resource":`+tag+`,"request":{"method":"POST","url":"Task/t1/`+kind+`","ifMatch":"W/\"7\""}}`))
+		require.Equal(t, "412 Precondition Failed", parsed(t, w).Get("entry").Items()[0].Text("response", "status"), "%s", w.Body)
+	}
+	require.Equal(t, 200, f.ask("POST", "/Task/t1/$meta-add", tag, "If-Match", `W/"1"`).Code)
+}

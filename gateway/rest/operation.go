@@ -16,6 +16,7 @@ type invocation struct {
 	post        bool                 // by POST; otherwise its parameters are those of the URL
 	query       params
 	input       func() (*fhir.Value, error) // what was sent with POST, read when it is asked for; nil where nothing was
+	ifMatch     func() (int64, error)       // the version that a change is made of; 0: none was named
 }
 
 // operations is what answers each kind of operation, alone or in a Bundle.
@@ -40,7 +41,7 @@ func (in *invocation) reads() bool {
 func (v *visit) ask(query params) (answer, error) {
 	read := v.r.ContentLength == 0
 	a, err := operations[v.interaction](v, &invocation{
-		target: v.target, interaction: v.interaction, post: v.r.Method == http.MethodPost, query: query,
+		target: v.target, interaction: v.interaction, post: v.r.Method == http.MethodPost, query: query, ifMatch: v.ifMatch,
 		input: func() (*fhir.Value, error) {
 			if read {
 				return nil, nil

@@ -49,9 +49,7 @@ func (v *visit) aimed(i exchange.Interaction, query params) (exchange.Op, error)
 	if v.r.Header.Get("If-None-Match") != "" {
 		return op, noIfNoneMatch("http.If-None-Match")
 	}
-	if given, ok := v.r.Header["If-Match"]; ok { // empty as well: who meant a version must not overwrite another
-		op.IfMatch, err = ifMatch(strings.Join(given, ", "), "http.If-Match")
-	}
+	op.IfMatch, err = v.ifMatch()
 	return op, err
 }
 
@@ -76,6 +74,24 @@ func sameID(doc *fhir.Value, id, place string) error {
 
 // noVersion is a version that no resource has: an ETag that is well-formed but none of ours never matches.
 const noVersion = math.MaxInt64
+
+// ifMatch is the version that the request's If-Match names; 0: none or any.
+func (v *visit) ifMatch() (int64, error) {
+	given, ok := v.r.Header["If-Match"]
+	if !ok { // empty is given as well: who meant a version must not overwrite another
+		return 0, nil
+	}
+	return ifMatch(strings.Join(given, ", "), "http.If-Match")
+}
+
+// ifMatchOf is the version that an entry's request.ifMatch names; 0: none or any.
+func ifMatchOf(request *fhir.Value) (int64, error) {
+	given := request.Get("ifMatch")
+	if given == nil {
+		return 0, nil
+	}
+	return ifMatch(given.Str(), "")
+}
 
 // ifMatch reads If-Match: one entity tag, or * (0: any version). Whether it holds is looked at by the Desk, and only
 // after permission.
