@@ -43,8 +43,8 @@ var (
 // MaxClasses bounds the classes one search may have decided.
 const MaxClasses = 10000
 
-// What a search for words reads at most: so many permitted rows that its other conditions hold for, and so many bytes of
-// them. A snapshot lives two seconds; 5,000 rows of 3 KB were measured to take 0.3 to 0.6 on two busy cores, on both stores.
+// What searches for words in one snapshot read at most: so many permitted rows that their other conditions hold for, and so
+// many bytes of them. A snapshot lives two seconds; 5,000 rows of 3 KB were measured to take 0.3 to 0.6 on two busy cores, on both stores.
 const (
 	MaxTexts  = 5000
 	TextBytes = 16 << 20

@@ -42,7 +42,7 @@ func (n *snapshot) across(ctx context.Context, q *search.Query, g store.Guard) (
 		}
 		from = &c
 	}
-	whole := &plan{d: n.s.engine, reading: newReading()}
+	whole := &plan{d: n.s.engine}
 	var err error
 	if whole.params, err = n.numbers(ctx, q); err != nil {
 		return out, err

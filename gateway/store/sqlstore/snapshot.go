@@ -28,6 +28,7 @@ type snapshot struct {
 	r       Reader
 	time    time.Time
 	current map[string]int64 // versions of the facts of clients that were asked for; 0: nothing is known of one
+	reading *reading         // nil until a search looks for words in texts
 }
 
 func (n *snapshot) Time() time.Time { return n.time }

@@ -15,10 +15,8 @@ type plan struct {
 	places bool   // a page is read without its bodies
 	where  []search.Clause
 	params map[ParamKey]int64
-	// reading is what is left to read of texts, of all types of a search together; met are the rows that meet the conditions
-	// on these, and all others: nil until they are found.
-	reading *reading
-	met     []int64
+	// met are the rows that meet the conditions on texts, and all others: nil until they are found.
+	met []int64
 	grants
 }
 

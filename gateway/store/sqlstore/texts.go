@@ -21,8 +21,8 @@ import (
 // meets finds the rows that the plan's conditions hold for, those on texts too, and lets them drive it.
 // store.ErrTexts.
 func (n *snapshot) meets(ctx context.Context, p *plan) error {
-	if p.reading == nil {
-		p.reading = newReading()
+	if n.reading == nil {
+		n.reading = &reading{store.MaxTexts, store.TextBytes}
 	}
 	var texts []search.Clause
 	others := *p
@@ -45,7 +45,7 @@ func (n *snapshot) meets(ctx context.Context, p *plan) error {
 		return err
 	}
 	// The rows are found before any body is read.
-	found := fmt.Sprintf("(%s LIMIT %d) p", from.sql("r.rid AS rid, r.id AS id, r.vid AS vid"), p.reading.rows+1)
+	found := fmt.Sprintf("(%s LIMIT %d) p", from.sql("r.rid AS rid, r.id AS id, r.vid AS vid"), max(n.reading.rows, 0)+1)
 	var rid int64
 	scan := newCurrentScan(p.typ, &rid)
 	return each(ctx, n.r, func(rows Rows) error {
@@ -57,7 +57,7 @@ func (n *snapshot) meets(ctx context.Context, p *plan) error {
 		if err != nil {
 			return err
 		}
-		if !p.reading.take(size) {
+		if !n.reading.take(size) {
 			return store.ErrTexts
 		}
 		said := search.Saying(doc)
@@ -98,10 +98,9 @@ func leaving(row *store.Row, grant *store.Grant) (doc *fhir.Value, size int, err
 	return doc, len(doc.JSON()), nil // what is withheld does not count
 }
 
-// reading is how much more a search may read of texts.
+// reading is how much more may be read of texts in a snapshot: by a search, whatever the number of its types, and by all
+// conditions of a transaction together.
 type reading struct{ rows, bytes int }
-
-func newReading() *reading { return &reading{store.MaxTexts, store.TextBytes} }
 
 // take says whether a document of a size may still be read, and counts it.
 func (r *reading) take(size int) bool {

@@ -161,5 +161,12 @@ func testTexts(t *testing.T, e Engine) {
 		require.ErrorIs(t, look("_content=kuume&_count=1&patient=Patient/helmi", "helmi"), store.ErrTexts)
 		require.NoError(t, look("_content=kuume&_summary=count&_id=helmi00000,helmi00016", "helmi"))
 		require.NoError(t, look("_content=kuume&_summary=count", "onni"), "what is hidden is not counted")
+
+		// A transaction has as much for all of its conditions, which are looked at in one snapshot.
+		n := snapshot(t, s)
+		_, err := n.Search(t.Context(), asking(t, "Observation", "_content=kuume&_summary=count&patient=Patient/aino"), &guard{reach: store.Reach{All: true}})
+		require.NoError(t, err)
+		_, err = n.Search(t.Context(), asking(t, "Observation", "_content=kuume&_summary=count&patient=Patient/onni"), &guard{reach: store.Reach{All: true}})
+		require.ErrorIs(t, err, store.ErrTexts)
 	})
 }
