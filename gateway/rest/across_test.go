@@ -37,6 +37,8 @@ func TestSearchAcrossTypes(t *testing.T) {
 	require.Equal(t, refsOf(doc), refsOf(parsed(t, f.ask("GET", links(doc)["self"], ""))))
 	require.Equal(t, []string{"Task/t1"}, refsOf(parsed(t, f.ask("GET", "/?_type=Task,Observation&status=ready", ""))))
 
+	require.Equal(t, refsOf(doc), refsOf(parsed(t, f.ask("GET", "?_type=Task&_type=Observation", ""))), "one list, in however many parameters")
+
 	// POST, whose parameters are in no link.
 	posted := parsed(t, f.ask("POST", "/_search", "_type=Task%2CObservation&_count=2&status=ready,final", "Content-Type", "application/x-www-form-urlencoded"))
 	require.Equal(t, []string{"Task/t1", "Observation/o1"}, refsOf(posted))

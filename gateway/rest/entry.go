@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 
 	"sotesilta/gateway/exchange"
@@ -197,10 +198,7 @@ func entryParams(raw string) (params, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"_format", "_pretty"} {
-		query.take(name)
-	}
-	return query, nil
+	return slices.DeleteFunc(query, func(pair search.Pair) bool { return pair.Name == "_format" || pair.Name == "_pretty" }), nil
 }
 
 // changes is the interaction of each method that writes.

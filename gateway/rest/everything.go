@@ -105,7 +105,7 @@ func (v *visit) understandEverything(typ, id string, query params) (p place, typ
 		if care, err = takeCare(&query); err != nil {
 			return p, nil, err
 		}
-		if list, ok := query.take("_type"); ok {
+		if list, ok := query.takeList("_type"); ok {
 			own = params{{Name: "_type", Value: list}}
 		}
 	}

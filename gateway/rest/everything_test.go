@@ -26,6 +26,8 @@ func TestEverything(t *testing.T) {
 	require.Equal(t, []string{"aino", "t1", "o1"}, seen)
 	w := f.ask("POST", "/Patient/aino/$everything", `{"resourceType":"Parameters","parameter":[{"name":"_type","valueString":"Task"}]}`)
 	require.Len(t, parsed(t, w).Get("entry").Items(), 1, "%s", w.Body)
+	w = f.ask("GET", "/Patient/aino/$everything?_type=Task&_type=Observation", "")
+	require.Len(t, parsed(t, w).Get("entry").Items(), 2, "_type may be repeated (0..* in R4): %s", w.Body)
 	outcome(t, f.ask("GET", "/Patient/veikko/$everything", ""), 404, "not-found")
 	for _, bad := range []string{"_type=Basic", "_at=2026", "start=soon", "start=2026&end=2025", "_count=0"} {
 		require.Equal(t, 400, f.ask("GET", "/Patient/aino/$everything?"+bad, "").Code, bad)

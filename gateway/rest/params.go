@@ -25,19 +25,32 @@ func readParams(raw string) (params, error) {
 	return pairs, nil
 }
 
-// take removes every parameter of a name and answers the value of the first.
+// take removes a parameter and answers its value. Where it is given again with another value, that one stays, to be
+// refused with what no interaction has: who meant both must not believe that both were heeded.
 func (p *params) take(name string) (value string, ok bool) {
 	kept := (*p)[:0]
 	for _, pair := range *p {
 		switch {
-		case pair.Name != name:
-			kept = append(kept, pair)
-		case !ok:
+		case pair.Name == name && !ok:
 			value, ok = pair.Value, true
+		case pair.Name != name || pair.Value != value:
+			kept = append(kept, pair)
 		}
 	}
 	*p = kept
 	return value, ok
+}
+
+// takeList removes every parameter of a name whose value is a list, and answers all the values as one.
+func (p *params) takeList(name string) (list string, ok bool) {
+	var lists []string
+	*p = slices.DeleteFunc(*p, func(pair search.Pair) bool {
+		if pair.Name == name {
+			lists = append(lists, pair.Value)
+		}
+		return pair.Name == name
+	})
+	return strings.Join(lists, ","), lists != nil
 }
 
 // value is the value of the first parameter of a name, which stays.
@@ -70,7 +83,7 @@ func (v *visit) none(query params) error {
 		return nil
 	}
 	return refuse(http.StatusBadRequest, "not-supported", "",
-		"This interaction has no parameter "+strconv.Quote(clip(query[0].Name))+". Send Prefer: handling=lenient to have such parameters left out.")
+		"This interaction has no parameter "+strconv.Quote(clip(query[0].Name))+", or takes it once. Send Prefer: handling=lenient to have such parameters left out.")
 }
 
 // clip shortens the name of something that the caller sent.
@@ -110,7 +123,7 @@ func (v *visit) parseAcross(within search.Within, query params, lenient bool) (*
 
 // typesOf takes _type from the parameters: the types, which are served and may be searched with others.
 func (v *visit) typesOf(query *params) ([]string, error) {
-	list, _ := query.take("_type")
+	list, _ := query.takeList("_type")
 	if list == "" {
 		return nil, nil
 	}

@@ -217,6 +217,7 @@ func (s *server) public(v *visit, c *gin.Context) bool {
 	case http.MethodGet, http.MethodHead:
 		get(v, c)
 	default:
+		_, _ = v.negotiate() // the form of the refusal
 		v.unread = true
 		v.fail(&refusal{status: http.StatusMethodNotAllowed, allow: v.allow(""), issues: issue("not-supported", "", "This document is read with GET.")})
 	}

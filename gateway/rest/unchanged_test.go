@@ -64,7 +64,10 @@ func TestOptionsTellWhatAnAddressTakes(t *testing.T) {
 		require.Equal(t, accepted, f.ask("OPTIONS", target, "", "Authorization", "").Header().Get("Accept-Patch"), target)
 	}
 	outcome(t, f.ask("OPTIONS", "/Basic", ""), 404, "not-supported")
-	w := f.ask("POST", "/.well-known/smart-configuration", "{}", "Authorization", "")
+	w := f.ask("POST", "/metadata", "{}", "Accept", fhirXML)
+	require.Equal(t, 405, w.Code)
+	require.Contains(t, w.Body.String(), `<code value="not-supported"/>`, "in the form that was asked for")
+	w = f.ask("POST", "/.well-known/smart-configuration", "{}", "Authorization", "")
 	outcome(t, w, 405, "not-supported")
 	require.Equal(t, "GET, HEAD, OPTIONS", w.Header().Get("Allow"))
 	require.Empty(t, f.desk.calls, "no row is asked for")

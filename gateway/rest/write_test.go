@@ -341,7 +341,8 @@ func TestHistoriesOfATypeAndTheSystem(t *testing.T) {
 		outcome(t, f.ask("GET", other+token, ""), 400, "invalid")
 	}
 	require.Equal(t, 200, f.ask("GET", "/_history?_since=2026-11-21T12:00:00+02:00", "").Code, "a zone whose + was not percent-encoded")
-	for _, bad := range []string{"_since=yesterday", "_at=2026-13", "_count=0", "colour=red"} {
+	require.Equal(t, 200, f.ask("GET", "/_history?_count=1&_count=1", "").Code, "what is said twice is the same")
+	for _, bad := range []string{"_since=2026-11-21&_since=2020", "_count=1&_count=2", "_format=json&_format=xml", "_since=yesterday", "_at=2026-13", "_count=0", "colour=red"} {
 		require.Equal(t, 400, f.ask("GET", "/_history?"+bad, "").Code, bad)
 	}
 	w := f.ask("POST", "", bundleOf("batch", `{"request":{"method":"GET","url":"Task/_history?_count=1"}}`))
