@@ -176,7 +176,7 @@ func (c *company) enough() int {
 }
 
 // few is how many callers leave nothing to do beside a write.
-const few = 12
+const few = 4
 
 // met takes in how many callers were there when a write that took so long ended: those whose changes it wrote, and those
 // who came meanwhile. Who does not come back is expected less and less.

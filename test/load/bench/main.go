@@ -104,7 +104,7 @@ func run(ctx context.Context) error {
 	rounds := flag.Int("rounds", 3, "rounds of each load; the median counts")
 	only := flag.String("only", strings.Join(parts, ","), "parts to run")
 	profile := flag.String("profile", "", "folder to put the gateway's CPU profiles into")
-	lean := flag.Bool("lean", false, "use our own lean client instead of Go's: harder on the ratios, as it weighs less in both terms")
+	lean := flag.Bool("lean", false, "use our own lean client instead of Go's in the other parts than scale as well: harder on the ratios, as it weighs less in both terms")
 	stores := flag.String("stores", "sqlite,postgres", "stores to create in")
 	tasks := flag.Int("tasks", 100_000, "Tasks that the part scale is measured among, ten of each client")
 	binary := flag.String("binary", "", "gateway to measure; built when empty")
