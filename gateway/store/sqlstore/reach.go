@@ -81,9 +81,9 @@ func (r *reaching) texts(list []string) string { return r.d.Texts(r.arg, cleaned
 // parties are those with whom a client has a relationship to be within reach.
 func (r *reaching) parties() []string { return append(slices.Clone(r.Units), r.Persons...) }
 
-// meets spells that a client, and a class, are within reach by any of its ways; "" when there is none. Who wrote the class
+// reached spells that a client, and a class, are within reach by any of its ways; "" when there is none. Who wrote the class
 // is asked last: mostly a relationship has said it.
-func (r *reaching) meets(client, class string) string {
+func (r *reaching) reached(client, class string) string {
 	if r.All {
 		return "1 = 1"
 	}
@@ -115,15 +115,15 @@ func (r *reaching) all() string {
 		if len(r.Only) == 0 {
 			return union[0]
 		}
-		meets := r.meets("o.v", "k.class")
-		if meets == "" {
+		reached := r.reached("o.v", "k.class")
+		if reached == "" {
 			return union[0]
 		}
 		both := " UNION "
 		if len(r.Only) == 1 { // then no class comes twice
 			both = " UNION ALL "
 		}
-		return union[0] + both + over(r.d, "("+r.texts(r.Only)+") o").look("class_client", "k", "k.client = o.v"+r.of("k.type")).and(meets).sql("k.class AS class")
+		return union[0] + both + over(r.d, "("+r.texts(r.Only)+") o").look("class_client", "k", "k.client = o.v"+r.of("k.type")).and(reached).sql("k.class AS class")
 	}
 	var clients []string
 	if parties := r.parties(); len(parties) > 0 {

@@ -87,7 +87,7 @@ func (n *snapshot) search(ctx context.Context, q *search.Query, g store.Guard) (
 // are others after them.
 func (n *snapshot) found(ctx context.Context, p *plan, q *search.Query, keys sorting, from *cursor, out *store.Result) (hits []hit, more bool, err error) {
 	if slices.ContainsFunc(p.where, func(c search.Clause) bool { return c.Reads() }) {
-		if err := n.meets(ctx, p); err != nil || len(p.met) == 0 {
+		if err := n.driveByTexts(ctx, p); err != nil || len(p.met) == 0 {
 			return nil, false, err
 		}
 	}

@@ -18,9 +18,9 @@ import (
 // total, as any driver does. A search whose other conditions leave too much to read is refused. What is hidden takes no
 // part in any step, nor in what is counted against the bounds.
 
-// meets finds the rows that the plan's conditions hold for, those on texts too, and lets them drive it.
+// driveByTexts finds the rows that the plan's conditions hold for, those on texts too, and lets them drive it.
 // store.ErrTexts.
-func (n *snapshot) meets(ctx context.Context, p *plan) error {
+func (n *snapshot) driveByTexts(ctx context.Context, p *plan) error {
 	if n.reading == nil {
 		n.reading = &reading{store.MaxTexts, store.TextBytes}
 	}
