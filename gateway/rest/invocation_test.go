@@ -99,3 +99,19 @@ func TestTransactionsAskWhatOnlyReads(t *testing.T) {
 	require.Contains(t, outcome(t, w, 400, "not-supported").Text("diagnostics"), "may change something")
 	require.Len(t, f.desk.order, before, "nothing was written")
 }
+
+// What is asked before the changes and after them is the same question.
+func TestATransactionAsksTwiceAlike(t *testing.T) {
+	f := newFace(t)
+	f.desk.put(`{"resourceType":"Patient","id":"aino"}`)
+	f.desk.put(`{"resourceType":"Observation","id":"o1","status":"final","issued":"2026-01-01T10:00:00Z"}`)
+	w := f.ask("POST", "", bundleOf("transaction", `{"request":{"method":"POST","url":"Task"},"resource":{"resourceType":"Task"}}`,
+		`{"request":{"method":"GET","url":"Patient/aino/$everything?_type=Observation&_elements=status&_count=5"}}`))
+	require.Equal(t, 200, w.Code, "%s", w.Body)
+	entry := parsed(t, w).Get("entry").Items()[1]
+	require.Equal(t, "200 OK", entry.Text("response", "status"), "%s", w.Body)
+	found := entry.Get("resource").All("entry", "resource")
+	require.Len(t, found, 1)
+	require.Equal(t, "final", found[0].Text("status"))
+	require.Nil(t, found[0].Get("issued"))
+}

@@ -3,6 +3,7 @@ package rest
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"sotesilta/gateway/exchange"
@@ -56,16 +57,18 @@ func (v *visit) ask(query params) (answer, error) {
 	return a, err
 }
 
-// params are the parameters of an invocation whose parameters are all simple, wherever they stand.
+// params are the parameters of an invocation whose parameters are all simple, wherever they stand. They are the caller's to
+// take from: a transaction carries an invocation out twice.
 func (in *invocation) params() (params, error) {
+	query := slices.Clone(in.query)
 	if !in.post {
-		return in.query, nil
+		return query, nil
 	}
 	sent, err := in.input()
 	if err != nil || sent == nil {
-		return in.query, err
+		return query, err
 	}
-	return inputs(sent, in.query)
+	return inputs(sent, query)
 }
 
 // invoke invokes an operation (FHIR R4 § 3.2.1). Its input is a resource in the body, Parameters as a rule, or nothing at
