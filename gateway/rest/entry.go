@@ -33,6 +33,13 @@ type entry struct {
 // writes says whether the entry asks for a change.
 func (e *entry) writes() bool { return e.op.Interaction != "" }
 
+// early says whether an entry of a transaction that reads is asked before the changes too: what has an id, and what answers
+// about what is sent with it. A search finds nothing rather than failing, and what an operation of a type looks up by its
+// parameters may be among what is written.
+func (e *entry) early() bool {
+	return e.id != "" || e.asked != nil && e.asked.operation != nil && e.asked.operation.Reads
+}
+
 // entry understands one entry. Expressions of its refusals are relative to the entry's resource, or start at Bundle.
 func (v *visit) entry(item *fhir.Value) (entry, error) {
 	request := item.Get("request")

@@ -9,6 +9,7 @@ import (
 
 	"sotesilta/gateway/exchange"
 	"sotesilta/internal/fhir"
+	"sotesilta/internal/terms"
 )
 
 // counting is an operation that changes nothing and answers its Parameters.
@@ -100,6 +101,48 @@ func TestTransactionsAskWhatOnlyReads(t *testing.T) {
 	require.Len(t, f.desk.order, before, "nothing was written")
 }
 
+// Everything that is wrong is told of a resource beside the changes of a transaction, which it does not stop; only a question
+// that cannot be answered does.
+func TestTransactionsValidate(t *testing.T) {
+	f := newValidating(t)
+	f.desk.put(`{"resourceType":"Task","id":"t1","status":"draft","intent":"order"}`)
+	create := `{"request":{"method":"POST","url":"Task"},"resource":{"resourceType":"Task","status":"draft","intent":"order"}}`
+	validate := func(address, resource string) string {
+		return `{"request":{"method":"POST","url":"` + address + `"},"resource":` + resource + `}`
+	}
+	w := f.ask("POST", "", bundleOf("transaction",
+		validate("Task/$validate", `{"resourceType":"Task","status":"draft","intent":"order","nope":1}`),
+		create,
+		validate("Task/$validate?mode=update", `{"resourceType":"Task","status":"draft","intent":"order"}`),
+		`{"request":{"method":"POST","url":"Task/t1/$validate"}}`,
+		`{"request":{"method":"PUT","url":"Task/t1"},"resource":{"resourceType":"Task","id":"t1","status":"draft","intent":"order","authoredOn":"2026-02-01","lastModified":"2026-01-01"}}`,
+	))
+	require.Equal(t, 200, w.Code, "%s", w.Body)
+	entries := parsed(t, w).Get("entry").Items()
+	require.Equal(t, "201 Created", entries[1].Text("response", "status"))
+	for i, place := range map[int]string{0: "Task.nope", 2: "Task.id", 3: "inv-1"} {
+		require.Equal(t, "200 OK", entries[i].Text("response", "status"))
+		require.Equal(t, "OperationOutcome", entries[i].Text("resource", "resourceType"))
+		require.Contains(t, string(entries[i].Get("resource").JSON()), place, "the third is of what the transaction wrote")
+	}
+
+	before := len(f.desk.order)
+	for body, status := range map[string]int{
+		validate("Task/$validate", `{"resourceType":"Parameters","parameter":[{"name":"nope","valueCode":"x"}]}`): 400,
+		`{"request":{"method":"POST","url":"Task/$validate"}}`:                                                    400,
+		`{"request":{"method":"POST","url":"Task/nobody/$validate"}}`:                                             404,
+		`{"request":{"method":"GET","url":"Task/$validate"}}`:                                                     405,
+	} {
+		w := f.ask("POST", "", bundleOf("transaction", create, body))
+		require.Equal(t, status, w.Code, "%s: %s", body, w.Body)
+		require.Contains(t, parsed(t, w).Text("issue", "expression"), "Bundle.entry[1]", body)
+	}
+	require.Len(t, f.desk.order, before, "nothing was written")
+
+	w = f.ask("POST", "", bundleOf("batch", create, validate("Task/$validate", `{"resourceType":"Task","nope":1}`)))
+	require.Contains(t, string(parsed(t, w).Get("entry").Items()[1].Get("resource").JSON()), "Task.nope", "in a batch likewise")
+}
+
 // What is asked before the changes and after them is the same question.
 func TestATransactionAsksTwiceAlike(t *testing.T) {
 	f := newFace(t)
@@ -114,4 +157,33 @@ func TestATransactionAsksTwiceAlike(t *testing.T) {
 	require.Len(t, found, 1)
 	require.Equal(t, "final", found[0].Text("status"))
 	require.Nil(t, found[0].Get("issued"))
+}
+
+// A transaction takes $match; a log report, each asking of which is on record with what a person decided, is asked for alone.
+func TestTransactionsMatch(t *testing.T) {
+	f := newFace(t, func(c *Config) {
+		c.Operations = append(c.Operations, Operation{
+			Type: "Patient", Name: "disclosure-report", Instance: true, Definition: "https://gw.example/OperationDefinition/report",
+			Handle: func(context.Context, exchange.Caller, string, *fhir.Value) (*exchange.Resource, error) {
+				panic("asked")
+			},
+		})
+	})
+	f.desk.person = "aino"
+	f.desk.put(`{"resourceType":"Patient","id":"aino"}`)
+	create := `{"request":{"method":"POST","url":"Task"},"resource":{"resourceType":"Task"}}`
+	match := func(patient string) string {
+		return `{"request":{"method":"POST","url":"Patient/$match"},"resource":{"resourceType":"Parameters","parameter":[{"name":"resource","resource":` + patient + `}]}}`
+	}
+	w := f.ask("POST", "", bundleOf("transaction", create,
+		match(`{"resourceType":"Patient","identifier":[{"system":"`+terms.HETU+`","value":"`+ainoCode+`"}],"name":[{"family":"Virtanen","given":["Aino"]}]}`)))
+	require.Equal(t, 200, w.Code, "%s", w.Body)
+	require.Equal(t, "aino", parsed(t, w).Get("entry").Items()[1].Text("resource", "entry", "resource", "id"))
+
+	before := len(f.desk.order)
+	w = f.ask("POST", "", bundleOf("transaction", create, match(`{"resourceType":"Patient"}`)))
+	require.Equal(t, 422, w.Code, "%s", w.Body)
+	w = f.ask("POST", "", bundleOf("transaction", create, `{"request":{"method":"POST","url":"Patient/aino/$disclosure-report"}}`))
+	require.Contains(t, outcome(t, w, 400, "not-supported").Text("diagnostics"), "log data")
+	require.Len(t, f.desk.order, before, "nothing was written")
 }

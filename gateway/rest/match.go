@@ -21,7 +21,7 @@ const matchGrade = "http://hl7.org/fhir/StructureDefinition/match-grade"
 // when the caller may not identify clients; base is the absolute service base. There are no uncertain matches: nobody is linked by guess.
 func Match(desk Desk, base string) Operation {
 	return Operation{
-		Type: "Patient", Name: "match",
+		Type: "Patient", Name: "match", Reads: true,
 		Definition: "http://hl7.org/fhir/OperationDefinition/Patient-match",
 		Documentation: "Finds a client of the population data by personal identity code and name, both in the body. " +
 			"Answers the one certain match or none; onlyCertainMatches and count are accepted and change nothing.",

@@ -35,7 +35,7 @@ func (in *invocation) reads() bool {
 	case exchange.Everything, readMeta:
 		return true
 	}
-	return in.operation != nil && in.operation.Asked != nil
+	return in.operation != nil && (in.operation.Asked != nil || in.operation.Reads)
 }
 
 // ask carries out the operation that the request is for; HEAD as GET.

@@ -96,6 +96,8 @@ type Operation struct {
 	// Asked, when not nil: it changes nothing and may be asked with GET too; the primitive parameters that its URL takes,
 	// each with the member of Parameters.parameter that holds its value (FHIR R4 § 3.2.0). None of them may name a person.
 	Asked map[string]string
+	// Reads: it changes nothing either, though it is invoked by POST alone, for what is sent with it is what it answers about.
+	Reads bool
 	// Beside are the primitive parameters that the URL takes beside a body that is not Parameters but the resource itself (as
 	// POST [base]/Patient/$validate?profile=…), each with its member as those of Asked.
 	Beside map[string]string

@@ -69,7 +69,7 @@ func shell(bundle *fhir.Value) *fhir.Value {
 // transaction makes all the changes of its entries, or none and names the entry that failed. Changes are made in the
 // order DELETE, POST, PUT and PATCH, whatever the order of the entries (§ 3.1.0.11.2), in one exchange with the Desk.
 //
-// Entries that read by id are asked twice: before anything is written, because a read that fails must fail the whole;
+// Entries that read early are asked twice: before anything is written, because a read that fails must fail the whole;
 // and after, because only a decision made then may release anything (a ban may be among the changes).
 func (v *visit) transaction(items []*fhir.Value) (answer, error) {
 	entries := make([]entry, len(items))
@@ -79,7 +79,7 @@ func (v *visit) transaction(items []*fhir.Value) (answer, error) {
 			return answer{}, refused(err).inEntry(i)
 		}
 		if asked := entries[i].asked; asked != nil && !asked.reads() {
-			return answer{}, refused(notInBundle("In a transaction, an operation that may change something")).inEntry(i)
+			return answer{}, refused(notInBundle("In a transaction, an operation that may change something, or gives log data,")).inEntry(i)
 		}
 	}
 	if err := distinct(entries); err != nil {
@@ -99,8 +99,8 @@ func (v *visit) transaction(items []*fhir.Value) (answer, error) {
 	if len(ops) > 0 {
 		writes := v.exchange()
 		for _, i := range reads {
-			if entries[i].id == "" {
-				continue // a search finds nothing rather than failing
+			if !entries[i].early() {
+				continue
 			}
 			if _, err := v.get(entries[i]); err != nil {
 				return answer{}, v.refusedEntry(err, &entries[i]).inEntry(i)

@@ -35,7 +35,7 @@ func Validate(desk Desk, types []Type, profiles constraints.Profiles) []Operatio
 			}
 			if writable {
 				out = append(out, Operation{
-					Type: t.Name, Name: "validate", Instance: instance, Unread: true,
+					Type: t.Name, Name: "validate", Instance: instance, Reads: true, Unread: true,
 					Beside:        map[string]string{"mode": "valueCode", "profile": "valueUri"},
 					Definition:    "http://hl7.org/fhir/OperationDefinition/Resource-validate",
 					Documentation: "Tells everything that is wrong with a resource, warnings included, and keeps nothing.",
