@@ -119,9 +119,6 @@ func (v *visit) mediaType() (string, error) {
 // wrongMediaType refuses a body, unread, that is none of what is taken.
 func (v *visit) wrongMediaType(taken ...string) error {
 	v.unread = true
-	if v.r.Method == http.MethodPatch { // RFC 5789 § 2.2
-		v.Header().Set("Accept-Patch", strings.Join(taken, ", "))
-	}
 	return refuse(http.StatusUnsupportedMediaType, "not-supported", "",
 		"The body must be "+strings.Join(taken, " or ")+" in UTF-8, not compressed; Content-Type must say so.")
 }

@@ -293,7 +293,7 @@ func patchIn(doc *fhir.Value) (*patch.Patch, error) {
 	data, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(doc.Text("data")), ""))
 	if fhir.ResourceType(doc) != "Binary" || mediaType != jsonPatch || err != nil {
 		return nil, refuse(http.StatusBadRequest, "structure", "",
-			"A PATCH entry carries Parameters (FHIRPath Patch), or a Binary whose contentType is "+jsonPatch+".")
+			"A PATCH entry carries Parameters (FHIRPath Patch), or a Binary whose contentType is "+jsonPatch+"; merge patches are not taken.")
 	}
 	operations, err := fhir.Parse(bytes.TrimPrefix(data, utf8Mark), fhir.DefaultLimits)
 	if err != nil {

@@ -24,6 +24,10 @@ func patchFormats() []string {
 	return out
 }
 
+// patchForms says which patches are taken. A merge patch (RFC 7396) is none of them: it cannot name one item of a list.
+const patchForms = "A patch is a JSON Patch, an array of operations sent as Content-Type " + jsonPatch + ", or a FHIRPath Patch, a Parameters resource sent as " +
+	fhirJSON + " or " + fhirXML + "; merge patches and XML Patches are not taken."
+
 // patchPatch changes a resource in part (FHIR R4 § 3.1.0.6): that of the address, or the one that the query finds. An
 // absent one is 404, for a patch has nothing to create from.
 func (v *visit) patchPatch(query params) (answer, error) {
@@ -34,7 +38,8 @@ func (v *visit) patchPatch(query params) (answer, error) {
 	}
 	mediaType, err := v.mediaType()
 	if err != nil || mediaType != jsonPatch && codecOf(mediaType) == nil {
-		return answer{}, v.wrongMediaType(patchFormats()...)
+		v.unread = true
+		return answer{}, v.otherPatch(patchForms + " The body is in UTF-8 and not compressed.")
 	}
 	var p *patch.Patch
 	if mediaType == jsonPatch {
@@ -58,13 +63,13 @@ func (v *visit) resourcePatch(doc *fhir.Value) (*patch.Patch, error) {
 	if doc.Kind() == fhir.Array {
 		return nil, v.otherPatch("An array of operations is a JSON Patch: send it as Content-Type " + jsonPatch + ".")
 	}
-	if err := isResource(doc, ""); err != nil {
-		return nil, err
-	}
 	return fhirPathPatch(doc)
 }
 
-// otherPatch refuses a patch that its Content-Type does not fit.
+// noPatch refuses a body that is a patch under no Content-Type, such as a merge patch or the resource itself.
+var noPatch = refuse(http.StatusBadRequest, "invalid", "", patchForms)
+
+// otherPatch refuses a patch that its Content-Type does not fit, and names those that do (RFC 5789 § 2.2).
 func (v *visit) otherPatch(says string) error {
 	v.Header().Set("Accept-Patch", strings.Join(patchFormats(), ", "))
 	return refuse(http.StatusUnsupportedMediaType, "not-supported", "", says)
@@ -91,6 +96,9 @@ func (v *visit) jsonPatch() (*patch.Patch, error) {
 
 // readJSONPatch understands a JSON Patch.
 func readJSONPatch(doc *fhir.Value) (*patch.Patch, error) {
+	if doc.Kind() != fhir.Array {
+		return nil, noPatch
+	}
 	p, err := patch.JSON(doc)
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "invalid", "", err.Error())
@@ -100,10 +108,11 @@ func readJSONPatch(doc *fhir.Value) (*patch.Patch, error) {
 
 // fhirPathPatch reads a resource as a FHIRPath Patch.
 func fhirPathPatch(doc *fhir.Value) (*patch.Patch, error) {
-	if fhir.ResourceType(doc) == "Parameters" {
-		if err := sound(doc); err != nil {
-			return nil, err
-		}
+	if fhir.ResourceType(doc) != "Parameters" {
+		return nil, noPatch
+	}
+	if err := sound(doc); err != nil {
+		return nil, err
 	}
 	p, err := patch.FHIRPath(doc)
 	if err != nil {

@@ -77,6 +77,37 @@ func TestAPatchOfAnotherMediaType(t *testing.T) {
 	require.Equal(t, 200, f.ask("PATCH", "/Task/t1", pathForm, "Content-Type", plainJSON).Code, "a resource in JSON, as elsewhere")
 }
 
+// Whoever sends a merge patch, or the resource as it shall be, is told which patches are taken.
+func TestWhatIsNoPatchIsToldWhatIs(t *testing.T) {
+	f := newFace(t)
+	f.desk.put(`{"resourceType":"Task","id":"t1","status":"draft"}`)
+	for _, c := range []struct {
+		body, sentAs string
+		status       int
+		code         string
+	}{
+		{`{"status":"ready"}`, "application/merge-patch+json", 415, "not-supported"},
+		{`{"status":"ready"}`, fhirJSON, 400, "invalid"},
+		{`{"status":"ready"}`, plainJSON, 400, "invalid"},
+		{`{"status":"ready"}`, jsonPatch, 400, "invalid"},
+		{`{"resourceType":"Task","id":"t1","status":"ready"}`, fhirJSON, 400, "invalid"},
+		{`{"resourceType":"Toimeksianto"}`, plainJSON, 400, "invalid"},
+		{`<Task xmlns="http://hl7.org/fhir"><status value="ready"/></Task>`, fhirXML, 400, "invalid"},
+		{`"ready"`, fhirJSON, 400, "invalid"},
+	} {
+		w := f.ask("PATCH", "/Task/t1", c.body, "Content-Type", c.sentAs)
+		said := outcome(t, w, c.status, c.code).Text("diagnostics")
+		for _, part := range []string{"an array of operations", jsonPatch, "a Parameters resource", fhirJSON, "merge patches", "not taken"} {
+			require.Contains(t, said, part, "%s as %s", c.body, c.sentAs)
+		}
+	}
+	said := outcome(t, f.ask("POST", "", bundleOf("transaction", `{"resource":{"resourceType":"Binary","contentType":"application/merge-patch+json","data":"e30="},"request":{"method":"PATCH","url":"Task/t1"}}`)), 400, "structure")
+	require.Contains(t, said.Text("diagnostics"), "merge patches are not taken")
+	said = outcome(t, f.ask("POST", "", bundleOf("transaction", patchEntry("Task/t1", `{"status":"ready"}`))), 400, "invalid")
+	require.Contains(t, said.Text("diagnostics"), "merge patches")
+	require.Len(t, f.desk.rows["Task/t1"], 1)
+}
+
 // Patches of no operations are patches (RFC 6902 § 3: an array).
 func TestAnEmptyPatchIsOne(t *testing.T) {
 	for body, mediaType := range map[string]string{"[]": jsonPatch, `{"resourceType":"Parameters"}`: fhirJSON, `<Parameters xmlns="http://hl7.org/fhir"/>`: fhirXML} {
