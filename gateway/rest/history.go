@@ -43,11 +43,8 @@ func (v *visit) understandHistory(typ, id string, query params) (place, error) {
 		}
 		return p, v.none(query)
 	}
-	if text, ok := query.value("_summary"); ok && text == "false" {
-		query.take("_summary")
-	}
 	var err error
-	if p.subset, err = takeSubset(&query); err != nil {
+	if p.subset, err = v.takePart(&query); err != nil {
 		return p, err
 	}
 	p.Params = p.subset.asked.encode()

@@ -27,10 +27,7 @@ func (v *visit) subsetOf(query params) (wanted, error) {
 	if len(query) == 0 {
 		return wanted{}, nil
 	}
-	if text, ok := query.value("_summary"); ok && text == "false" {
-		query.take("_summary")
-	}
-	subset, err := takeSubset(&query)
+	subset, err := v.takePart(&query)
 	if err != nil {
 		return subset, err
 	}

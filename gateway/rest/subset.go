@@ -60,6 +60,26 @@ func takeSubset(query *params) (wanted, error) {
 	return w, nil
 }
 
+// takePart takes _elements and _summary from the parameters of what is no search: a read, a history or $everything. What
+// _summary is not there is refused with what it is, unless it may be left out.
+func (v *visit) takePart(query *params) (wanted, error) {
+	if text, ok := query.value("_summary"); ok && text == "false" {
+		query.take("_summary")
+	}
+	w, err := takeSubset(query)
+	if err != nil || v.wants.lenient {
+		return w, err
+	}
+	switch text, left := query.value("_summary"); {
+	case left && text == "count": // FHIR R4 § 3.1.1.5.8
+		err = refuse(http.StatusBadRequest, "not-supported", "http._summary",
+			"_summary=count is of searches: a read, a history and $everything tell no total. _summary is true, text, data or false here.")
+	case left:
+		err = refuse(http.StatusBadRequest, "value", "http._summary", "_summary is true, text, data or false here, and given once.")
+	}
+	return w, err
+}
+
 // of is a resource without what is not wanted. All of what was released is recorded: that less of it is sent is the
 // caller's choice.
 func (w wanted) of(r *exchange.Resource) (*exchange.Resource, error) {

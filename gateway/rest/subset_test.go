@@ -82,6 +82,14 @@ func TestHistoriesAndEverythingInPart(t *testing.T) {
 		}
 		require.Equal(t, rows, n, address)
 	}
-	outcome(t, f.ask("GET", "/Patient/aino/_history?_summary=count", ""), 400, "not-supported")
+	for _, address := range []string{"/Patient/aino", "/Patient/aino/_history", "/Patient/aino/_history/1", "/Patient/_history", "/_history", "/Patient/aino/$everything"} {
+		counted := outcome(t, f.ask("GET", address+"?_summary=count", ""), 400, "not-supported")
+		require.Equal(t, "http._summary", counted.Text("expression"), address)
+		require.Contains(t, counted.Text("diagnostics"), "_summary=count is of searches", address)
+		other := outcome(t, f.ask("GET", address+"?_summary=short", ""), 400, "value")
+		require.Contains(t, other.Text("diagnostics"), "true, text, data or false", address)
+		outcome(t, f.ask("GET", address+"?_summary=false&_summary=true&_summary=count", ""), 400, "not-supported")
+		require.Equal(t, 200, f.ask("GET", address+"?_summary=count", "", "Prefer", "handling=lenient").Code, "left out, as is asked")
+	}
 	outcome(t, f.ask("GET", "/Patient/aino/_history?_summary=true&_elements=gender", ""), 400, "invalid")
 }
