@@ -125,6 +125,9 @@ type writing struct {
 	// untouched are the items of which a part is withheld and whose patch changes nothing of what is shown.
 	untouched map[*Item]bool
 	referrals map[string]string // conditional references that were resolved, to Type/id
+	// gone are the rows, by Type/id, that the Ops so far delete. Deletes come first (FHIR R4 § 3.1.0.11.2), so that
+	// neither a conditional create nor a conditional reference finds them.
+	gone map[string]bool
 	// unseen: something was looked for that the caller does not see, if it is there at all, and the change is made without.
 	unseen bool
 	// patchedBytes are those of the resources that patches have made.
@@ -144,7 +147,7 @@ func (w *writing) run(ctx context.Context) ([]Written, error) {
 	w.before, w.facts = map[string]store.Row{}, map[string]*consent.Facts{}
 	w.outcome, w.items = make([]Written, len(w.ops)), make([]*Item, len(w.ops))
 	w.basis, w.seen, w.keys = map[string]*ledger.Record{}, map[*Item]*ledger.Record{}, map[string]bool{}
-	w.withheld, w.untouched = map[*Item][]string{}, map[*Item]bool{}
+	w.withheld, w.untouched, w.gone = map[*Item][]string{}, map[*Item]bool{}, map[string]bool{}
 
 	for _, step := range []func(context.Context) error{w.target, w.subjects, w.directives, w.govern, w.lawful, w.givers} {
 		if err := step(ctx); err != nil {
@@ -195,6 +198,9 @@ func (w *writing) target(ctx context.Context) error {
 			return entry(twice(ref), i)
 		}
 		seen[ref] = true
+		if op.Interaction == Delete {
+			w.gone[ref] = true
+		}
 		w.items[i] = item
 		w.draft.Items = append(w.draft.Items, item)
 	}
@@ -235,7 +241,7 @@ func (w *writing) condition(ctx context.Context, i int, item *Item) error {
 	if op.IfNoneExist == nil {
 		return nil
 	}
-	match, g, err := w.only(ctx, op.IfNoneExist)
+	match, g, err := w.only(ctx, op.IfNoneExist, w.gone)
 	switch {
 	case errors.Is(err, errSeveral):
 		return Refuse(Ambiguous, "multiple-matches", "", "The condition of the create matches several resources.")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 
 	"sotesilta/consent"
@@ -24,23 +25,25 @@ const maxPatched = 32 << 20
 var errSeveral = errors.New("exchange: several resources meet the condition")
 
 // only finds the one row that meets a condition, among those that the caller may see. What is hidden takes no part:
-// it neither is a match nor makes another ambiguous. It answers nil when there is none, and errSeveral.
-func (w *writing) only(ctx context.Context, condition *search.Query) (*store.Found, *guard, error) {
+// it neither is a match nor makes another ambiguous; nor does what is in gone, by Type/id. It answers nil when there is
+// none, and errSeveral.
+func (w *writing) only(ctx context.Context, condition *search.Query, gone map[string]bool) (*store.Found, *guard, error) {
 	g := &guard{asker: w.asker}
 	if only, bound := condition.Clients(); bound {
 		g.only = only
 	}
 	query := *condition
-	query.Count, query.Cursor, query.Includes, query.Total, query.Summary = 2, "", nil, false, false
+	query.Count, query.Cursor, query.Includes, query.Total, query.Summary = 2+len(gone), "", nil, false, false
 	found, err := w.snap.Search(ctx, &query, g)
 	if err != nil {
 		return nil, g, w.desk.failed(err)
 	}
-	switch len(found.Matches) {
+	matches := slices.DeleteFunc(found.Matches, func(m store.Found) bool { return gone[m.Type+"/"+m.ID] })
+	switch len(matches) {
 	case 0:
 		return nil, g, nil
 	case 1:
-		match := &found.Matches[0]
+		match := &matches[0]
 		match.Decision = covering(match.Decision, match.Row)
 		if match.Decision.Outcome != consent.Permitted {
 			return nil, g, unrecorded(errors.New("exchange: a match outside the decision on its class"))
@@ -58,7 +61,7 @@ func (w *writing) meant(ctx context.Context, i int, item *Item, kind ErrorKind) 
 	if op.Where == nil {
 		return w.existing(ctx, i, item, kind)
 	}
-	match, _, err := w.only(ctx, op.Where)
+	match, _, err := w.only(ctx, op.Where, nil)
 	if errors.Is(err, errSeveral) {
 		return Refuse(Ambiguous, "multiple-matches", "", "Several resources meet the condition. Narrow it, or name the resource by its id.")
 	}

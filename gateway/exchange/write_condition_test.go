@@ -236,3 +236,38 @@ func TestConditionalReferences(t *testing.T) {
 	require.Equal(t, texts["Observation?identifier=https://v.example%7Chidden"], texts["Observation?identifier=https://v.example%7Cabsent"])
 	require.NotEqual(t, texts["Observation?identifier=https://v.example%7Chidden"], texts["Observation?identifier=https://v.example%7Cb"])
 }
+
+// Deletes are carried out first (FHIR R4 § 3.1.0.11.2): a conditional create of the same transaction makes anew what they
+// delete, and refers nobody to what is gone; nor does a conditional reference.
+func TestConditionsAfterTheDeletesOfATransaction(t *testing.T) {
+	w := newWorld(t)
+	const byA = "identifier=https://v.example|a"
+	old := w.put(nurse, labelled("aino", "2026-01-01", "a"))
+	remove := exchange.Op{Interaction: exchange.Delete, Type: "Observation", Where: query(t, "Observation", byA)}
+	again := create(t, labelled("aino", "2026-01-02", "a"))
+	again.FullURL, again.IfNoneExist = "urn:uuid:6f1c2a52-9d0c-4c55-8b0e-5d6f1f0e7a01", query(t, "Observation", byA)
+	referring := func(to string) exchange.Op {
+		return create(t, strings.Replace(observation("aino", "2026-01-05"), `"status"`, `"hasMember":[{"reference":"`+to+`"}],"status"`, 1))
+	}
+
+	out, err := w.Transact(w.ctx, as(nurse), []exchange.Op{remove, again, referring(again.FullURL)})
+	require.NoError(t, err)
+	require.True(t, out[0].Deleted)
+	require.False(t, out[1].Existing)
+	require.NotEqual(t, old.ID, out[1].ID)
+	require.True(t, w.row("Observation", old.ID).Deleted)
+	require.Equal(t, "Observation/"+out[1].ID, doc(t, string(out[2].Body)).All("hasMember", "reference")[0].Str())
+
+	byID := exchange.Op{Interaction: exchange.Delete, Type: "Observation", ID: out[1].ID}
+	_, err = w.Transact(w.ctx, as(nurse), []exchange.Op{byID, referring("Observation?identifier=https://v.example%7Ca")})
+	require.Equal(t, exchange.Ambiguous, kind(err))
+	require.False(t, w.row("Observation", out[1].ID).Deleted, "all or nothing")
+
+	// What stays is the one match beside what goes.
+	w.put(nurse, labelled("aino", "2026-01-03", "a"))
+	kept, err := w.Transact(w.ctx, as(nurse), []exchange.Op{byID, again, referring("Observation?identifier=https://v.example%7Ca")})
+	require.NoError(t, err)
+	require.True(t, kept[1].Existing)
+	require.NotEqual(t, out[1].ID, kept[1].ID)
+	require.Equal(t, "Observation/"+kept[1].ID, doc(t, string(kept[2].Body)).All("hasMember", "reference")[0].Str())
+}

@@ -95,8 +95,8 @@ func dangling(ref fhir.Ref) *Error {
 }
 
 // referred resolves a conditional reference (FHIR R4 § 3.1.0.11.2) to Type/id: the one resource, among those that the
-// caller may see and that were there before the transaction, that meets its query. An unseen target is refused exactly
-// as an absent one.
+// caller may see and that were there before the transaction, that meets its query. What the transaction deletes is no
+// target: the reference would lead to nothing. An unseen target is refused exactly as an absent one.
 func (w *writing) referred(ctx context.Context, ref fhir.Ref, to fhir.Reference) (string, error) {
 	if known, ok := w.referrals[ref.Text()]; ok {
 		return known, nil
@@ -109,7 +109,7 @@ func (w *writing) referred(ctx context.Context, ref fhir.Ref, to fhir.Reference)
 	if err != nil {
 		return "", Refuse(Invalid, "invalid", ref.Expression(), "The conditional reference is no search that narrows: "+err.Error())
 	}
-	match, g, err := w.only(ctx, condition)
+	match, g, err := w.only(ctx, condition, w.gone)
 	switch {
 	case errors.Is(err, errSeveral):
 		return "", Refuse(Ambiguous, "multiple-matches", ref.Expression(), "Several resources meet the query of the conditional reference.")
