@@ -122,7 +122,7 @@ func TestTheComposeFileRunsAsWritten(t *testing.T) {
 	const password = "p@ss/w%rd: an example"
 	var compose composed
 	require.NoError(t, yaml.Unmarshal([]byte(file(t, "compose.yaml")), &compose))
-	given := map[string]string{"SOTESILTA_DB_PASSWORD": password}
+	given := map[string]string{"PGPASSWORD": password}
 	c := newCounty(t)
 	state := filepath.Join(t.TempDir(), "state")
 	theirs(t, state)
@@ -139,7 +139,7 @@ func TestTheComposeFileRunsAsWritten(t *testing.T) {
 	_, within := store.User.Password()
 	require.False(t, within, "a password in the URL could not hold every character")
 	require.Equal(t, password, interpolate(t, compose.Services["node-1"].Environment["PGPASSWORD"], given))
-	require.Equal(t, "${SOTESILTA_DB_PASSWORD:?a password for the database}", database["POSTGRES_PASSWORD"])
+	require.Equal(t, "${PGPASSWORD:?a password for the database}", database["POSTGRES_PASSWORD"])
 	require.Equal(t, database["POSTGRES_USER"], store.User.Username())
 	require.Equal(t, "/"+database["POSTGRES_DB"], store.Path)
 	require.Equal(t, "postgres:5432", store.Host)
