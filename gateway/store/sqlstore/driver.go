@@ -25,6 +25,8 @@ type driver struct {
 	exact int
 	// walk, when not 0, is the driver of the first so many rows in the order of the search.
 	walk int64
+	// below, when not 0, is how many rows it must not give: if it gives as many, or more, it gives none.
+	below int64
 }
 
 // Drivers are gauged up to these bounds: what is below the first is good enough for any search.
@@ -267,6 +269,13 @@ func (p *plan) classDriver() *driver {
 
 // walkDriver is the driver of all rows of the type, or the first so many, in the order of the search.
 func walkDriver(limit int64) *driver { return &driver{walk: limit, unique: true, exact: -1} }
+
+// ifFew is the driver as long as it gives few rows; else it gives none.
+func (d *driver) ifFew() *driver {
+	few := *d
+	few.below = gaugeFew
+	return &few
+}
 
 // metDriver comes from the rows that were found to meet every condition.
 func (p *plan) metDriver() *driver {

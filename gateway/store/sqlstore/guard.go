@@ -84,7 +84,12 @@ func (n *snapshot) reach(ctx context.Context, p *plan, reach store.Reach, types 
 	if current {
 		there = " WHERE " + exists("SELECT 1 FROM resource r WHERE r.class = u.class AND r.deleted = 0")
 	}
-	out, err := n.column(ctx, fmt.Sprintf("SELECT u.class FROM (%s) u%s LIMIT %d", r.all(), there, store.MaxClasses+1), r.args...)
+	text := fmt.Sprintf("SELECT n.no, '' AS client FROM (SELECT u.class AS no FROM (%s) u%s LIMIT %d) n", r.all(), there, store.MaxClasses+1)
+	named := n.unasked(reach.Only)
+	if len(named) > 0 { // what is known of them is asked for next: its versions come along
+		text += " UNION ALL " + r.versions(r.d, named)
+	}
+	out, err := n.numbered(ctx, named, text, r.args)
 	if err != nil {
 		return nil, err
 	}

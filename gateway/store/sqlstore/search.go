@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sotesilta/gateway/search"
@@ -95,9 +96,16 @@ func (n *snapshot) found(ctx context.Context, p *plan, q *search.Query, keys sor
 	ordered := keys.ordered() && out.Total < 0
 	best, cost := drivers[0], int64(gaugeFew)
 	if len(drivers) > 1 || ordered && !best.sure {
-		// What is likely to give few rows is gauged alone first: mostly that is all there is to know.
+		// What is likely to give few rows is taken at its word first: mostly that is the page, and nothing need be gauged.
 		if i := slices.IndexFunc(drivers, func(d *driver) bool { return d.likely }); i >= 0 {
-			if best, cost, err = n.gauge(n.s.engine.Brief(ctx), p, drivers[i:i+1], gaugeFew); err != nil || cost == 0 {
+			tried := out.Total < 0 && q.Count > 0 && p.plainly()
+			if tried {
+				hits, more, err = n.page(n.s.engine.Brief(ctx), p, drivers[i].ifFew(), keys, from, q.Count)
+				if err != nil || len(hits) > 0 {
+					return hits, more, err
+				}
+			}
+			if best, cost, err = n.gauge(n.s.engine.Brief(ctx), p, drivers[i:i+1], gaugeFew); err != nil || cost == 0 || tried && cost < gaugeFew {
 				return nil, false, err
 			}
 		}
@@ -259,7 +267,12 @@ func (s *statement) from(best *driver, keys sorting, after *cursor) (with string
 		if best.unique {
 			distinct = ""
 		}
-		with = "WITH d AS " + s.d.Whole() + " (SELECT " + distinct + "y.rid AS rid FROM (" + best.rows(s) + ") y) "
+		bound := ""
+		if best.below > 0 {
+			bound = " LIMIT " + strconv.FormatInt(best.below, 10)
+			j.and("(SELECT count(*) FROM d) < " + strconv.FormatInt(best.below, 10))
+		}
+		with = "WITH d AS " + s.d.Whole() + " (SELECT " + distinct + "y.rid AS rid FROM (" + best.rows(s) + ") y" + bound + ") "
 	case best.walk > 0:
 		order := "w.id" + keys.direction()
 		if len(keys.keys) > 0 {

@@ -254,14 +254,14 @@ func (n *snapshot) Facts(ctx context.Context, clients ...string) (map[string]*co
 	if len(clients) == 0 {
 		return map[string]*consent.Facts{}, nil
 	}
-	var strange []string
-	for _, client := range clients {
-		if _, known := n.current[clean(client)]; !known {
-			strange = append(strange, clean(client))
+	if strange := n.unasked(clients); len(strange) > 0 {
+		if len(strange) == 1 {
+			ctx = n.s.engine.Brief(ctx)
 		}
-	}
-	if err := n.learnVersions(ctx, strange); err != nil {
-		return nil, fmt.Errorf("sqlstore: facts: %w", err)
+		var a arguments
+		if _, err := n.numbered(ctx, strange, a.versions(n.s.engine, strange), a.args); err != nil {
+			return nil, fmt.Errorf("sqlstore: facts: %w", err)
+		}
 	}
 	versions := make(map[string]int64, len(clients))
 	for _, client := range clients {
@@ -272,30 +272,47 @@ func (n *snapshot) Facts(ctx context.Context, clients ...string) (map[string]*co
 	return n.factsOf(ctx, versions)
 }
 
-// learnVersions asks for the versions of clients' facts. What was asked once is of the snapshot's one moment, and need not
-// be asked again.
-func (n *snapshot) learnVersions(ctx context.Context, clients []string) error {
-	if len(clients) == 0 {
-		return nil
+// unasked are those clients the versions of whose facts were not asked for yet: the answer is of the snapshot's one moment.
+func (n *snapshot) unasked(clients []string) []string {
+	var out []string
+	for _, client := range clients {
+		if _, known := n.current[clean(client)]; !known {
+			out = append(out, clean(client))
+		}
 	}
+	return out
+}
+
+// versions spells a query, as numbered reads it, of the versions of clients' facts.
+func (a *arguments) versions(d Dialect, clients []string) string {
+	return over(d, "("+d.Texts(a.arg, clients)+") o").look("client", "c", "c.client = o.v").sql("c.version AS no, c.client AS client")
+}
+
+// numbered reads a query of numbers with clients' names: the version of the facts of each of these clients is remembered, and
+// the numbers that are of no client are answered.
+func (n *snapshot) numbered(ctx context.Context, clients []string, sql string, args []any) ([]int64, error) {
 	if n.current == nil {
 		n.current = make(map[string]int64, len(clients))
 	}
 	for _, client := range clients {
 		n.current[client] = 0
 	}
-	d := n.s.engine
-	var err error
-	if len(clients) == 1 {
-		err = n.counters(d.Brief(ctx), n.current, `SELECT client, version FROM client WHERE client = $1`, clients[0])
-	} else {
-		var a arguments
-		err = n.counters(ctx, n.current, over(d, "("+d.Texts(a.arg, clients)+") o").look("client", "c", "c.client = o.v").sql("c.client, c.version"), a.args...)
-	}
+	var out []int64
+	err := each(ctx, n.r, func(rows Rows) error {
+		var no int64
+		var client string
+		err := rows.Scan(&no, &client)
+		if client == "" {
+			out = append(out, no)
+		} else {
+			n.current[client] = no
+		}
+		return err
+	}, sql, args...)
 	if err != nil {
 		n.current = nil
 	}
-	return err
+	return out, err
 }
 
 // cleaned is a list as its texts lie in the store.
@@ -305,17 +322,6 @@ func cleaned(list []string) []string {
 		out[i] = clean(s)
 	}
 	return out
-}
-
-// counters reads names with numbers.
-func (n *snapshot) counters(ctx context.Context, into map[string]int64, sql string, args ...any) error {
-	return each(ctx, n.r, func(rows Rows) error {
-		var name string
-		var v int64
-		err := rows.Scan(&name, &v)
-		into[name] = v
-		return err
-	}, sql, args...)
 }
 
 // factsOf gives the facts of clients at versions.
