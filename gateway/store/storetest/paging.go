@@ -70,6 +70,40 @@ func testPaging(t *testing.T, e Engine) {
 			require.ErrorIs(t, err, store.ErrCursor, name)
 		}
 	})
+	t.Run("holds all that refer to one, be they few or just not few", func(t *testing.T) {
+		s := open(t, e)
+		for _, many := range []int{1, 62, 63, 64, 65, 130} {
+			client := fmt.Sprint("client-of-", many)
+			var rows []store.Row
+			var want []string
+			for i := range many {
+				status := "requested"
+				if i == many-1 {
+					status = "completed"
+				}
+				x := search.Index{
+					// Twice, as where a resource names one in two places: it is one row all the same.
+					References: []search.ReferenceEntry{{Param: "subject", Type: "Patient", ID: client}, {Param: "subject", Type: "Patient", ID: client}},
+					Tokens:     []search.TokenEntry{{Param: "status", Code: status}},
+				}
+				rows = append(rows, row(class("Task", "aino"), fmt.Sprintf("%s-%03d", client, i), 1, x))
+				want = append(want, rows[i].ID)
+			}
+			commit(t, s, store.Change{Put: rows})
+			about := refers("subject", "Patient", client)
+			for _, size := range []int{1, 50, 64, 200} {
+				got, pages := walk(t, s, &search.Query{Type: "Task", Where: []search.Clause{about}, Count: size})
+				require.Equal(t, want, got, "%d by %d", many, size)
+				require.Equal(t, (many+size-1)/size, pages, "%d by %d", many, size)
+				got, _ = walk(t, s, &search.Query{Type: "Task", Where: []search.Clause{about, token("", "status", "", "completed")}, Count: size})
+				require.Equal(t, want[many-1:], got, "the last of %d", many)
+				got, _ = walk(t, s, &search.Query{Type: "Task", Where: []search.Clause{about, token("", "status", "", "failed")}, Count: size})
+				require.Empty(t, got, "none of %d", many)
+			}
+			found := find(t, s, &search.Query{Type: "Task", Where: []search.Clause{about}, Count: 10, Total: true}, everything())
+			require.EqualValues(t, many, found.Total)
+		}
+	})
 	t.Run("is stable under writes", func(t *testing.T) {
 		s := open(t, e)
 		var rows []store.Row
