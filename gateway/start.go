@@ -206,6 +206,7 @@ func (n *node) face(cfg nodeConfig) (http.Handler, error) {
 			return openapi.Documents(statement, n.root+"/fhir", append(rest.Own(types), operations...), beside)
 		},
 		Terms: conformance.Terms{}, PageKey: pageKey, Origins: cfg.Origins, Allowance: n.allowed, TokenURL: n.root + auth.TokenPath,
+		SMART: http.HandlerFunc(n.who.ServeSMART),
 		Mount: func(r gin.IRouter) {
 			n.who.Routes(r)
 			mountLedger(r, n.tree, n.store.Ledger())

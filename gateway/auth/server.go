@@ -27,7 +27,6 @@ import (
 const (
 	TokenPath = "/auth/token"
 	KeysPath  = "/auth/jwks.json"
-	SmartPath = "/fhir/.well-known/smart-configuration"
 	// IntrospectPath is where a token is asked about (RFC 7662, IHE ITI-102).
 	IntrospectPath = "/auth/introspect"
 )
@@ -140,9 +139,7 @@ func (s *Server) Party(ref string) (consent.Actor, bool) { return s.Registry().P
 func (s *Server) Routes(r gin.IRouter) {
 	r.POST(TokenPath, s.token)
 	r.POST(IntrospectPath, s.introspect)
-	read := []string{http.MethodGet, http.MethodHead}
-	r.Match(read, KeysPath, s.jwks)
-	r.Match(read, SmartPath, s.smart)
+	r.Match([]string{http.MethodGet, http.MethodHead}, KeysPath, s.jwks)
 }
 
 // refusal is an error answer of the token endpoint (RFC 6749 § 5.2).
@@ -453,14 +450,13 @@ func (s *Server) jwks(c *gin.Context) {
 	writeJSON(c, http.StatusOK, set)
 }
 
-// smart is GET /fhir/.well-known/smart-configuration (SMART App Launch 2.2, "Conformance"): what is implemented, no
-// more. There is no authorization endpoint, so there are no members of the App Launch. code_challenge_methods_supported is
-// the exception: the specification demands it of every server, with S256 and without plain, and clients and validators
-// look for it. It promises nothing here: a challenge belongs to the grant authorization_code, which
-// grant_types_supported does not name.
-func (s *Server) smart(c *gin.Context) {
-	c.Header("Cache-Control", "public, max-age=300")
-	writeJSON(c, http.StatusOK, struct {
+// ServeSMART answers GET [base]/.well-known/smart-configuration (SMART App Launch 2.2, "Conformance"): what is
+// implemented, no more. It stands below the FHIR base, whose face calls it and answers the other methods there. There is
+// no authorization endpoint, so there are no members of the App Launch. code_challenge_methods_supported is the exception:
+// the specification demands it of every server, with S256 and without plain, and clients and validators look for it. It
+// promises nothing here: a challenge belongs to the grant authorization_code, which grant_types_supported does not name.
+func (s *Server) ServeSMART(w http.ResponseWriter, _ *http.Request) {
+	data, err := json.Marshal(struct {
 		JWKS         string   `json:"jwks_uri"`
 		Token        string   `json:"token_endpoint"`
 		Introspect   string   `json:"introspection_endpoint"`
@@ -477,6 +473,15 @@ func (s *Server) smart(c *gin.Context) {
 		Scopes:       []string{"system/*.cruds", "system/*.rs"},
 		Capabilities: []string{"client-confidential-asymmetric", "permission-v2"},
 	})
+	if err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "public, max-age=300")
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(data)))
+	_, _ = w.Write(data)
 }
 
 func writeJSON(c *gin.Context, status int, body any) {

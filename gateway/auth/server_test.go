@@ -6,12 +6,10 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 
-	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/require"
@@ -159,27 +157,6 @@ func TestTheSMARTDocumentSaysWhatIsImplemented(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, res.StatusCode, "HEAD where GET is")
 	}
-}
-
-// gin does not go back from a static segment: the documents' paths must not hide the generic FHIR routes.
-func TestTheRoutesStandBesideTheFHIROnes(t *testing.T) {
-	w := newWorld(t)
-	engine := gin.New()
-	w.Routes(engine)
-	for _, path := range []string{"/fhir", "/fhir/:type", "/fhir/:type/:id", "/fhir/:type/:id/:op", "/fhir/:type/:id/:op/:version"} {
-		engine.GET(path, func(c *gin.Context) { c.String(http.StatusOK, c.FullPath()) })
-	}
-	for path, route := range map[string]string{
-		"/fhir/Patient": "/fhir/:type", "/fhir/Patient/1": "/fhir/:type/:id", "/fhir/metadata": "/fhir/:type",
-		"/fhir/Patient/1/_history/2": "/fhir/:type/:id/:op/:version",
-	} {
-		rec := httptest.NewRecorder()
-		engine.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
-		require.Equal(t, route, rec.Body.String(), path)
-	}
-	rec := httptest.NewRecorder()
-	engine.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, SmartPath, nil))
-	require.Contains(t, rec.Body.String(), "token_endpoint")
 }
 
 func TestAFloodIsStoppedBeforeTheSignature(t *testing.T) {

@@ -118,6 +118,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	w.Server, err = New(config)
 	require.NoError(t, err)
 	w.Routes(engine)
+	engine.Any("/fhir/.well-known/smart-configuration", gin.WrapF(w.ServeSMART)) // as the FHIR face does
 	w.tokenURL, w.fhir = srv.URL+TokenPath, srv.URL+"/fhir"
 	return w
 }

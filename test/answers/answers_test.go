@@ -79,6 +79,17 @@ func TestUnauthorized(t *testing.T) {
 		for _, open := range []string{"/fhir/metadata", "/fhir/.well-known/smart-configuration", "/auth/jwks.json", "/healthz", "/readyz", "/ledger/checkpoint"} {
 			g.Send(t, "GET", open, nil, "Accept", "*/*").Want(t, 200)
 		}
+		for _, document := range []string{"/fhir/metadata", "/fhir/.well-known/smart-configuration"} {
+			answer := g.Send(t, "OPTIONS", document, nil)
+			answer.Want(t, 204)
+			refused := g.Send(t, "POST", document, "{}", "Content-Type", "application/fhir+json")
+			refused.Outcome(t, 405)
+			for _, a := range []*gatewaytest.Answer{answer, refused} {
+				if allow := a.Header.Get("Allow"); allow != "GET, HEAD, OPTIONS" {
+					t.Errorf("%s: Allow: %q", document, allow)
+				}
+			}
+		}
 	})
 }
 
