@@ -378,6 +378,12 @@ func TestNegotiation(t *testing.T) {
 		{"/Patient/aino", "application/fhir+xml;q=0.5, application/fhir+json", 200, fhirJSON},
 		{"/Patient/aino", "application/fhir+turtle", 406, ""},
 		{"/Patient/aino", "application/json;q=0", 406, ""},
+		{"/Patient/aino", "application/fhir+xml, */*", 200, fhirXML},
+		{"/Patient/aino", "*/*, application/fhir+json", 200, fhirJSON},
+		{"/Patient/aino", "*/*;q=0.2, application/fhir+xml;q=0.1", 200, fhirJSON},
+		{"/Patient/aino", "application/fhir+xml;q=0, */*", 200, fhirJSON},
+		{"/Patient/aino", "application/fhir+json;q=0, application/json;q=0, */*", 200, fhirXML},
+		{"/Patient/aino", "*/*;q=0", 406, ""},
 		{"/Patient/aino?_format=json", "application/fhir+xml", 200, fhirJSON},
 		{"/Patient/aino?_format=application/fhir+json", "", 200, fhirJSON},
 		{"/Patient/aino?_format=application%2Ffhir%2Bjson", "", 200, fhirJSON},
@@ -385,6 +391,9 @@ func TestNegotiation(t *testing.T) {
 		{"/Patient/aino?_format=application/xml", fhirJSON, 200, plainXML},
 		{"/metadata?_format=xml", "", 200, fhirXML},
 		{"/Patient/aino?_format=ttl", "", 406, ""},
+		{"/Patient/aino?_format=application/fhir%2Bxml;fhirVersion=4.0", "", 200, fhirXML},
+		{"/Patient/aino?_format=application/fhir%2Bxml;fhirVersion=3.0", "", 406, ""},
+		{"/Patient/aino?_format=", "", 406, ""},
 	} {
 		w := f.ask("GET", c.target, "", "Accept", c.accept)
 		require.Equal(t, c.status, w.Code, c)

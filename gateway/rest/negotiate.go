@@ -49,9 +49,7 @@ func (w *wants) result(query *params, accept []string) error {
 		w.pretty = pretty
 	}
 	if format, ok := query.take("_format"); ok {
-		// A + of the media type may have come unescaped, and is then a space.
-		name, _, _ := strings.Cut(strings.ReplaceAll(strings.TrimSpace(format), " ", "+"), ";")
-		if w.form = codecNamed(name); w.form == nil {
+		if w.form = formNamed(format); w.form == nil {
 			return notAcceptable
 		}
 		return nil
@@ -68,10 +66,23 @@ func (w *wants) result(query *params, accept []string) error {
 var notAcceptable = refuse(http.StatusNotAcceptable, "not-supported", "",
 	"Answers are FHIR R4: ask for one of "+strings.Join(mediaTypes(), ", ")+".")
 
-// best is the form of ours that the Accept headers like best, or nil when none will do.
+// formNamed is the form that a value of _format means: a short name, or a media type as in Accept. Nil: none of ours.
+func formNamed(format string) *codec {
+	name, more, _ := strings.Cut(format, ";")
+	name = strings.ReplaceAll(strings.TrimSpace(name), " ", "+") // a + that came unescaped is a space
+	mediaType, params, err := mime.ParseMediaType(name + ";" + more)
+	if err != nil || !isR4(params["fhirversion"]) {
+		return nil
+	}
+	return codecNamed(mediaType)
+}
+
+// best is the form of ours that the Accept headers like best, or nil when none will do. A form is worth what its own name is
+// given, whatever a wildcard gives the others (RFC 9110 § 12.5.1).
 func best(accept []string) *codec {
-	var chosen *codec
+	var chosen *codec // nil with a weight: the wildcard
 	var weight float64
+	named := map[*codec]float64{}
 	for _, header := range accept {
 		if header == "" || header == "*/*" || header == fhirJSON {
 			return codecs[0]
@@ -87,16 +98,25 @@ func best(accept []string) *codec {
 					continue
 				}
 			}
-			offer := codecs[0]
-			if mediaType != "*/*" && mediaType != "application/*" {
-				offer = codecOf(mediaType)
+			wild := mediaType == "*/*" || mediaType == "application/*"
+			offer := codecOf(mediaType)
+			if offer != nil {
+				named[offer] = max(named[offer], q)
 			}
-			if offer != nil && q > weight {
+			if (wild || offer != nil) && q > weight {
 				chosen, weight = offer, q
 			}
 		}
 	}
-	return chosen
+	if chosen != nil || weight == 0 {
+		return chosen
+	}
+	for _, c := range codecs {
+		if q, ok := named[c]; !ok || q >= weight {
+			return c
+		}
+	}
+	return nil
 }
 
 // isR4 says whether the media type parameter fhirVersion, if given, is ours.
