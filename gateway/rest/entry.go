@@ -335,7 +335,10 @@ func (v *visit) getEntry(e entry) (answer, error) {
 	var err error
 	if e.version != "" {
 		a, err = v.readVersion(e.typ, e.id, e.version)
-	} else if a, err = v.readResource(e.typ, e.id); err == nil && e.cached.still(a.resource) {
+	} else {
+		a, err = v.readResource(e.typ, e.id)
+	}
+	if err == nil && e.cached.still(a.resource) {
 		a.status = http.StatusNotModified
 	}
 	if err == nil {

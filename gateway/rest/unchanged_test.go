@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,8 +25,9 @@ func TestWhoHoldsTheVersionIsToldThatNothingChanged(t *testing.T) {
 		{"If-Modified-Since", "Sat, 21 Nov 2026 10:00:59 GMT", 200},
 		{"If-Modified-Since", "yesterday", 200},
 	} {
-		for _, method := range []string{"GET", "HEAD"} {
-			w := f.ask(method, "/Observation/o1", "", c.header, c.value)
+		for _, request := range []string{"GET /Observation/o1", "HEAD /Observation/o1", "GET /Observation/o1/_history/1", "HEAD /Observation/o1/_history/1"} {
+			method, target, _ := strings.Cut(request, " ")
+			w := f.ask(method, target, "", c.header, c.value)
 			require.Equal(t, c.status, w.Code, c)
 			require.Equal(t, `W/"1"`, w.Header().Get("ETag"), c)
 			require.Equal(t, "Sat, 21 Nov 2026 10:01:00 GMT", w.Header().Get("Last-Modified"), c)
@@ -38,8 +40,12 @@ func TestWhoHoldsTheVersionIsToldThatNothingChanged(t *testing.T) {
 	require.Equal(t, 200, f.ask("GET", "/Observation/o1", "", "If-None-Match", `W/"2"`, "If-Modified-Since", "Sat, 21 Nov 2026 10:01:00 GMT").Code,
 		"the tag is asked before the date")
 
+	in := f.ask("POST", "", bundleOf("batch", `{"request":{"method":"GET","url":"Observation/o1/_history/1","ifNoneMatch":"W/\"1\""}}`))
+	require.Equal(t, "304 Not Modified", parsed(t, in).Get("entry").Items()[0].Text("response", "status"))
+
 	f.desk.denied["Observation/o1"] = true
 	outcome(t, f.ask("GET", "/Observation/o1", "", "If-None-Match", `W/"1"`), 404, "not-found")
+	outcome(t, f.ask("GET", "/Observation/o1/_history/1", "", "If-None-Match", `W/"1"`), 404, "not-found")
 	outcome(t, f.ask("GET", "/Observation/o1", "", "If-None-Match", "*"), 404, "not-found")
 }
 
