@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -148,10 +149,12 @@ func (a asking) members() (doc *fhir.Value, entries []terminology.Entry, err err
 		entries, err = terminology.Expand(doc, a.vocabulary)
 		return doc, entries, err
 	}
-	if a.text("valueSetVersion") != "" {
-		return nil, nil, notHere
+	canonical := a.text("url")
+	if version := a.text("valueSetVersion"); version != "" {
+		bare, _, _ := strings.Cut(canonical, "|")
+		canonical = bare + "|" + version
 	}
-	_, entries, err = a.vocabulary.ValueSet(a.text("url"))
+	_, entries, err = a.vocabulary.ValueSet(canonical)
 	if err == nil && entries == nil {
 		err = notHere
 	}
@@ -234,6 +237,7 @@ func expand(a asking) (*fhir.Value, error) {
 		contains.Append(item)
 	}
 	url, version, _ := strings.Cut(a.text("url"), "|")
+	version = cmp.Or(a.text("valueSetVersion"), version)
 	out := object("resourceType", "ValueSet", "url", url, "version", version, "status", "active")
 	for _, name := range []string{"url", "version", "name", "title", "status"} {
 		if text := doc.Text(name); text != "" {

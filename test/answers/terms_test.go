@@ -188,7 +188,11 @@ func TestTerminology(t *testing.T) {
 		if doc := get("ValueSet/$expand?url="+bound+"|4.0.1", 200); doc.Text("url") != bound || doc.Text("version") != "4.0.1" {
 			t.Errorf("the expansion of a version: %s", doc.JSON())
 		}
+		if doc := get("ValueSet/$expand?valueSetVersion=4.0.1&url="+bound, 200); doc.Text("url") != bound || doc.Text("version") != "4.0.1" {
+			t.Errorf("a version beside the url: %s", doc.JSON())
+		}
 		get("ValueSet/$expand?url="+bound+"|9", 404)
+		get("ValueSet/$expand?valueSetVersion=9&url="+bound, 404)
 		get("ValueSet/$validate-code?url="+bound+"&code=final", 400) // a code of which system?
 	})
 }
