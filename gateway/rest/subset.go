@@ -48,13 +48,17 @@ func takeSubset(query *params) (wanted, error) {
 	if len(w.Elements) > maxElements {
 		return w, refuse(http.StatusBadRequest, "too-costly", "http._elements", "_elements names too many elements.")
 	}
-	for _, name := range w.Elements {
-		if _, element, of := strings.Cut(name, "."); of {
-			name = element
+	for i, name := range w.Elements {
+		name = strings.TrimSuffix(name, "[x]") // as the definitions write choices
+		w.Elements[i] = name
+		if typ, element, of := strings.Cut(name, "."); of {
+			if name = element; !fhir.IsResource(typ) { // name.family would leave name out
+				name = ""
+			}
 		}
 		if name == "" || strings.ContainsFunc(name, func(r rune) bool { return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') }) {
 			return w, refuse(http.StatusBadRequest, "value", "http._elements",
-				"_elements names elements of the resource, such as status or Task.status, separated by commas.")
+				"_elements names whole elements of the resource, such as status or Task.status, none within them, separated by commas without spaces.")
 		}
 	}
 	return w, nil

@@ -46,10 +46,14 @@ func TestPartsOfResources(t *testing.T) {
 		}
 		require.Equal(t, 2, seen)
 	}
+	f.desk.put(`{"resourceType":"Observation","id":"o1","status":"final","code":{"text":"c"},"valueString":"v"}`)
+	for _, choice := range []string{"value", "value[x]", "Observation.value[x]", "valueString"} {
+		require.Equal(t, "v", parsed(t, f.ask("GET", "/Observation/o1?_elements="+choice, "")).Text("valueString"), choice)
+	}
 	w := f.ask("POST", "", bundleOf("batch", `{"request":{"method":"GET","url":"Task/t1?_elements=note"}}`))
 	require.Nil(t, parsed(t, w).Get("entry").Items()[0].Get("resource").Get("description"))
 	require.Equal(t, 400, f.ask("GET", "/Task?_summary=text&_include=Task:patient", "").Code)
-	for _, bad := range []string{"_summary=true&_elements=note", "_elements=", "_elements=a%20b", "_summary=short", "_elements=" + strings.Repeat("a,", 70) + "a"} {
+	for _, bad := range []string{"_summary=true&_elements=note", "_elements=", "_elements=a%20b", "_elements=note.text", "_elements=Task.note.text", "_summary=short", "_elements=" + strings.Repeat("a,", 70) + "a"} {
 		require.Equal(t, 400, f.ask("GET", "/Task/t1?"+bad, "").Code, bad)
 		require.Equal(t, 400, f.ask("GET", "/Task?"+bad, "").Code, bad)
 	}

@@ -28,7 +28,7 @@ type summary struct{ elements, modifiers []string }
 // Whatever is wanted, mandatory elements and modifiers are kept, and what is left is marked as SUBSETTED.
 type Subset struct {
 	Mode     SubsetMode
-	Elements []string // OfElements: names of elements, or Type.name
+	Elements []string // OfElements: names of elements, or Type.name; of a choice value, or valueQuantity for one of its types
 }
 
 // SubsetMode is what a Subset is made of.
@@ -60,7 +60,8 @@ func (s Subset) part(doc *Value, path string, def Definition) *Value {
 	root := !strings.Contains(path, ".")
 	out := &Value{kind: Object}
 	for _, m := range doc.members {
-		e, known := def.Member(strings.TrimPrefix(m.Name, "_"))
+		written := strings.TrimPrefix(m.Name, "_")
+		e, known := def.Member(written)
 		if m.Name == "resourceType" || !known {
 			out.members = append(out.members, m)
 			continue
@@ -74,7 +75,9 @@ func (s Subset) part(doc *Value, path string, def Definition) *Value {
 		case Data:
 			keep = e.Name != "text"
 		case OfElements:
-			keep = keep || slices.Contains(s.Elements, e.Name) || slices.Contains(s.Elements, path+"."+e.Name)
+			for _, name := range [...]string{e.Name, written} { // of a choice, value and valueQuantity
+				keep = keep || slices.Contains(s.Elements, name) || slices.Contains(s.Elements, path+"."+name)
+			}
 		}
 		if !keep {
 			continue

@@ -24,6 +24,8 @@ func TestSubset(t *testing.T) {
 		"text":             {Subset{Mode: Narrative}, tagged(text + `"status":"final","_status":{"id":"s"},"code":{"text":"RR"}`)},
 		"data":             {Subset{Mode: Data}, tagged(`"extension":[{"url":"http://a","valueString":"x"}],"status":"final","_status":{"id":"s"},"code":{"text":"RR"},"note":[{"text":"n"}],"valueQuantity":{"value":1.50},"method":{"text":"m"}`)},
 		"elements":         {Subset{Mode: OfElements, Elements: []string{"note", "Observation.method"}}, tagged(`"status":"final","_status":{"id":"s"},"code":{"text":"RR"},"note":[{"text":"n"}],"method":{"text":"m"}`)},
+		"a choice by type": {Subset{Mode: OfElements, Elements: []string{"valueQuantity", "Observation.effectiveDateTime"}}, tagged(`"status":"final","_status":{"id":"s"},"code":{"text":"RR"},"valueQuantity":{"value":1.50}`)},
+		"not of its type":  {Subset{Mode: OfElements, Elements: []string{"valueString"}}, tagged(`"status":"final","_status":{"id":"s"},"code":{"text":"RR"}`)},
 		"a choice by name": {Subset{Mode: OfElements, Elements: []string{"value"}}, tagged(`"status":"final","_status":{"id":"s"},"code":{"text":"RR"},"valueQuantity":{"value":1.50}`)},
 	} {
 		require.Equal(t, c.want, string(c.subset.Of(doc).JSON()), name)
