@@ -119,6 +119,9 @@ func (v *visit) mediaType() (string, error) {
 // wrongMediaType refuses a body, unread, that is none of what is taken.
 func (v *visit) wrongMediaType(taken ...string) error {
 	v.unread = true
+	if _, params, _ := mime.ParseMediaType(v.r.Header.Get("Content-Type")); !isR4(params["fhirversion"]) {
+		return refuse(http.StatusUnsupportedMediaType, "not-supported", "http.Content-Type", "fhirVersion in Content-Type is of another FHIR: bodies are FHIR R4, 4.0.")
+	}
 	return refuse(http.StatusUnsupportedMediaType, "not-supported", "",
 		"The body must be "+strings.Join(taken, " or ")+" in UTF-8, not compressed; Content-Type must say so.")
 }

@@ -434,7 +434,7 @@ func TestMalformedBodiesChangeNothing(t *testing.T) {
 		"turtle":               {`[] a fhir:Task`, "text/turtle", 415, "not-supported", ""},
 		"no content type":      {`{"resourceType":"Task"}`, "", 415, "not-supported", ""},
 		"other charset":        {`{"resourceType":"Task"}`, "application/fhir+json; charset=latin1", 415, "not-supported", ""},
-		"other FHIR":           {`{"resourceType":"Task"}`, "application/fhir+json; fhirVersion=5.0", 415, "not-supported", ""},
+		"other FHIR":           {`{"resourceType":"Task"}`, "application/fhir+json; fhirVersion=5.0", 415, "not-supported", "http.Content-Type"},
 		"over 5 MB":            {`{"resourceType":"Task","description":"` + strings.Repeat("x", 5<<20) + `"}`, fhirJSON, 413, "too-long", ""},
 	} {
 		f := newFace(t)

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -128,6 +129,9 @@ func (v *visit) invoke(i *invocation) (answer, error) {
 	return answer{status: http.StatusOK, resource: resource}, nil
 }
 
+// valued says of the members of Parameters that have a form of their own in URLs what they are.
+var valued = map[string]string{"valueInteger": "a whole number", "valueBoolean": "true or false"}
+
 // asked is the Parameters that an operation takes from the URL, each as the member named, and what else stands there.
 func asked(takes map[string]string, query params) (in *fhir.Value, rest params, err error) {
 	list := fhir.NewArray()
@@ -139,7 +143,7 @@ func asked(takes map[string]string, query params) (in *fhir.Value, rest params, 
 			rest = append(rest, p)
 			continue
 		case p.Value == "" || member == "valueInteger" && err != nil || member == "valueBoolean" && p.Value != "true" && p.Value != "false":
-			return nil, nil, refuse(http.StatusBadRequest, "value", "http."+p.Name, "The parameter "+p.Name+" has another form of value.")
+			return nil, nil, refuse(http.StatusBadRequest, "value", "http."+p.Name, "The parameter "+p.Name+" is "+cmp.Or(valued[member], "not empty")+".")
 		case member == "valueInteger":
 			value = fhir.NewNumber(p.Value)
 		case member == "valueBoolean":

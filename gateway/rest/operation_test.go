@@ -74,7 +74,9 @@ func TestOperationAskedByGet(t *testing.T) {
 	require.Equal(t, `{"resourceType":"Parameters","parameter":[{"name":"url","valueUri":"http://x.example/a|1"},{"name":"count","valueInteger":2}]}`, w.Body.String())
 	require.Empty(t, f.ask("HEAD", "/PlanDefinition/$count?count=2", "").Body.String())
 	require.Equal(t, "GET, HEAD, POST, OPTIONS", f.ask("OPTIONS", "/PlanDefinition/$count", "").Header().Get("Allow"))
-	outcome(t, f.ask("GET", "/PlanDefinition/$count?count=two", ""), 400, "value")
+	for query, is := range map[string]string{"count=two": "a whole number", "count=": "a whole number", "url=": "not empty"} {
+		require.Contains(t, outcome(t, f.ask("GET", "/PlanDefinition/$count?"+query, ""), 400, "value").Text("diagnostics"), is)
+	}
 	outcome(t, f.ask("GET", "/PlanDefinition/$count?colour=red", ""), 400, "not-supported")
 	require.Equal(t, 200, f.ask("GET", "/PlanDefinition/$count?colour=red", "", "Prefer", "handling=lenient").Code)
 	outcome(t, f.ask("POST", "/PlanDefinition/$count?count=2", `{"resourceType":"Parameters"}`), 400, "not-supported")

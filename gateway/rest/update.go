@@ -103,7 +103,7 @@ func ifMatch(header, expression string) (int64, error) {
 	tag, quoted := strings.CutPrefix(strings.TrimPrefix(header, "W/"), `"`)
 	tag, closed := strings.CutSuffix(tag, `"`)
 	if !quoted || !closed || strings.ContainsRune(tag, '"') {
-		return 0, refuse(http.StatusBadRequest, "value", expression, `One entity tag such as W/"3" is needed.`)
+		return 0, refuse(http.StatusBadRequest, "value", expression, `If-Match is one entity tag, such as W/"3", or *.`)
 	}
 	version, err := strconv.ParseInt(tag, 10, 64)
 	if err != nil || version < 1 {

@@ -73,7 +73,9 @@ func TestUpdate(t *testing.T) {
 		outcome(t, f.ask("PUT", "/Task/t1", body, "If-Match", tag), 412, "conflict")
 	}
 	for _, tag := range []string{`2`, `W/2`, `W/"1", W/"2"`, `"`, ``} {
-		require.Equal(t, "http.If-Match", outcome(t, f.ask("PUT", "/Task/t1", body, "If-Match", tag), 400, "value").Text("expression"))
+		is := outcome(t, f.ask("PUT", "/Task/t1", body, "If-Match", tag), 400, "value")
+		require.Equal(t, "http.If-Match", is.Text("expression"))
+		require.Contains(t, is.Text("diagnostics"), "If-Match")
 	}
 	require.Equal(t, 200, f.ask("PUT", "/Task/t1", body, "If-Match", `*`).Code)
 	require.Equal(t, "id", outcome(t, f.ask("PUT", "/Task/t1", `{"resourceType":"Task"}`), 400, "required").Text("expression"))
