@@ -13,7 +13,7 @@ var (
 		"Prefer":            headerParam("Prefer", "return=minimal, return=representation or return=OperationOutcome."),
 		"_count":            queryParam("_count", "Rows a page", object{"type": "integer", "minimum": 0}),
 		"_since":            queryParam("_since", "Versions made at or after this instant", object{"type": "string"}),
-		"_at":               queryParam("_at", "Versions that were current at this time", object{"type": "string"}),
+		"_at":               queryParam("_at", "Versions that were current at some moment of this time: a date with a prefix as in a search; of all that are given", object{"type": "string"}),
 		"mode":              queryParam("mode", "The statement, its normative part, or the TerminologyCapabilities", object{"type": "string", "enum": list{"full", "normative", "terminology"}}),
 		"_summary":          queryParam("_summary", "The part of each resource that is sent; count: of a search, the number only", object{"type": "string", "enum": list{"true", "text", "data", "count", "false"}}),
 		"_elements":         queryParam("_elements", "Elements that are sent, separated by commas; mandatory ones always are", object{"type": "string"}),

@@ -62,14 +62,51 @@ func (v *visit) understandHistory(typ, id string, query params) (place, error) {
 		}
 		p.Since = from.UnixMilli()
 	}
-	if text, ok := query.take("_at"); ok {
-		from, to, ok := dateGiven(text)
+	for {
+		text, ok := query.take("_at")
 		if !ok {
-			return p, noMoment("_at")
+			return p, v.none(query)
 		}
-		p.From, p.To = from.UnixMilli(), max(to.UnixMilli(), from.UnixMilli()+1)
+		if !p.narrow(text) {
+			return p, refuse(http.StatusBadRequest, "value", "http._at",
+				"_at is an instant or a date, such as 2026-11-21T10:00:00Z, alone or after one of eq, ge, gt, le, lt, sa, eb.")
+		}
 	}
-	return p, v.none(query)
+}
+
+// narrow leaves of a history the versions that were current at some moment of a time, as _at names it: a date as of a search,
+// with its prefixes (FHIR R4 § 3.1.0.12). Such versions began before the time's end and ended after its beginning, so that
+// _at=ge2026-11-01&_at=lt2026-12-01 are those of November.
+func (p *place) narrow(at string) bool {
+	prefix, date := "eq", at
+	if len(at) > 2 && at[0] >= 'a' {
+		prefix, date = at[:2], at[2:]
+	}
+	from, to, ok := dateGiven(date)
+	if !ok {
+		return false
+	}
+	const open = 0 // on this side; nothing is as old as the first millisecond of Unix time
+	begins := max(from.UnixMilli(), 1)
+	ends := max(to.UnixMilli(), begins+1)
+	switch prefix {
+	case "eq":
+	case "ge":
+		ends = open
+	case "gt", "sa":
+		begins, ends = ends, open
+	case "lt", "eb":
+		begins, ends = open, begins
+	case "le":
+		begins = open
+	default:
+		return false
+	}
+	p.From = max(p.From, begins)
+	if ends != open && (p.To == 0 || ends < p.To) {
+		p.To = ends
+	}
+	return true
 }
 
 // dateGiven reads a date or instant of a parameter. A space stands for the + of a zone that was not percent-encoded, as in a search.
