@@ -295,9 +295,12 @@ func patchIn(doc *fhir.Value) (*patch.Patch, error) {
 		return nil, refuse(http.StatusBadRequest, "structure", "",
 			"A PATCH entry carries Parameters (FHIRPath Patch), or a Binary whose contentType is "+jsonPatch+"; merge patches are not taken.")
 	}
+	if len(data) == 0 {
+		return nil, refuse(http.StatusBadRequest, "required", "Binary.data", "The Binary of a PATCH entry has the operations in data, in Base64.")
+	}
 	operations, err := fhir.Parse(bytes.TrimPrefix(data, utf8Mark), fhir.DefaultLimits)
-	if err != nil {
-		return nil, err
+	if err != nil { // its place is one in the patch
+		return nil, refuse(http.StatusBadRequest, "structure", "Binary.data", "The patch is not understood: "+err.Error())
 	}
 	return readJSONPatch(operations)
 }

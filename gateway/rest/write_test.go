@@ -182,6 +182,8 @@ func TestAFailedEntryFailsTheTransactionAndIsNamed(t *testing.T) {
 		"no interaction":      {`{"request":{"method":"DELETE","url":"AuditEvent/1"}}`, 405, "not-supported", "Bundle.entry[1]"},
 		"no patch":            {`{"request":{"method":"PATCH","url":"Task/t1"}}`, 400, "required", "Bundle.entry[1]"},
 		"no patch type":       {`{"resource":{"resourceType":"Binary","contentType":"text/plain","data":"W10="},"request":{"method":"PATCH","url":"Task/t1"}}`, 400, "structure", "Bundle.entry[1]"},
+		"a patch of nothing":  {`{"resource":{"resourceType":"Binary","contentType":"application/json-patch+json"},"request":{"method":"PATCH","url":"Task/t1"}}`, 400, "required", "Bundle.entry[1].resource.data"},
+		"a patch cut off":     {patchEntry("Task/t1", `[{"op":"remove"`), 400, "structure", "Bundle.entry[1].resource.data"},
 		"a test that fails":   {patchEntry("Task/t1", `[{"op":"test","path":"/id","value":"t2"}]`), 422, "processing", "Bundle.entry[1]"},
 		"create-only PUT":     {`{"resource":{"resourceType":"Task","id":"t1"},"request":{"method":"PUT","url":"Task/t1","ifNoneMatch":"*"}}`, 400, "not-supported", "Bundle.entry[1]"},
 		"no request":          {`{"resource":{"resourceType":"Task"}}`, 400, "not-supported", "Bundle.entry[1]"},
