@@ -37,7 +37,7 @@ func (s *server) searching() string {
 		"A search across types (GET [base]?_type=Task,CarePlan&…, POST [base]/_search, and of a compartment GET Patient/[id]/*?_type=…) takes the same, with the parameters and sort keys that all its types have. "+
 		"A search has at most %d parameters, %d values together and %d bytes a value; a resource at most %s, a batch or transaction %s and %d entries. "+
 		"A batch takes operations, metadata and the history of the system as requests of their own do, a transaction those that only read. "+
-		"Reads, histories and $everything take _summary and _elements as well; mandatory elements and modifiers are always there, and what is left out is told by the tag SUBSETTED. _text and _content narrow a search whose other parameters leave at most %d resources, or %d MB of them, to look for words in; they do not chain or sort. _filter, _query and _contained are refused like every unknown parameter. "+
+		"Reads, histories and $everything take _summary and _elements as well; mandatory elements and modifiers are always there, and what is left out is told by the tag SUBSETTED. _text and _content narrow a search whose other parameters leave at most %d resources, or %d MB of them, to look for words in; they do not chain or sort. _filter, _query and _contained other than false are refused like every unknown parameter. "+
 		"in, not-in, above and below of a token know the code systems and value sets held here and those that R4 binds as required; others are refused. ",
 		search.MaxSortKeys, exchange.PageBytes>>20, search.MaxIncludes, search.MaxDepth, search.MaxParameters, search.MaxValues, search.MaxValueLength,
 		size(s.Limits.Body), size(s.Limits.Bundle), s.Limits.Entries, exchange.MaxTexts, exchange.TextBytes>>20)

@@ -56,21 +56,25 @@ func (v *visit) conditionIn(typ, text string) (*search.Query, error) {
 	if err != nil {
 		return nil, err
 	}
-	return v.condition(typ, condition)
+	return v.condition(typ, condition, "The condition of a create narrows nothing: give search parameters that only what is created would meet, such as identifier=system|value.")
 }
 
 // condition understands the condition of a change, strictly whatever Prefer says: a parameter left out would mean other
-// resources. It must name at least one: a condition that every row meets is a mistake.
-func (v *visit) condition(typ string, query params) (*search.Query, error) {
+// resources. It must name at least one: a condition that every row meets is a mistake, refused with what to do instead.
+func (v *visit) condition(typ string, query params, instead string) (*search.Query, error) {
 	q, err := v.parse(typ, search.Within{}, query, false)
 	if err != nil {
 		return nil, err
 	}
 	if len(q.Where) == 0 {
-		return nil, refuse(http.StatusBadRequest, "invalid", "", "The condition narrows nothing: name the resource by its id ("+typ+
-			"/[id]), or give search parameters that it alone meets.")
+		return nil, refuse(http.StatusBadRequest, "invalid", "", instead)
 	}
 	return q, nil
+}
+
+// conditionOfChange understands the condition that stands in the address of a PUT, PATCH or DELETE.
+func (v *visit) conditionOfChange(typ string, query params) (*search.Query, error) {
+	return v.condition(typ, query, "The condition narrows nothing: name the resource by its id ("+typ+"/[id]), or give search parameters that it alone meets.")
 }
 
 // sameType refuses a resource of another type than its address says.

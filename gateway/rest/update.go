@@ -39,7 +39,7 @@ func (v *visit) aimed(i exchange.Interaction, query params) (exchange.Op, error)
 	op := exchange.Op{Interaction: i, Type: v.target.typ, ID: v.target.id}
 	var err error
 	if op.ID == "" {
-		op.Where, err = v.condition(op.Type, query)
+		op.Where, err = v.conditionOfChange(op.Type, query)
 	} else {
 		err = v.none(query)
 	}

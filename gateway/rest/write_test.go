@@ -55,7 +55,9 @@ func TestConditionalCreate(t *testing.T) {
 	require.Equal(t, 201, f.ask("POST", "/Task", body).Code)
 	outcome(t, f.ask("POST", "/Task", body, "If-None-Exist", "identifier=a"), 412, "multiple-matches")
 	outcome(t, f.ask("POST", "/Task", body, "If-None-Exist", "colour=red"), 400, "not-supported")
-	outcome(t, f.ask("POST", "/Task", body, "If-None-Exist", "_count=1"), 400, "invalid")
+	wide := outcome(t, f.ask("POST", "/Task", body, "If-None-Exist", "_count=1"), 400, "invalid").Text("diagnostics")
+	require.Contains(t, wide, "of a create narrows nothing")
+	require.NotContains(t, wide, "by its id", "what is not there yet has none")
 	outcome(t, f.ask("POST", "/Task", body, "If-None-Exist", "_total=accurate"), 400, "invalid")
 }
 

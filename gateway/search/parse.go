@@ -209,8 +209,14 @@ func (p *parser) parameter(pair Pair) *fault {
 	if secret {
 		p.q.HasSecrets = true
 	}
+	if pair.Name == "_contained" && pair.Value == "false" {
+		return nil // what is done without it (FHIR R4 § 3.1.1.5.5)
+	}
 	base, modifier, _ := strings.Cut(pair.Name, ":")
 	if read := resultParameters[base]; read != nil {
+		if modifier == "recurse" && (base == "_include" || base == "_revinclude") {
+			return unsupported("The modifier of " + name + " is of FHIR STU3: write " + base + ":iterate.")
+		}
 		if modifier != "" && modifier != "iterate" {
 			return unsupported("The modifier of " + name + " is not supported.")
 		}

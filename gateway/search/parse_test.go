@@ -117,6 +117,7 @@ func TestHasLooksFromTheReferringSide(t *testing.T) {
 }
 
 func TestResultParameters(t *testing.T) {
+	require.Equal(t, parse(t, "Task", "status=ready"), parse(t, "Task", "status=ready&_contained=false"), "what is done without it")
 	q := parse(t, "CarePlan", "_sort=-date,_id&_count=7&_total=accurate&_include=CarePlan:subject:Patient&_revinclude=Task:based-on")
 	require.Equal(t, []SortKey{{Lookup("CarePlan", "date"), "date", true}, {Lookup("CarePlan", "_id"), "_id", false}}, q.Sort)
 	require.Equal(t, 7, q.Count)
